@@ -1,0 +1,79 @@
+// Making a log and opening it again: what may be repaired, what must not be, and what it holds.
+//
+// Only recovery cuts, and only what was never acknowledged: a single damaged frame at the very end,
+// beyond every mark. Everything else is left as it is and refused.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "tally/audit/log_storage.hpp"
+#include "tally/audit/record.hpp"
+#include "tally/core/clock.hpp"
+#include "tally/core/limits.hpp"
+#include "tally/core/store.hpp"
+
+namespace tally::audit {
+
+// What the first record of a log fixes for ever.
+struct Genesis {
+  std::string origin;  // "<connector id>/log/<n>"
+  PartyId actor;
+  std::string vkey;   // first verifier key of the log (audit/note.hpp)
+  bool test = false;  // a test log: every record says so, and the clock may be a test clock
+};
+
+// Writes the first record and the head file into an empty folder, all durable on return. Errors:
+// conflict audit.log-exists.
+Result<void> create_log(LogStorage& storage, const Genesis& genesis, Clock& clock, Random& random);
+
+struct AgreementHead {
+  std::uint64_t aseq = 0;
+  Digest leaf{};
+};
+
+// The damaged end that was cut.
+struct TornTail {
+  std::string file;
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+  Digest digest{};
+};
+
+// A log that may be continued: what the writer needs.
+struct Recovered {
+  Genesis genesis;
+  std::uint64_t size = 0;  // number of records
+  Digest leaf{};           // of the last one
+  Instant time;            // of the last one: no later record is earlier
+  std::unordered_map<std::string, AgreementHead> agreements;
+  std::string segment;  // the open one, and where the next frame goes
+  std::uint64_t offset = 0;
+  std::optional<TornTail> torn;  // the writer records it first
+
+  [[nodiscard]] LogMark mark() const;
+};
+
+using EachRecord = std::function<void(const RecordView&)>;  // the view lives as long as the call
+
+// Locks the folder, makes durable what a kill left in the page cache, checks every record's place
+// in the chain, cuts a torn tail, and hands each record to `each` in order (after all of them are
+// known to be durable). `mark` is the largest known from elsewhere (Store::mark); the head file
+// counts too. Errors:
+//   not_found audit.log-missing   there is no log in the folder
+//   conflict  audit.log-locked
+//   conflict  audit.log-refused   {file, offset, seq, link}: tampering or a fault of the medium;
+//             audit.log-short     {seq, size, …}: the log ends below the mark
+//             audit.log-other     {seq, …}: another record at the mark
+//             Nothing was changed.
+//   unavailable                   the files could not be read or synced
+Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRecord& each = {});
+
+// Reads a log without a lock and changes nothing; stops at the first thing that is not a record.
+// For readers beside a running writer (history, story): what is not complete yet is not seen.
+Result<void> for_each_record(LogStorage& storage, std::uint64_t from_seq, const EachRecord& each);
+
+}  // namespace tally::audit

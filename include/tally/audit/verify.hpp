@@ -1,0 +1,44 @@
+// The auditor's check of a folder, without a daemon, a key or a network. Reads only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tally/audit/log_storage.hpp"
+#include "tally/audit/recovery.hpp"
+#include "tally/core/message.hpp"
+
+namespace tally::audit {
+
+// Also the exit code of `tally audit verify`.
+enum class Verdict { whole = 0, changed = 1, incomplete = 2 };
+
+// The first thing that is not as it must be.
+struct Finding {
+  std::uint64_t seq = 0;  // the record at fault
+  std::string file;
+  std::uint64_t offset = 0;  // of the record, or of the frame when the frame itself is at fault
+  std::string link;  // which link failed: frame, canonical, member, type, seq, prev, time, event,
+                     // aseq, aprev, log, clock, genesis, head, tail, segment
+  Message message;
+};
+
+struct VerifyReport {
+  Verdict verdict = Verdict::incomplete;
+  std::optional<Finding> finding;  // whenever the verdict is not whole
+  std::optional<Genesis> genesis;  // as far as it could be read
+  std::uint64_t records = 0;       // that were found good, from the first on
+  std::uint64_t bytes = 0;         // of their texts
+  std::string leaf;                // hex, of the last good one
+  std::string first_time;
+  std::string last_time;
+  // What this check cannot know, and what a reader must be told (a test log).
+  std::vector<Message> notes;
+};
+
+// Never throws and never stops at an unreadable file: that is a finding too.
+VerifyReport verify_log(LogStorage& storage);
+
+}  // namespace tally::audit
