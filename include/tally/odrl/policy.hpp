@@ -1,0 +1,132 @@
+// A policy, loaded: checked whole, normalised and compiled into what `evaluate` walks.
+//
+// Loading refuses everything that this engine cannot enforce, names every fault of the document at
+// once, and never skips anything. A CompiledPolicy is immutable; share it between threads freely.
+// Whether the policy was agreed, and by whom, is not known here.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+#include <tl/expected.hpp>
+
+#include "tally/core/digest.hpp"
+#include "tally/core/ids.hpp"
+#include "tally/core/instant.hpp"
+#include "tally/core/json.hpp"
+#include "tally/core/limits.hpp"
+#include "tally/core/message.hpp"
+#include "tally/odrl/terms.hpp"
+
+namespace tally::odrl {
+
+enum class PolicyType : std::uint8_t { set, offer, agreement };
+enum class Side : std::uint8_t { provider, consumer };
+enum class RuleKind : std::uint8_t { permission, prohibition, duty };
+enum class Conflict : std::uint8_t { invalid, perm, prohibit };
+
+std::string_view to_string(PolicyType type);  // "Offer"
+std::string_view to_string(Side side);        // "provider"
+std::string_view to_string(RuleKind kind);    // "permission"
+
+// What is wrong with a document, and where. `message.code` is odrl.<error code of the docs>.
+struct Problem {
+  Message message;
+  std::string pointer;  // JSON pointer; "" is the whole document
+
+  bool operator==(const Problem&) const = default;
+};
+
+struct LoadOptions {
+  Limits limits;
+  // Who counts a limit that has no countedBy beside it (docs/odrl-profile.md).
+  Side default_owner = Side::consumer;
+  // A document of another type is refused (odrl.wrong-policy-type).
+  std::optional<PolicyType> required_type;
+};
+
+// One bound on the number of uses, under the rule as it was written.
+struct LimitSummary {
+  RuleId rule;
+  std::string unit;          // unitOfCount, or empty: uses
+  std::int64_t limit = 0;    // the number in the policy: 3 for "lteq 3" and for "lt 3"
+  std::int64_t allowed = 0;  // how many uses that allows: 3 and 2
+  Side owner = Side::consumer;
+  Operator op = Operator::lteq;
+  std::string pointer;  // of the constraint
+};
+
+enum class DeadlineKind : std::uint8_t {
+  at_instant,    // DutySummary::at
+  after_use,     // end of use + DutySummary::after
+  when_expired,  // DutySummary::at, the instant from which on no permission can be Active
+  at_once,       // when the use has ended
+};
+
+// A duty that has to be carried out; today the action is always `delete`.
+struct DutySummary {
+  RuleId duty;
+  RuleId permission;   // the permission it belongs to, or empty: an obligation of the policy
+  std::string action;  // IRI
+  DeadlineKind deadline = DeadlineKind::at_once;
+  std::optional<Instant> at;
+  XsdDuration after;
+  std::string pointer;
+};
+
+// One rule as it was written.
+struct RuleSummary {
+  RuleId id;
+  RuleKind kind = RuleKind::permission;
+  std::vector<std::string> actions;  // IRIs
+  std::vector<LimitSummary> limits;
+  std::optional<Instant> not_before;  // never Active before
+  std::optional<Instant> not_after;   // never Active at or after
+  std::string pointer;
+};
+
+struct Plan;  // src/odrl/plan.hpp
+
+class CompiledPolicy {
+ public:
+  explicit CompiledPolicy(std::unique_ptr<const Plan> plan);
+  ~CompiledPolicy();
+  CompiledPolicy(const CompiledPolicy&) = delete;
+  CompiledPolicy& operator=(const CompiledPolicy&) = delete;
+
+  [[nodiscard]] const std::string& uid() const;
+  [[nodiscard]] PolicyType type() const;
+  // Of the policy itself; empty if it names none (or if only its rules do).
+  [[nodiscard]] const std::string& target() const;
+  [[nodiscard]] const std::string& assigner() const;
+  [[nodiscard]] const std::string& assignee() const;
+  // SHA-256 of the JCS form of the policy as it was given.
+  [[nodiscard]] const Digest& digest() const;
+  [[nodiscard]] const std::vector<Problem>& warnings() const;
+
+  // Permissions and prohibitions, in the order of the document.
+  [[nodiscard]] const std::vector<RuleSummary>& rules() const;
+  // The duty `delete` of permissions and of the policy.
+  [[nodiscard]] const std::vector<DutySummary>& duties() const;
+  // From this instant on (inclusive) no permission can be Active, whatever else holds. nullopt:
+  // some permission has no end in time. Bounds under `or` count when every branch has one.
+  [[nodiscard]] std::optional<Instant> not_after() const;
+
+  [[nodiscard]] const Plan& plan() const { return *plan_; }
+
+ private:
+  std::unique_ptr<const Plan> plan_;
+};
+
+using PolicyPtr = std::shared_ptr<const CompiledPolicy>;
+
+// All problems of the document, or the policy. Never both, never neither.
+tl::expected<PolicyPtr, std::vector<Problem>> load_policy(
+    const Json& document, const LoadOptions& options = {}
+);
+
+}  // namespace tally::odrl
