@@ -1,0 +1,306 @@
+#include "record_scan.hpp"
+
+#include <cstdint>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
+
+namespace tally::audit {
+namespace {
+
+constexpr int most_depth = 16;
+constexpr std::string_view largest_integer = "9007199254740991";
+
+class Scanner {
+ public:
+  explicit Scanner(std::string_view text) : text_(text) {}
+
+  std::size_t at = 0;
+
+  bool value(int depth) {
+    if (at >= text_.size() || depth > most_depth) return false;
+    switch (text_[at]) {
+      case '{': return object(depth, nullptr);
+      case '[': return array(depth);
+      case '"': return string(nullptr);
+      case 't': return word("true");
+      case 'f': return word("false");
+      case 'n': return word("null");
+      default: return integer();
+    }
+  }
+
+  // Members in strictly rising order of their keys: sorted, and none twice.
+  bool object(int depth, RecordScan* top) {
+    ++at;
+    if (take('}')) return true;
+    std::string_view last;
+    bool first = true;
+    for (;;) {
+      std::string_view key;
+      const std::size_t key_at = at;
+      if (!string(&key)) return false;
+      for (const char c : key) {
+        // Keys with escapes or beyond ASCII would need an order of UTF-16 units; records have none.
+        if (c == '\\' || static_cast<unsigned char>(c) >= 0x80) {
+          at = key_at;
+          return false;
+        }
+      }
+      if (!first && key <= last) {
+        at = key_at;
+        return false;
+      }
+      first = false;
+      last = key;
+      if (!take(':')) return false;
+      const std::size_t start = at;
+      if (!value(depth + 1)) return false;
+      if (top != nullptr) {
+        if (top->count == RecordScan::most_members) return false;
+        top->members[top->count++] = {key, text_.substr(start, at - start)};
+      }
+      if (take('}')) return true;
+      if (!take(',')) return false;
+    }
+  }
+
+ private:
+  bool take(char c) {
+    if (at >= text_.size() || text_[at] != c) return false;
+    ++at;
+    return true;
+  }
+
+  bool word(std::string_view expected) {
+    if (text_.substr(at, expected.size()) != expected) return false;
+    at += expected.size();
+    return true;
+  }
+
+  bool array(int depth) {
+    ++at;
+    if (take(']')) return true;
+    for (;;) {
+      if (!value(depth + 1)) return false;
+      if (take(']')) return true;
+      if (!take(',')) return false;
+    }
+  }
+
+  bool integer() {
+    const std::size_t start = at;
+    const bool negative = take('-');
+    const std::size_t digits = at;
+    while (at < text_.size() && text_[at] >= '0' && text_[at] <= '9') ++at;
+    const std::string_view number = text_.substr(digits, at - digits);
+    const bool fine =
+        !number.empty() && (number[0] != '0' || (number.size() == 1 && !negative)) &&
+        (number.size() < largest_integer.size() ||
+         (number.size() == largest_integer.size() && number <= largest_integer));
+    if (!fine) at = start;
+    return fine;
+  }
+
+  // Minimal escapes only: \" \\ \b \f \n \r \t, \u00xx in lower case for the other controls, and
+  // valid UTF-8 for all else.
+  bool string(std::string_view* content) {
+    if (!take('"')) return false;
+    const std::size_t start = at;
+    while (at < text_.size()) {
+      const auto c = static_cast<unsigned char>(text_[at]);
+      if (c == '"') {
+        if (content != nullptr) *content = text_.substr(start, at - start);
+        ++at;
+        return true;
+      }
+      if (c < 0x20) return false;
+      if (c == '\\') {
+        if (!escape()) return false;
+      } else if (c < 0x80) {
+        ++at;
+      } else if (!utf8()) {
+        return false;
+      }
+    }
+    return false;
+  }
+
+  bool escape() {
+    if (at + 1 >= text_.size()) return false;
+    switch (text_[at + 1]) {
+      case '"':
+      case '\\':
+      case 'b':
+      case 'f':
+      case 'n':
+      case 'r':
+      case 't': at += 2; return true;
+      case 'u': break;
+      default: return false;
+    }
+    if (at + 6 > text_.size() || text_[at + 2] != '0' || text_[at + 3] != '0') return false;
+    const auto nibble = [](char c) {
+      if (c >= '0' && c <= '9') return c - '0';
+      if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+      return -1;
+    };
+    const int high = nibble(text_[at + 4]);
+    const int low = nibble(text_[at + 5]);
+    if (high < 0 || low < 0) return false;
+    const int code = high * 16 + low;
+    if (code >= 0x20 || code == '\b' || code == '\f' || code == '\n' || code == '\r' ||
+        code == '\t') {
+      return false;
+    }
+    at += 6;
+    return true;
+  }
+
+  bool utf8() {
+    const auto byte = [this](std::size_t i) {
+      return i < text_.size() ? static_cast<unsigned char>(text_[i]) : 0U;
+    };
+    const unsigned lead = byte(at);
+    std::size_t length = 0;
+    std::uint32_t code = 0;
+    if (lead >= 0xC2 && lead <= 0xDF) {
+      length = 2;
+      code = lead & 0x1FU;
+    } else if (lead >= 0xE0 && lead <= 0xEF) {
+      length = 3;
+      code = lead & 0x0FU;
+    } else if (lead >= 0xF0 && lead <= 0xF4) {
+      length = 4;
+      code = lead & 0x07U;
+    } else {
+      return false;
+    }
+    for (std::size_t i = 1; i < length; ++i) {
+      const unsigned next = byte(at + i);
+      if ((next & 0xC0U) != 0x80U) return false;
+      code = (code << 6) | (next & 0x3FU);
+    }
+    if ((length == 3 && (code < 0x800 || (code >= 0xD800 && code <= 0xDFFF))) ||
+        (length == 4 && (code < 0x10000 || code > 0x10FFFF))) {
+      return false;
+    }
+    at += length;
+    return true;
+  }
+
+  std::string_view text_;
+};
+
+// Past a value of a record that is known to be canonical.
+std::size_t skip_value(std::string_view text, std::size_t at) {
+  int depth = 0;
+  while (at < text.size()) {
+    const char c = text[at];
+    if (c == '"') {
+      ++at;
+      while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2U : 1U;
+      ++at;
+      if (depth == 0) return at;
+      continue;
+    }
+    if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      if (depth == 0) return at;
+      if (--depth == 0) return at + 1;
+    } else if (c == ',' && depth == 0) {
+      return at;
+    }
+    ++at;
+  }
+  return at;
+}
+
+}  // namespace
+
+std::string_view RecordScan::value(std::string_view key) const {
+  for (std::size_t i = 0; i < count; ++i) {
+    if (members[i].key == key) return members[i].value;
+  }
+  return {};
+}
+
+std::string_view RecordScan::plain(std::string_view key) const {
+  const std::string_view text = value(key);
+  if (text.size() < 2 || text.front() != '"') return {};
+  const std::string_view inner = text.substr(1, text.size() - 2);
+  return inner.find('\\') == std::string_view::npos ? inner : std::string_view{};
+}
+
+RecordScan scan_record(std::string_view text) {
+  RecordScan scan;
+  Scanner scanner(text);
+  scan.canonical =
+      !text.empty() && text[0] == '{' && scanner.object(0, &scan) && scanner.at == text.size();
+  scan.fault = scanner.at;
+  return scan;
+}
+
+std::string_view find_member(std::string_view record, std::string_view key) {
+  std::size_t at = 1;
+  while (at < record.size() && record[at] == '"') {
+    const std::size_t key_end = record.find('"', at + 1);
+    if (key_end == std::string_view::npos) return {};
+    const std::string_view name = record.substr(at + 1, key_end - at - 1);
+    const std::size_t start = key_end + 2;
+    const std::size_t end = skip_value(record, start);
+    if (name == key) return record.substr(start, end - start);
+    if (name > key) return {};  // keys are sorted
+    at = end + 1;
+  }
+  return {};
+}
+
+std::string unquote(std::string_view value) {
+  if (value.size() < 2 || value.front() != '"') return {};
+  const std::string_view inner = value.substr(1, value.size() - 2);
+  if (inner.find('\\') == std::string_view::npos) return std::string(inner);
+  const Json parsed = Json::parse(value, nullptr, false);
+  return parsed.is_string() ? parsed.get<std::string>() : std::string();
+}
+
+std::string quote(std::string_view text) {
+  static constexpr std::string_view hex = "0123456789abcdef";
+  std::string out;
+  out.reserve(text.size() + 2);
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte >= 0x20) {
+      out += c;
+    } else if (c == '\b') {
+      out += "\\b";
+    } else if (c == '\f') {
+      out += "\\f";
+    } else if (c == '\n') {
+      out += "\\n";
+    } else if (c == '\r') {
+      out += "\\r";
+    } else if (c == '\t') {
+      out += "\\t";
+    } else {
+      out += "\\u00";
+      out += hex[byte >> 4];
+      out += hex[byte & 0x0F];
+    }
+  }
+  out += '"';
+  return out;
+}
+
+bool is_canonical_value(std::string_view text) {
+  Scanner scanner(text);
+  return scanner.value(1) && scanner.at == text.size();
+}
+
+}  // namespace tally::audit

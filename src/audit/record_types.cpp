@@ -1,0 +1,95 @@
+#include "tally/audit/record_types.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace tally::audit {
+
+const std::vector<RecordType>& record_types() {
+  // What an agreement fixes stands once, in contract.finalized; records under it name the agreement
+  // and what is their own.
+  static const std::vector<RecordType> types = {
+      {"admin.action", {"action"}},
+      {"aggregate.answered", {"agreement", "action", "decision", "rules"}},
+      {"aggregate.refused", {"agreement", "action", "decision", "reason"}},
+      {"approval.approved", {"pid"}},
+      {"approval.rejected", {"pid"}},
+      {"approval.requested", {"pid"}},
+      {"checkpoint.witnessed", {"peer"}},
+      {"config.changed", {"change"}},
+      {"contract.agreed", {"agreement", "counterparty", "pid", "policy"}},
+      {"contract.finalized",
+       {"actor", "agreement", "asset", "counterparty", "pid", "policy", "role"}},
+      {"contract.offered", {"asset", "counterparty", "pid", "policy"}},
+      {"contract.terminated", {"counterparty", "pid", "reason"}},
+      {"contract.verified", {"agreement", "counterparty", "pid", "policy"}},
+      {"data.destroy_failed", {"agreement", "contents", "reason"}},
+      {"data.destroyed", {"agreement", "contents", "method"}},
+      {"equivocation.found", {"peer"}},
+      {"export.made", {"content"}},
+      {"hold.lifted", {"agreement", "content"}},
+      {"hold.ordered", {"agreement", "content"}},
+      {"hold.refused", {"agreement", "content", "reason"}},
+      {"key.rotated", {"vkey"}},
+      {"log.genesis", {"actor", "suite", "test", "vkey"}},
+      {"log.heads", {"root"}},
+      {"log.heartbeat", {}},
+      {"log.opened", {}},
+      {"log.recovered", {"bytes", "content"}},
+      {"obligation.due", {"agreement", "rule"}},
+      {"obligation.fulfilled", {"agreement", "rule"}},
+      {"obligation.violated", {"agreement", "rule", "reason"}},
+      {"offer.published", {"asset", "offer", "policy"}},
+      {"offer.updated", {"asset", "offer", "policy"}},
+      {"offer.withdrawn", {"asset", "offer"}},
+      {"peer.enrolled", {"counterparty"}},
+      {"peer.refused", {"reason"}},
+      {"policy.expired", {"agreement", "reason"}},
+      {"policy.loaded", {"policy"}},
+      {"policy.refused", {"reason"}},
+      {"policy.revoked", {"agreement", "reason"}},
+      {"private.erased", {"target"}},
+      {"process.executed", {"agreement", "inputs", "outputs"}},
+      {"receipt.held", {"agreement", "pid", "receipt"}},
+      {"receipt.issued", {"agreement", "pid", "receipt"}},
+      {"receipt.missing", {"agreement", "pid"}},
+      {"retention.pruned", {"from", "to", "root"}},
+      {"statement.issued", {"agreement", "content"}},
+      {"time.anchored", {"content"}},
+      {"transfer.completed", {"agreement", "pid"}},
+      {"transfer.received", {"agreement", "bytes", "content", "pid"}},
+      {"transfer.rejected", {"agreement", "pid", "reason"}},
+      {"transfer.requested", {"agreement", "pid"}},
+      {"transfer.sent", {"agreement", "bytes", "content", "pid"}},
+      {"transfer.started", {"agreement", "pid"}},
+      {"transfer.suspended", {"agreement", "pid", "reason"}},
+      {"transfer.terminated", {"agreement", "pid", "reason"}},
+      {"use.aborted", {"agreement", "use"}},
+      {"use.denied", {"action", "agreement", "decision", "reason"}},
+      {"use.executed", {"agreement", "uses"}},
+      {"use.interrupted", {"agreement", "use"}},
+      {"use.permitted", {"action", "agreement", "decision", "rules"}},
+      {"witness.missing", {"counterparty"}},
+  };
+  return types;
+}
+
+const RecordType* find_record_type(std::string_view name) {
+  const auto& types = record_types();
+  const auto found = std::lower_bound(
+      types.begin(),
+      types.end(),
+      name,
+      [](const RecordType& type, std::string_view wanted) { return type.name < wanted; }
+  );
+  return found != types.end() && found->name == name ? &*found : nullptr;
+}
+
+bool is_stamped(std::string_view key) {
+  static constexpr std::array<std::string_view, 8> stamped = {
+      "aprev", "aseq", "clock", "log", "prev", "seq", "time", "v"
+  };
+  return std::find(stamped.begin(), stamped.end(), key) != stamped.end();
+}
+
+}  // namespace tally::audit
