@@ -1,0 +1,70 @@
+// An agreement as this side keeps it: what was agreed, by whom, signed how. It pins the policy and
+// the version of the asset; no later change of an offer touches it. Values; reading is the store's.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tally/core/ids.hpp"
+#include "tally/core/json.hpp"
+#include "tally/core/store.hpp"
+#include "tally/odrl/policy.hpp"
+#include "tally/usage/enforcer.hpp"
+
+namespace tally::negotiation {
+
+enum class AgreementStatus {
+  agreed,  // made, and not yet in force
+  active,  // transfers and uses may begin
+  suspended,
+  expired,     // the policy's end has passed
+  terminated,  // never came into force, or was ended
+};
+std::string_view to_string(AgreementStatus status);  // the row's state
+std::optional<AgreementStatus> parse_agreement_status(std::string_view text);
+
+struct Agreement {
+  Row row;  // as read, for a change with version check
+  AgreementId id;
+  AgreementStatus status = AgreementStatus::agreed;
+  std::string document;  // JCS of the Agreement on the wire; its SHA-256 is what both signed
+  odrl::Side our_side = odrl::Side::provider;
+  PartyId provider;
+  PartyId consumer;
+  AssetId asset;
+  std::string asset_version;  // at the provider; empty at the consumer
+  OfferId offer;
+  Pid negotiation;                    // our own pid
+  std::string peer_base;              // where the peer serves DSP for this contract
+  std::vector<std::string> purposes;  // IRIs that the agreed constraints name
+  std::string made_at;                // the agreement's timestamp
+  std::string finalized_at;           // empty until active
+  // Archives of the two signatures (identity::to_archive_json), or empty: not signed.
+  std::string provider_signature;
+  std::string consumer_signature;
+  bool confirmed = false;  // the consumer confirmed to enforce every rule
+
+  [[nodiscard]] const PartyId& peer() const {
+    return our_side == odrl::Side::provider ? consumer : provider;
+  }
+  [[nodiscard]] Digest digest() const;  // of the document
+  // What the other side's receipts and deletion records are verified with: the Ed25519 key of its
+  // archived contract certificate. nullopt: the agreement is not signed by it.
+  [[nodiscard]] std::optional<Bytes> peer_key() const;
+};
+
+Result<Agreement> parse_agreement(const Row& row);
+// The row to store next: body and state as they are, version as read.
+Row to_row(const Agreement& agreement);
+Result<std::optional<Agreement>> find_agreement(Store& store, const AgreementId& id);
+
+// Compiled, as the enforcement point wants it. A limit without a stated owner is counted by the
+// consumer if it confirmed to enforce the rules, else by the provider.
+Result<usage::AgreementTerms> terms_of(const Agreement& agreement);
+
+// Digest over the ids of all rules and duties in the order of the document: what a consumer
+// confirms with Tally-Enforces, and what a provider expects.
+Digest enforces_digest(const odrl::CompiledPolicy& policy);
+
+}  // namespace tally::negotiation

@@ -1,0 +1,23 @@
+// What the services have to know of other connectors. daemon implements it over the configuration.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tally/core/ids.hpp"
+
+namespace tally::negotiation {
+
+class PeerDirectory {
+ public:
+  virtual ~PeerDirectory() = default;
+  // Whether `url` is at a host configured for `party`, with a scheme that we would use.
+  [[nodiscard]] virtual bool host_allowed(const PartyId& party, std::string_view url) const = 0;
+  // The DSP base of a configured party.
+  [[nodiscard]] virtual std::optional<std::string> base_url(const PartyId& party) const = 0;
+  // Where it serves /tally/v1, without a trailing slash; nullopt: nowhere, as far as is known.
+  [[nodiscard]] virtual std::optional<std::string> tally_url(const PartyId& party) const = 0;
+};
+
+}  // namespace tally::negotiation

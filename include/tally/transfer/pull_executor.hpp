@@ -1,0 +1,42 @@
+// Fetches contracted data into custody. custody implements it; transfer says when.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tally/core/clock.hpp"
+#include "tally/core/ids.hpp"
+#include "tally/core/result.hpp"
+
+namespace tally::transfer {
+
+struct PullOrder {
+  Pid process;  // our own pid
+  Pid provider_pid;
+  AgreementId agreement;
+  AssetId asset;
+  PartyId provider;
+  std::string endpoint;
+  std::string token;            // empty: the endpoint asks for none
+  std::string fresh_token_url;  // where a new one is had after 401 certificate-changed; or empty
+};
+
+struct Pulled {
+  std::string content;  // "sha256:…" of what arrived
+  std::uint64_t bytes = 0;
+};
+
+// Home executor. Every step may be repeated after a crash: pull begins anew or resumes, publish and
+// discard of what is published or discarded already do nothing.
+class PullExecutor {
+ public:
+  virtual ~PullExecutor() = default;
+  // Fetches all of it into a staging place that nobody can read. Errors: unavailable (worth another
+  // try), forbidden or invalid (it is not).
+  virtual awaitable<Result<Pulled>> pull(PullOrder order) = 0;
+  // Makes it an artefact that may be read. Called after `transfer.received` is durable.
+  virtual awaitable<Result<void>> publish(Pid process) = 0;
+  virtual awaitable<Result<void>> discard(Pid process) = 0;
+};
+
+}  // namespace tally::transfer

@@ -1,0 +1,57 @@
+// The tokens with which a peer fetches the data of a running transfer. 32 random bytes, stored as
+// SHA-256, good only on a connection with the certificate that asked for the transfer.
+//
+// `find` from any thread (an immutable snapshot is swapped); the rest on the home executor.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "tally/core/ids.hpp"
+#include "tally/core/store.hpp"
+#include "tally/identity/peer_identity.hpp"
+
+namespace tally::transfer {
+
+struct TokenGrant {
+  Pid transfer;  // our own pid: the provider's
+  AgreementId agreement;
+  AssetId asset;
+  PartyId consumer;
+  std::string action;  // odrl archive (a pull into custody) or read
+};
+
+enum class TokenRefusal {
+  unknown,              // 401: no such token, or it is another party's, or it was revoked
+  certificate_changed,  // 401 certificate-changed: the same party may ask for a fresh one
+};
+
+class TokenRegistry {
+ public:
+  TokenRegistry();
+  ~TokenRegistry();
+
+  // The use of a fresh token for the first time ends the one it replaces.
+  [[nodiscard]] std::variant<TokenGrant, TokenRefusal> find(
+      std::string_view token, const identity::PeerIdentity& peer
+  ) const;
+
+  // --- home, by TransferService ---
+  Result<void> load(Store& store);
+  // The row to store for `token`; `add` publishes it once the commit and its record are durable.
+  static Row row_of(
+      std::string_view token, const TokenGrant& grant, std::string_view certificate_sha256
+  );
+  void add(const Row& row);
+  void revoke(const Pid& transfer);
+  [[nodiscard]] std::vector<Row> rows_of(Store& store, const Pid& transfer) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tally::transfer

@@ -1,0 +1,133 @@
+// From an active agreement to a running transfer and its receipts, in both roles.
+//
+// Works like NegotiationService: one function per message, one commit per step, and `advance` for
+// what follows by rule. Home executor only, but for TokenRegistry::find.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tally/audit/journal.hpp"
+#include "tally/core/clock.hpp"
+#include "tally/core/message.hpp"
+#include "tally/core/notices.hpp"
+#include "tally/core/peer.hpp"
+#include "tally/core/store.hpp"
+#include "tally/core/task_group.hpp"
+#include "tally/identity/contract_key.hpp"
+#include "tally/negotiation/delivery.hpp"
+#include "tally/negotiation/peers.hpp"
+#include "tally/negotiation/received.hpp"
+#include "tally/transfer/pull_executor.hpp"
+#include "tally/transfer/receipt.hpp"
+#include "tally/transfer/token_registry.hpp"
+#include "tally/usage/enforcer.hpp"
+
+namespace tally::transfer {
+
+using negotiation::HttpAnswer;
+using negotiation::Received;
+
+// The catalogue, as transfer asks it.
+class FormatBook {
+ public:
+  virtual ~FormatBook() = default;
+  // The ODRL action that data in `format` of this asset is handed out for: odrl archive for a pull
+  // into custody, odrl read for calls one by one. nullopt: the asset is not offered in that format.
+  [[nodiscard]] virtual std::optional<std::string> action_of(
+      const AssetId& asset, const std::string& format
+  ) const = 0;
+};
+
+struct TransferSettings {
+  PartyId self;
+  std::string base_url;    // of our DSP endpoints: also our callbackAddress
+  std::string data_url;    // "https://host:port": data is at <data_url>/data/<provider pid>
+  std::string log_origin;  // of our own log
+  // How long a consumer waits for the provider's receipt after the last byte.
+  Nanos receipt_wait = seconds(60);
+};
+
+struct TransferParts {
+  Store& store;
+  audit::Journal& journal;
+  negotiation::Delivery& delivery;
+  Peer& peer;
+  Clock& clock;
+  Timers& timers;
+  Random& random;
+  TaskGroup& tasks;
+  Notices& notices;
+  const FormatBook& formats;
+  const negotiation::PeerDirectory& peers;
+  usage::Enforcer& enforcer;
+  TokenRegistry& tokens;
+  PullExecutor* executor = nullptr;  // null: this connector keeps no custody
+  std::shared_ptr<const identity::ContractSigner> signer;
+  const Limits& limits;
+};
+
+struct TransferOrder {
+  AgreementId agreement;
+  std::string format;
+};
+
+// What the data route served under a transfer.
+struct Sent {
+  Pid process;
+  std::string content;  // "sha256:…" of the whole, known once it went out whole
+  std::uint64_t bytes = 0;
+};
+
+class TransferService final : public negotiation::ProcessOwner {
+ public:
+  TransferService(TransferParts parts, TransferSettings settings);
+  ~TransferService() override;
+
+  Result<void> load();    // tokens; before anything is served
+  Result<void> resume();  // takes up transfers that are not at their end
+
+  // --- DSP ---
+  awaitable<HttpAnswer> receive_request(Received received);  // provider
+  awaitable<HttpAnswer> receive_start(Received received);
+  awaitable<HttpAnswer> receive_suspension(Received received);
+  awaitable<HttpAnswer> receive_completion(Received received);
+  awaitable<HttpAnswer> receive_termination(Received received);
+  awaitable<HttpAnswer> read(Received received);
+
+  // --- /tally/v1 (docs/peer-api.md) ---
+  awaitable<HttpAnswer> get_receipt(Received received);       // our "sent" receipt
+  awaitable<HttpAnswer> receive_receipt(Received received);   // the peer's "received" receipt
+  awaitable<HttpAnswer> fresh_token(Received received);       // after a renewed certificate
+  awaitable<HttpAnswer> receive_deletion(Received received);  // a signed deletion record
+
+  // --- the provider's data route ---
+  // The whole content went out under `process`: recorded, receipt signed. Errors: unavailable.
+  awaitable<Result<void>> sent(Sent sent);
+
+  // --- local commands ---
+  awaitable<Result<Pid>> request(TransferOrder order);
+  awaitable<Result<void>> suspend(Pid pid, Message reason);
+  awaitable<Result<void>> restart(Pid pid);  // from suspended
+  awaitable<Result<void>> complete(Pid pid);
+  awaitable<Result<void>> terminate(Pid pid, Message reason);
+  Result<Json> describe(const Pid& pid) const;
+  Result<std::vector<Json>> list() const;
+
+  // --- ProcessOwner ---
+  awaitable<Result<void>> on_delivered(OutgoingMessage message, std::string body) override;
+  awaitable<Result<void>> on_refused(OutgoingMessage message, negotiation::Refused refused)
+      override;
+  std::string state_url(const OutgoingMessage& message) override;
+  negotiation::Standing compare(const OutgoingMessage& message, const std::string& state) override;
+  [[nodiscard]] std::optional<Nanos> deadline() const override;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tally::transfer
