@@ -1,0 +1,86 @@
+// The store in one SQLite file: WAL, synchronous=FULL, STRICT tables, one writer.
+//
+// Waiting transactions are batched into one SQLite transaction with a SAVEPOINT for each, so that
+// one sync serves all of them and a version that does not match fails its own unit only. The step
+// function `commit_pending` does that; StoreThread calls it in production, a test calls it itself.
+// The first failed write or sync makes the store failed for good: only a restart leaves the state.
+//
+// Threading: `commit` from any executor; reads take a lock of microseconds on a connection of their
+// own; `commit_pending` from one thread. Contexts that await a commit outlive the store.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "tally/core/notices.hpp"
+#include "tally/core/store.hpp"
+
+namespace tally::store {
+
+constexpr int schema_version = 1;
+
+enum class Health {
+  good,
+  low_space,  // the disk was full and the reserve has been given up: stop taking new work
+  failed,
+};
+
+class SqliteStore final : public Store {
+ public:
+  struct Options {
+    std::filesystem::path folder;         // holds tally.db; created by `tally init`, not here
+    std::size_t batch = 256;              // units in one SQLite transaction
+    std::size_t reserve_bytes = 2 << 20;  // kept free for the acts that end things; 0 = none
+    std::string vfs;                      // SQLite's default when empty; tests make one that fails
+  };
+
+  // Locks the folder against a second process, creates or upgrades the schema. Errors: invalid
+  // (store.folder-missing, store.newer-schema, store.not-ours), conflict (store.locked),
+  // unavailable (store.open-failed).
+  static Result<std::unique_ptr<SqliteStore>> open(Options options, Notices& notices);
+  ~SqliteStore() override;  // commits nothing; who still waits is never resumed
+  SqliteStore(const SqliteStore&) = delete;
+  SqliteStore& operator=(const SqliteStore&) = delete;
+
+  // Not cancelled by its cancellation slot: the outcome of a commit has to be known.
+  awaitable<Result<void>> commit(Transaction transaction) override;
+  Result<std::optional<Row>> row(std::string_view kind, std::string_view id) override;
+  Result<std::vector<Row>> rows(const Query& query) override;
+  Result<std::vector<OutgoingMessage>> messages() override;
+  Result<std::optional<StoredAnswer>> answer(std::string_view process, std::string_view message_id)
+      override;
+  Result<std::vector<DraftRow>> drafts() override;
+  Result<LogMark> mark() override;
+
+  // Commits what waits, at most one batch, and posts the outcomes: one post for each executor.
+  // Returns how many units it took.
+  std::size_t commit_pending();
+  // Blocks until something waits or `stop_waiting` was called; false after the latter.
+  bool wait_for_pending();
+  void stop_waiting();
+
+  [[nodiscard]] Health health() const;  // any thread
+
+ private:
+  struct State;
+  explicit SqliteStore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// The thread that pumps `commit_pending`. Stops in the destructor after what waits is committed.
+class StoreThread {
+ public:
+  explicit StoreThread(SqliteStore& store);
+  ~StoreThread();
+  StoreThread(const StoreThread&) = delete;
+  StoreThread& operator=(const StoreThread&) = delete;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tally::store

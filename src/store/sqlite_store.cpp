@@ -1,0 +1,635 @@
+#include "tally/store/sqlite_store.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <system_error>
+#include <thread>
+
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "sqlite.hpp"
+
+namespace tally::store {
+
+namespace {
+
+using sqlite::Connection;
+using sqlite::Failure;
+using sqlite::Statement;
+
+namespace asio = boost::asio;
+
+constexpr std::int64_t application_id = 0x544c4c59;  // "TLLY"
+
+constexpr const char* schema = R"(
+CREATE TABLE row (
+  kind TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
+  state TEXT NOT NULL, owner TEXT NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY (kind, id)) STRICT;
+CREATE INDEX row_state ON row (kind, state, id);
+CREATE INDEX row_owner ON row (kind, owner, id);
+CREATE TABLE message (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  id TEXT NOT NULL UNIQUE, process TEXT NOT NULL,
+  to_domain TEXT NOT NULL, to_uri TEXT NOT NULL,
+  method TEXT NOT NULL, url TEXT NOT NULL, headers TEXT NOT NULL, body TEXT NOT NULL,
+  created_s INTEGER NOT NULL, created_n INTEGER NOT NULL,
+  next_s INTEGER NOT NULL, next_n INTEGER NOT NULL,
+  attempts INTEGER NOT NULL, last_answer TEXT NOT NULL) STRICT;
+CREATE TABLE answer (
+  process TEXT NOT NULL, message_id TEXT NOT NULL, body_digest TEXT NOT NULL,
+  status INTEGER NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY (process, message_id)) STRICT;
+CREATE TABLE outbox (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  event TEXT NOT NULL UNIQUE, log_size INTEGER NOT NULL, draft TEXT NOT NULL) STRICT;
+CREATE TABLE mark (
+  one INTEGER PRIMARY KEY CHECK (one = 1), size INTEGER NOT NULL, leaf TEXT NOT NULL) STRICT;
+INSERT INTO mark VALUES (1, 0, '');
+)";
+
+std::int64_t signed_of(std::uint64_t value) {
+  return static_cast<std::int64_t>(value);
+}
+std::uint64_t unsigned_of(std::int64_t value) {
+  return static_cast<std::uint64_t>(value);
+}
+
+// What a connection may hold in memory: the budget of the idle daemon is small.
+void bound_memory(Connection& connection, int kib) {
+  connection.execute(("PRAGMA cache_size=-" + std::to_string(kib)).c_str());
+  connection.execute("PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA busy_timeout=5000");
+}
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&&) = delete;
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// The statements of the writer. The schema stands before they are prepared.
+class Writer {
+ public:
+  explicit Writer(Connection& connection) : connection_(connection) {}
+  // Nothing: applied. Otherwise the row whose version did not match.
+  std::optional<Row> apply(const Transaction& unit);
+
+ private:
+  bool put(const Row& row);
+  void put(const OutgoingMessage& message);
+
+  Connection& connection_;
+  Statement insert_{connection_, "INSERT INTO row VALUES (?,?,1,?,?,?) ON CONFLICT DO NOTHING"};
+  Statement update_{
+      connection_,
+      "UPDATE row SET version = version + 1, state = ?, owner = ?, body = ? "
+      "WHERE kind = ? AND id = ? AND version = ?"};
+  Statement erase_{connection_, "DELETE FROM row WHERE kind = ? AND id = ? AND version = ?"};
+  Statement message_{
+      connection_,
+      "INSERT INTO message (id, process, to_domain, to_uri, method, url, headers, body, created_s,"
+      " created_n, next_s, next_n, attempts, last_answer) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+      "ON CONFLICT (id) DO UPDATE SET process = excluded.process, to_domain = excluded.to_domain,"
+      " to_uri = excluded.to_uri, method = excluded.method, url = excluded.url,"
+      " headers = excluded.headers, body = excluded.body, created_s = excluded.created_s,"
+      " created_n = excluded.created_n, next_s = excluded.next_s, next_n = excluded.next_n,"
+      " attempts = excluded.attempts, last_answer = excluded.last_answer"};
+  Statement delivered_{connection_, "DELETE FROM message WHERE id = ?"};
+  Statement answer_{
+      connection_,
+      "INSERT INTO answer VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET "
+      "body_digest = excluded.body_digest, status = excluded.status, body = excluded.body"};
+  Statement draft_{
+      connection_,
+      "INSERT INTO outbox (event, log_size, draft) VALUES (?,?,?) ON CONFLICT (event) DO UPDATE "
+      "SET "
+      "log_size = excluded.log_size, draft = excluded.draft"};
+  Statement logged_{connection_, "DELETE FROM outbox WHERE event = ?"};
+  Statement mark_{connection_, "UPDATE mark SET size = ?, leaf = ? WHERE size < ?"};
+};
+
+bool Writer::put(const Row& row) {
+  if (row.version == 0) {
+    Statement::Use(insert_, row.kind, row.id, row.state, row.owner, row.body).run();
+  } else {
+    Statement::Use(
+        update_, row.state, row.owner, row.body, row.kind, row.id, signed_of(row.version)
+    )
+        .run();
+  }
+  return connection_.changed() == 1;
+}
+
+void Writer::put(const OutgoingMessage& m) {
+  Statement::Use(
+      message_,
+      m.id,
+      m.process,
+      m.to.domain,
+      m.to.uri,
+      m.method,
+      m.url,
+      m.headers,
+      m.body,
+      m.created.seconds,
+      std::int64_t{m.created.nanos},
+      m.next_attempt.seconds,
+      std::int64_t{m.next_attempt.nanos},
+      std::int64_t{m.attempts},
+      m.last_answer
+  )
+      .run();
+}
+
+std::optional<Row> Writer::apply(const Transaction& unit) {
+  for (const Row& row : unit.puts) {
+    if (!put(row)) return row;
+  }
+  for (const Row& row : unit.erases) {
+    Statement::Use(erase_, row.kind, row.id, signed_of(row.version)).run();
+    if (connection_.changed() != 1) return row;
+  }
+  for (const OutgoingMessage& message : unit.messages) put(message);
+  for (const std::string& id : unit.delivered_messages) Statement::Use(delivered_, id).run();
+  if (unit.answer) {
+    const StoredAnswer& a = *unit.answer;
+    Statement::Use(answer_, a.process, a.message_id, a.body_digest, std::int64_t{a.status}, a.body)
+        .run();
+  }
+  for (const DraftRow& row : unit.drafts) {
+    Statement::Use(draft_, row.event, signed_of(row.log_size), row.draft).run();
+  }
+  for (const std::string& event : unit.logged_events) Statement::Use(logged_, event).run();
+  if (unit.mark.size > 0) {
+    const std::int64_t size = signed_of(unit.mark.size);
+    Statement::Use(mark_, size, unit.mark.leaf, size).run();
+  }
+  return std::nullopt;
+}
+
+// A negative LIMIT is none in SQLite, so a page of SIZE_MAX is clamped.
+std::int64_t page(std::size_t most) {
+  return static_cast<std::int64_t>(std::min<std::size_t>(most, 1 << 30));
+}
+
+class Reader {
+ public:
+  explicit Reader(Connection& connection) : connection_(connection) {}
+
+  std::optional<Row> row(std::string_view kind, std::string_view id) {
+    Statement::Use use(one_, kind, id);
+    if (!use.next()) return std::nullopt;
+    return read(use);
+  }
+
+  std::vector<Row> rows(const Store::Query& query) {
+    const std::int64_t most = page(query.most);
+    if (!query.owner.empty() && !query.state.empty()) {
+      Statement::Use use(both_, query.kind, query.owner, query.state, query.after, most);
+      return all(use);
+    }
+    if (!query.owner.empty()) {
+      Statement::Use use(owned_, query.kind, query.owner, query.after, most);
+      return all(use);
+    }
+    if (!query.state.empty()) {
+      Statement::Use use(in_state_, query.kind, query.state, query.after, most);
+      return all(use);
+    }
+    Statement::Use use(any_, query.kind, query.after, most);
+    return all(use);
+  }
+
+  std::vector<OutgoingMessage> messages() {
+    std::vector<OutgoingMessage> out;
+    Statement::Use use(messages_);
+    while (use.next()) {
+      OutgoingMessage m;
+      m.id = use.text(0);
+      m.process = use.text(1);
+      m.to = {use.text(2), use.text(3)};
+      m.method = use.text(4);
+      m.url = use.text(5);
+      m.headers = use.text(6);
+      m.body = use.text(7);
+      m.created = {use.number(8), static_cast<std::int32_t>(use.number(9))};
+      m.next_attempt = {use.number(10), static_cast<std::int32_t>(use.number(11))};
+      m.attempts = static_cast<std::uint32_t>(use.number(12));
+      m.last_answer = use.text(13);
+      out.push_back(std::move(m));
+    }
+    return out;
+  }
+
+  std::optional<StoredAnswer> answer(std::string_view process, std::string_view message_id) {
+    Statement::Use use(answer_, process, message_id);
+    if (!use.next()) return std::nullopt;
+    StoredAnswer found;
+    found.process = process;
+    found.message_id = message_id;
+    found.body_digest = use.text(0);
+    found.status = static_cast<int>(use.number(1));
+    found.body = use.text(2);
+    return found;
+  }
+
+  std::vector<DraftRow> drafts() {
+    std::vector<DraftRow> out;
+    Statement::Use use(drafts_);
+    while (use.next()) out.push_back({use.text(0), unsigned_of(use.number(1)), use.text(2)});
+    return out;
+  }
+
+  LogMark mark() {
+    Statement::Use use(mark_);
+    if (!use.next()) return {};
+    return {unsigned_of(use.number(0)), use.text(1)};
+  }
+
+ private:
+  static Row read(const Statement::Use& use) {
+    return {
+        use.text(0),
+        use.text(1),
+        unsigned_of(use.number(2)),
+        use.text(3),
+        use.text(4),
+        use.text(5)};
+  }
+  static std::vector<Row> all(Statement::Use& use) {
+    std::vector<Row> out;
+    while (use.next()) out.push_back(read(use));
+    return out;
+  }
+
+  Connection& connection_;
+  Statement one_{connection_, "SELECT * FROM row WHERE kind = ? AND id = ?"};
+  Statement any_{connection_, "SELECT * FROM row WHERE kind = ? AND id > ? ORDER BY id LIMIT ?"};
+  Statement in_state_{
+      connection_, "SELECT * FROM row WHERE kind = ? AND state = ? AND id > ? ORDER BY id LIMIT ?"};
+  Statement owned_{
+      connection_, "SELECT * FROM row WHERE kind = ? AND owner = ? AND id > ? ORDER BY id LIMIT ?"};
+  Statement both_{
+      connection_,
+      "SELECT * FROM row WHERE kind = ? AND owner = ? AND state = ? AND id > ? ORDER BY id LIMIT "
+      "?"};
+  Statement messages_{
+      connection_,
+      "SELECT id, process, to_domain, to_uri, method, url, headers, body, created_s, created_n,"
+      " next_s, next_n, attempts, last_answer FROM message ORDER BY seq"};
+  Statement answer_{
+      connection_,
+      "SELECT body_digest, status, body FROM answer WHERE process = ? AND message_id = ?"};
+  Statement drafts_{connection_, "SELECT event, log_size, draft FROM outbox ORDER BY seq"};
+  Statement mark_{connection_, "SELECT size, leaf FROM mark"};
+};
+
+// A unit that waits for its commit, and how its coroutine goes on. `executor` counts as work, so
+// that the context does not end while the writer is at it.
+struct Waiting {
+  Transaction unit;
+  asio::any_io_executor executor;
+  std::function<void(Result<void>)> resume;
+};
+
+struct Outcome {
+  std::function<void(Result<void>)> resume;
+  Result<void> result;
+};
+
+tl::unexpected<Error> read_failed(const Failure& failure) {
+  return fail(ErrorKind::unavailable, {"store.read-failed", {{"reason", failure.what()}}});
+}
+
+}  // namespace
+
+struct SqliteStore::State {
+  State(Options options_, Notices& notices_, Descriptor lock_)
+      : options(std::move(options_)), notices(notices_), lock(std::move(lock_)) {}
+
+  Options options;
+  Notices& notices;
+  Descriptor lock;  // held as long as the store lives
+  std::unique_ptr<Connection> write_connection;
+  std::unique_ptr<Writer> writer;
+
+  std::mutex read_mutex;
+  std::unique_ptr<Connection> read_connection;  // read_mutex
+  std::unique_ptr<Reader> reader;               // read_mutex
+
+  std::mutex queue_mutex;
+  std::condition_variable queue_filled;
+  std::deque<Waiting> queue;  // queue_mutex
+  bool stopping = false;      // queue_mutex
+
+  std::atomic<Health> health{Health::good};
+  std::string failed_reason;  // writer thread
+
+  [[nodiscard]] std::filesystem::path reserve_file() const { return options.folder / "reserve"; }
+  void open_database();
+  void keep_reserve();
+  bool give_up_reserve();
+  std::vector<Result<void>> commit_batch(const std::vector<Waiting>& batch);
+  std::vector<Result<void>> try_batch(const std::vector<Waiting>& batch);
+  void fail_for_good(const Failure& failure);
+
+  template <class Read>
+  auto read(Read&& what) -> Result<decltype(what(*reader))> {
+    const std::lock_guard guard(read_mutex);
+    try {
+      return what(*reader);
+    } catch (const Failure& failure) {
+      return read_failed(failure);
+    }
+  }
+};
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices& notices) {
+  const std::string folder = options.folder.string();
+  if (!std::filesystem::is_directory(options.folder)) {
+    return fail(ErrorKind::invalid, {"store.folder-missing", {{"folder", folder}}});
+  }
+  Descriptor lock(::open((folder + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+  if (lock.get() < 0) {
+    const std::string reason = std::generic_category().message(errno);
+    return fail(
+        ErrorKind::unavailable,
+        {"store.open-failed", {{"file", folder + "/lock"}, {"reason", reason}}}
+    );
+  }
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return fail(ErrorKind::conflict, {"store.locked", {{"folder", folder}}});
+  }
+  const std::string file = folder + "/tally.db";
+  // Created here, since SQLite would take the umask, and gives its WAL the mode of this file.
+  // Closed again before SQLite opens it: closing any descriptor of a file drops the process's locks
+  // on it.
+  { const Descriptor created(::open(file.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600)); }
+
+  auto state = std::make_unique<State>(std::move(options), notices, std::move(lock));
+  try {
+    state->open_database();
+    const std::int64_t known = schema_version;
+    const std::int64_t found = state->write_connection->number("PRAGMA user_version");
+    const std::int64_t owner = state->write_connection->number("PRAGMA application_id");
+    if (owner != application_id) {
+      return fail(ErrorKind::invalid, {"store.not-ours", {{"file", file}}});
+    }
+    if (found != known) {
+      return fail(
+          ErrorKind::invalid,
+          {"store.newer-schema",
+           {{"file", file}, {"found", std::to_string(found)}, {"known", std::to_string(known)}}}
+      );
+    }
+    state->writer = std::make_unique<Writer>(*state->write_connection);
+    state->read_connection = std::make_unique<Connection>(
+        file, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, state->options.vfs
+    );
+    bound_memory(*state->read_connection, 256);
+    state->reader = std::make_unique<Reader>(*state->read_connection);
+  } catch (const Failure& failure) {
+    return fail(
+        ErrorKind::unavailable, {"store.open-failed", {{"file", file}, {"reason", failure.what()}}}
+    );
+  }
+  state->keep_reserve();
+  return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(state)));
+}
+
+void SqliteStore::State::open_database() {
+  const std::string file = (options.folder / "tally.db").string();
+  write_connection =
+      std::make_unique<Connection>(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, options.vfs);
+  bound_memory(*write_connection, 512);
+  // What another program or a newer version wrote is looked at, never touched.
+  const std::int64_t tables = write_connection->number("SELECT count(*) FROM sqlite_schema");
+  const bool empty = tables == 0 && write_connection->number("PRAGMA application_id") == 0;
+  const bool ours = write_connection->number("PRAGMA application_id") == application_id &&
+                    write_connection->number("PRAGMA user_version") == schema_version;
+  if (!empty && !ours) return;
+  write_connection->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL");
+  if (!empty) return;
+  write_connection->execute("BEGIN IMMEDIATE");
+  write_connection->execute(schema);
+  write_connection->execute(("PRAGMA application_id=" + std::to_string(application_id)).c_str());
+  write_connection->execute(("PRAGMA user_version=" + std::to_string(schema_version)).c_str());
+  write_connection->execute("COMMIT");
+}
+
+void SqliteStore::State::keep_reserve() {
+  if (options.reserve_bytes == 0) return;
+  const Descriptor file(::open(reserve_file().c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+  const auto size = static_cast<off_t>(options.reserve_bytes);
+  if (file.get() >= 0 && ::posix_fallocate(file.get(), 0, size) == 0) return;
+  give_up_reserve();
+}
+
+// True if there was one to give up.
+bool SqliteStore::State::give_up_reserve() {
+  const bool had = ::unlink(reserve_file().c_str()) == 0;
+  Health good = Health::good;
+  if (health.compare_exchange_strong(good, Health::low_space)) {
+    notices.note(Severity::error, {"store.low-space", {{"folder", options.folder.string()}}});
+  }
+  return had;
+}
+
+void SqliteStore::State::fail_for_good(const Failure& failure) {
+  failed_reason = failure.what();
+  health = Health::failed;
+  notices.note(Severity::error, {"store.failed", {{"reason", failed_reason}}});
+}
+
+// One SQLite transaction for the batch. Throws Failure, with everything rolled back.
+std::vector<Result<void>> SqliteStore::State::try_batch(const std::vector<Waiting>& batch) {
+  std::vector<Result<void>> results;
+  results.reserve(batch.size());
+  try {
+    write_connection->execute("BEGIN IMMEDIATE");
+    for (const Waiting& waiting : batch) {
+      write_connection->execute("SAVEPOINT unit");
+      const std::optional<Row> mismatch = writer->apply(waiting.unit);
+      if (mismatch) write_connection->execute("ROLLBACK TO unit");
+      write_connection->execute("RELEASE unit");
+      if (!mismatch) {
+        results.emplace_back();
+        continue;
+      }
+      results.push_back(fail(
+          ErrorKind::conflict,
+          {"store.version-mismatch",
+           {{"kind", mismatch->kind},
+            {"id", mismatch->id},
+            {"version", std::to_string(mismatch->version)}}}
+      ));
+    }
+    write_connection->execute("COMMIT");
+  } catch (const Failure&) {
+    // SQLite may have rolled back by itself (disk full, I/O error).
+    if (write_connection->in_transaction()) {
+      sqlite3_exec(write_connection->handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+    }
+    throw;
+  }
+  return results;
+}
+
+std::vector<Result<void>> SqliteStore::State::commit_batch(const std::vector<Waiting>& batch) {
+  if (health != Health::failed) {
+    try {
+      return try_batch(batch);
+    } catch (const Failure& failure) {
+      // A full disk is the one failure that is tried again: nothing was synced, and the reserve is
+      // there so that terminations and destructions still find room.
+      if (!failure.disk_full() || !give_up_reserve()) fail_for_good(failure);
+    }
+  }
+  if (health != Health::failed) {
+    try {
+      return try_batch(batch);
+    } catch (const Failure& failure) {
+      fail_for_good(failure);
+    }
+  }
+  const Result<void> failed =
+      fail(ErrorKind::unavailable, {"store.failed", {{"reason", failed_reason}}});
+  return {batch.size(), failed};
+}
+
+SqliteStore::SqliteStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
+SqliteStore::~SqliteStore() = default;
+
+awaitable<Result<void>> SqliteStore::commit(Transaction transaction) {
+  const auto plain = co_await asio::this_coro::executor;
+  asio::any_io_executor executor = asio::prefer(plain, asio::execution::outstanding_work.tracked);
+  auto initiate = [this, &transaction, &executor](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    auto resume = [shared](Result<void> result) { std::move (*shared)(std::move(result)); };
+    {
+      const std::lock_guard guard(state_->queue_mutex);
+      state_->queue.push_back({std::move(transaction), std::move(executor), std::move(resume)});
+    }
+    state_->queue_filled.notify_one();
+  };
+  auto done = asio::async_initiate<const asio::use_awaitable_t<>&, void(Result<void>)>(
+      std::move(initiate), asio::use_awaitable
+  );
+  co_return co_await std::move(done);
+}
+
+std::size_t SqliteStore::commit_pending() {
+  std::vector<Waiting> batch;
+  {
+    const std::lock_guard guard(state_->queue_mutex);
+    while (!state_->queue.empty() && batch.size() < state_->options.batch) {
+      batch.push_back(std::move(state_->queue.front()));
+      state_->queue.pop_front();
+    }
+  }
+  if (batch.empty()) return 0;
+  std::vector<Result<void>> results = state_->commit_batch(batch);
+
+  struct Group {
+    asio::any_io_executor executor;
+    std::vector<Outcome> outcomes;
+  };
+  std::vector<Group> groups;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    auto group = groups.begin();
+    while (group != groups.end() && group->executor != batch[i].executor) ++group;
+    if (group == groups.end()) group = groups.insert(group, {batch[i].executor, {}});
+    group->outcomes.push_back({std::move(batch[i].resume), std::move(results[i])});
+  }
+  for (Group& group : groups) {
+    auto resume_all = [outcomes = std::move(group.outcomes)]() mutable {
+      for (Outcome& outcome : outcomes) outcome.resume(std::move(outcome.result));
+    };
+    asio::post(group.executor, std::move(resume_all));
+  }
+  return batch.size();
+}
+
+bool SqliteStore::wait_for_pending() {
+  std::unique_lock guard(state_->queue_mutex);
+  state_->queue_filled.wait(guard, [this] { return state_->stopping || !state_->queue.empty(); });
+  return !state_->stopping;
+}
+
+void SqliteStore::stop_waiting() {
+  {
+    const std::lock_guard guard(state_->queue_mutex);
+    state_->stopping = true;
+  }
+  state_->queue_filled.notify_all();
+}
+
+Health SqliteStore::health() const {
+  return state_->health;
+}
+
+Result<std::optional<Row>> SqliteStore::row(std::string_view kind, std::string_view id) {
+  return state_->read([&](Reader& reader) { return reader.row(kind, id); });
+}
+
+Result<std::vector<Row>> SqliteStore::rows(const Query& query) {
+  return state_->read([&](Reader& reader) { return reader.rows(query); });
+}
+
+Result<std::vector<OutgoingMessage>> SqliteStore::messages() {
+  return state_->read([](Reader& reader) { return reader.messages(); });
+}
+
+Result<std::optional<StoredAnswer>> SqliteStore::answer(
+    std::string_view process, std::string_view message_id
+) {
+  return state_->read([&](Reader& reader) { return reader.answer(process, message_id); });
+}
+
+Result<std::vector<DraftRow>> SqliteStore::drafts() {
+  return state_->read([](Reader& reader) { return reader.drafts(); });
+}
+
+Result<LogMark> SqliteStore::mark() {
+  return state_->read([](Reader& reader) { return reader.mark(); });
+}
+
+struct StoreThread::State {
+  SqliteStore& store;
+  std::thread thread;
+};
+
+StoreThread::StoreThread(SqliteStore& store) : state_(new State{store, {}}) {
+  state_->thread = std::thread([&store] {
+    while (store.wait_for_pending()) store.commit_pending();
+    while (store.commit_pending() > 0) {
+    }
+  });
+}
+
+StoreThread::~StoreThread() {
+  state_->store.stop_waiting();
+  state_->thread.join();
+}
+
+}  // namespace tally::store
