@@ -7,6 +7,8 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "crc32c.hpp"
+
 #if defined(__x86_64__)
 #include <nmmintrin.h>
 #endif
@@ -182,7 +184,7 @@ constexpr CrcTable make_crc_table() {
 
 constexpr CrcTable crc_table = make_crc_table();
 
-std::uint32_t crc32c_portable(const std::uint8_t* at, std::size_t size, std::uint32_t crc) {
+std::uint32_t crc_by_table(const std::uint8_t* at, std::size_t size, std::uint32_t crc) {
   for (; size >= 8; at += 8, size -= 8) {
     const std::uint32_t low = crc ^ (std::uint32_t{at[0]} | std::uint32_t{at[1]} << 8 |
                                      std::uint32_t{at[2]} << 16 | std::uint32_t{at[3]} << 24);
@@ -217,7 +219,11 @@ std::uint32_t crc32c(std::span<const std::uint8_t> bytes, std::uint32_t seed) {
   static const bool in_hardware = __builtin_cpu_supports("sse4.2") != 0;
   if (in_hardware) return ~crc32c_sse42(bytes.data(), bytes.size(), ~seed);
 #endif
-  return ~crc32c_portable(bytes.data(), bytes.size(), ~seed);
+  return crc32c_portable(bytes, seed);
+}
+
+std::uint32_t crc32c_portable(std::span<const std::uint8_t> bytes, std::uint32_t seed) {
+  return ~crc_by_table(bytes.data(), bytes.size(), ~seed);
 }
 
 bool equal_secret(std::string_view a, std::string_view b) {

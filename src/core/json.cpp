@@ -251,6 +251,10 @@ Result<Json> parse_json(std::string_view text, const JsonLimits& limits) {
   if (broken) {
     return fail(ErrorKind::invalid, {"core.json-utf8", {{"byte", std::to_string(*broken)}}});
   }
+  // The library takes a NUL for the end and would leave what follows unread.
+  if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
+    return fail(ErrorKind::invalid, {"core.json-syntax", {{"byte", std::to_string(nul)}}});
+  }
   StrictHandler handler(limits);
   const bool read = Json::sax_parse(text.begin(), text.end(), &handler);
   if (auto error = handler.take_error()) return tl::unexpected<Error>(*std::move(error));

@@ -1,0 +1,119 @@
+#include "tally/core/message.hpp"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace tally {
+namespace {
+
+std::set<std::string> placeholders(std::string_view text) {
+  std::set<std::string> names;
+  for (auto open = text.find('{'); open != std::string_view::npos; open = text.find('{', open)) {
+    const auto close = text.find('}', open);
+    if (close == std::string_view::npos) return {"(unclosed)"};
+    names.emplace(text.substr(open + 1, close - open - 1));
+    open = close;
+  }
+  return names;
+}
+
+bool ends_with_any(std::string_view text, std::initializer_list<std::string_view> ends) {
+  return std::any_of(ends.begin(), ends.end(), [&](auto end) { return text.ends_with(end); });
+}
+
+// Headings and words of tables; everything else is a sentence.
+bool is_label(std::string_view code) {
+  const auto dot = code.find('.');
+  const std::string_view name = code.substr(dot + 1);
+  return name.starts_with("label-") || name.starts_with("column-") || name.starts_with("word-") ||
+         name.starts_with("option-");
+}
+
+TEST(Sentences, EachCodeStandsOnceInBothLanguages) {
+  std::string_view last;
+  for (const auto& [code, en, zh] : sentence_table()) {
+    EXPECT_NE(code, last) << "twice in the table";
+    last = code;
+    EXPECT_FALSE(en.empty()) << code;
+    EXPECT_FALSE(zh.empty()) << code;
+    EXPECT_EQ(placeholders(en), placeholders(zh)) << code;
+    EXPECT_FALSE(placeholders(en).contains("(unclosed)")) << code;
+    if (is_label(code)) continue;
+    EXPECT_TRUE(ends_with_any(en, {".", "?", "!", ":"})) << code << ": " << en;
+    EXPECT_TRUE(ends_with_any(zh, {"。", "？", "！", "："})) << code << ": " << zh;
+  }
+}
+
+TEST(Sentences, CodesAreModuleAndName) {
+  const std::set<std::string_view> modules = {
+      "core",
+      "odrl",
+      "dsp",
+      "audit",
+      "identity",
+      "usage",
+      "catalog",
+      "negotiation",
+      "transfer",
+      "dataplane",
+      "custody",
+      "store",
+      "net",
+      "sources",
+      "api",
+      "daemon",
+      "cli"};
+  for (const auto& [code, en, zh] : sentence_table()) {
+    const auto dot = code.find('.');
+    ASSERT_NE(dot, std::string_view::npos) << code;
+    EXPECT_TRUE(modules.contains(code.substr(0, dot))) << code;
+    const std::string_view name = code.substr(dot + 1);
+    EXPECT_FALSE(name.empty()) << code;
+    EXPECT_EQ(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-"), name.npos) << code;
+  }
+}
+
+TEST(Render, FillsThePlaceholders) {
+  const Message message{"core.json-duplicate-key", {{"key", "a{b}"}}};
+  EXPECT_EQ(
+      render(message, Lang::en), "The member \"a{b}\" stands twice in one object. Keep one of them."
+  );
+  EXPECT_NE(render(message, Lang::zh).find("a{b}"), std::string::npos);
+  EXPECT_NE(render(message, Lang::zh), render(message, Lang::en));
+}
+
+TEST(Render, HidesNothing) {
+  EXPECT_EQ(render({"no.such", {{"a", "1"}, {"b", "2"}}}, Lang::zh), "no.such a=1 b=2");
+  EXPECT_NE(render({"core.json-duplicate-key", {}}, Lang::en).find("{key}"), std::string::npos);
+}
+
+TEST(Lang, IsChineseWhereChineseIsAsked) {
+  for (const char* text :
+       {"zh",
+        "ZH",
+        "zh_CN.UTF-8",
+        "zh-CN,en;q=0.5",
+        "en;q=0.4, zh-TW;q=0.9",
+        "zh-Hans",
+        "fr,zh;q=0.2"}) {
+    EXPECT_EQ(parse_lang(text), Lang::zh) << text;
+  }
+  for (const char* text :
+       {"",
+        "C",
+        "C.UTF-8",
+        "en_GB.UTF-8",
+        "en,zh;q=0.9",
+        "zh;q=0.1,en;q=0.2",
+        "zh;q=0",
+        "zhuang",
+        "de",
+        ",,;",
+        "zh;q=x"}) {
+    EXPECT_EQ(parse_lang(text), Lang::en) << text;
+  }
+}
+
+}  // namespace
+}  // namespace tally
