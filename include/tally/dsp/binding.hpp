@@ -17,6 +17,8 @@
 
 namespace tally::dsp {
 
+struct VersionResponse;
+
 struct Endpoint {
   std::string_view method;
   std::string_view path;     // "/negotiations/:pid/agreement"
@@ -66,7 +68,7 @@ std::string message_type(const Json& body);
 
 // The path of the version that we speak in a peer's version document: the first 2025-1 entry with
 // binding HTTPS. nullopt when there is none: the communication ends here.
-struct VersionResponse;
+
 std::optional<std::string> path_of_our_version(const VersionResponse& versions);
 
 }  // namespace tally::dsp
