@@ -6,48 +6,29 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/any_completion_handler.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/use_awaitable.hpp>
 #include <boost/system/system_error.hpp>
+
+#include "tally/core/wakeup.hpp"
 
 namespace tally {
 namespace asio = boost::asio;
-using boost::system::error_code;
 
 struct TaskGroup::State {
   struct Task {
     std::string name;
     asio::cancellation_signal stop;
   };
-  // A coroutine in drained(). `handler` is empty once it was completed.
-  struct Waiter {
-    asio::any_io_executor own_executor;
-    asio::any_completion_handler<void(error_code)> handler;
-
-    void complete(error_code result) {
-      if (!handler) return;
-      asio::get_associated_cancellation_slot(handler).clear();
-      asio::post(own_executor, [ready = std::move(handler), result]() mutable {
-        std::move(ready)(result);
-      });
-    }
-  };
-
   State(asio::any_io_executor on, Notices& to) : executor(std::move(on)), notices(to) {}
 
   void finished(const std::shared_ptr<Task>& task, const std::exception_ptr& failure) {
     if (failure) note(*task, failure);
     tasks.remove(task);
     if (!tasks.empty()) return;
-    for (const auto& waiter : std::exchange(waiters, {})) waiter->complete({});
+    for (const auto& waiter : std::exchange(waiters, {})) waiter->wake();
   }
 
   void note(const Task& task, const std::exception_ptr& failure) {
@@ -70,7 +51,7 @@ struct TaskGroup::State {
   asio::any_io_executor executor;
   Notices& notices;
   std::list<std::shared_ptr<Task>> tasks;
-  std::vector<std::shared_ptr<Waiter>> waiters;
+  std::vector<std::shared_ptr<Wakeup>> waiters;  // the coroutines in drained()
 };
 
 TaskGroup::TaskGroup(asio::any_io_executor executor, Notices& notices)
@@ -99,20 +80,10 @@ void TaskGroup::cancel() {
 
 awaitable<void> TaskGroup::drained() {
   if (state_->tasks.empty()) co_return;
-  auto initiate = [](auto handler, std::shared_ptr<State> state) {
-    auto waiter = std::make_shared<State::Waiter>();
-    auto slot = asio::get_associated_cancellation_slot(handler);
-    waiter->own_executor = asio::get_associated_executor(handler, state->executor);
-    waiter->handler = std::move(handler);
-    state->waiters.push_back(waiter);
-    if (!slot.is_connected()) return;
-    slot.assign([weak = std::weak_ptr(waiter)](asio::cancellation_type) {
-      if (const auto cancelled = weak.lock()) cancelled->complete(asio::error::operation_aborted);
-    });
+  auto started = [state = state_](std::shared_ptr<Wakeup> wakeup) {
+    state->waiters.push_back(std::move(wakeup));
   };
-  co_await asio::async_initiate<decltype(asio::use_awaitable) const, void(error_code)>(
-      initiate, asio::use_awaitable, state_
-  );
+  co_await suspend(std::move(started));
 }
 
 std::size_t TaskGroup::size() const {
