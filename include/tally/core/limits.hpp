@@ -40,6 +40,14 @@ struct Limits {
   std::size_t stream_resumes = 16;  // continuations of one use within stream_resume_window
   Nanos stream_resume_window = seconds(24 * 3600);
 
+  // Uses.
+  std::size_t use_keys = 1024;           // idempotency keys remembered per agreement
+  std::size_t uses_per_record = 64;      // completions that share one use.executed
+  Nanos uses_gathered = seconds(1);      // how long a completion waits for others
+  std::size_t act_purposes = 16;         // declared for one act
+  std::size_t act_purpose_bytes = 2048;  // all of them together
+  std::size_t act_key_bytes = 256;       // an Idempotency-Key
+
   // Log.
   std::size_t log_batch_bytes = 256 << 10;
   std::size_t log_batch_records = 1024;
@@ -47,6 +55,9 @@ struct Limits {
   std::size_t log_record_bytes = 16 << 10;
   // Kept free for termination, destruction and shutdown when the disk fills up.
   std::size_t log_reserve_bytes = 4 << 20;
+  // Zero-filled ahead of the end of the log while it is idle, in pieces; 0 fills nothing.
+  std::size_t log_ahead_bytes = 8 << 20;
+  std::size_t log_fill_bytes = 1 << 20;
 };
 
 }  // namespace tally

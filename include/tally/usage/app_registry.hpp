@@ -25,6 +25,15 @@ struct App {
   std::string token_sha256;             // hex
 };
 
+// What a request may ask for: everything registered when it names no purpose, else what it names;
+// what it names beyond the registration stands apart, and the enforcement point refuses it.
+struct Narrowed {
+  std::vector<std::string> purposes;
+  std::vector<std::string> not_registered;
+};
+Narrowed narrow(const App& app, const std::vector<std::string>& asked);
+bool may_use(const App& app, const AgreementId& agreement);
+
 struct RegisteredApp {
   App app;
   std::string token;  // shown once
@@ -36,8 +45,10 @@ class AppRegistry {
   ~AppRegistry();
 
   Result<void> load();  // at start, from the store
-  // Recorded as admin.action before it takes effect. Errors: conflict (usage.app-exists).
+  // Recorded as admin.action before it takes effect. `token_sha256` is set here. Errors: conflict
+  // (usage.app-exists), invalid (usage.app-invalid), those of Journal::commit.
   awaitable<Result<RegisteredApp>> add(App app);
+  // Errors: not_found (usage.unknown-app), those of Journal::commit.
   awaitable<Result<void>> remove(AppId id);
   [[nodiscard]] std::shared_ptr<const App> find_by_token(std::string_view token) const;
   [[nodiscard]] std::vector<App> list() const;

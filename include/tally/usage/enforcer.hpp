@@ -1,13 +1,16 @@
 // The enforcement point: the only code whose answer lets data move.
 //
-// A count is not a number in a table: it is the number of permitted uses in the log less the aborted
-// ones, and the ledger in memory is that sum. `authorise` takes the lock of the agreement's shard,
-// looks whether the entry is closed, evaluates the policy (odrl, pure), counts up and queues the
-// record while it holds the lock; then it lets go and waits until the record is durable. Nothing can
-// overtake a close, since it takes the same lock.
+// A count is not a number in a table: it is the number of permitted uses in the log less the
+// aborted ones, and the ledger in memory is that sum. `authorise` takes the lock of the agreement's
+// shard, looks whether the entry is closed, evaluates the policy (odrl, pure), counts up and queues
+// the record while it holds the lock; then it lets go and waits until the record is durable.
+// Nothing can overtake a close, since it takes the same lock.
 //
 // What holds, and what tests assert over every crash: permitted − aborted ≤ limit, and
 // acknowledged ≤ permitted. A use that was never acknowledged may be counted, never the reverse.
+//
+// A limit counts only on the side that owns it. Here, a limit of the other side is left to that
+// side (the decision says counted-elsewhere); state() shows the owner and no number.
 //
 // Threading: every member may be called from any thread; the locks are held for microseconds and
 // never across a wait. The same class runs on both sides of an agreement.
@@ -17,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -24,6 +28,7 @@
 #include "tally/audit/record.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/ids.hpp"
+#include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
 #include "tally/odrl/evaluate.hpp"
 #include "tally/odrl/policy.hpp"
@@ -48,12 +53,16 @@ struct Act {
   // party is our own).
   PartyId party;
   AppId app;
-  // Already narrowed to what the registration allows (local) or as the peer says (asserted).
+  // Already narrowed to what the registration allows (local, see `narrow`) or as the peer says
+  // (asserted).
   std::vector<std::string> purposes;
+  // What a local application claims beyond its registration; not empty: refused.
+  std::vector<std::string> purposes_not_registered;
   odrl::Source purpose_source = odrl::Source::asserted;
-  // The same key by the same requester under the same agreement continues its use and counts
-  // nothing; empty: always a new use. At most Limits::stream_resumes times within
-  // Limits::stream_resume_window; beyond that it is a new use.
+  // The same key by the same requester for the same action and purposes under the same agreement
+  // continues its use and counts nothing; empty: always a new use. At most Limits::stream_resumes
+  // times within Limits::stream_resume_window; beyond that it is a new use. The policy is asked
+  // again: what has ended meanwhile is refused.
   std::string idempotency_key;
   Pid process;  // the transfer process it happens under, or empty
 };
@@ -62,7 +71,7 @@ struct Act {
 struct Grant {
   UseId use;
   AgreementId agreement;
-  Instant decided_at;
+  Instant decided_at;     // of the use; a continuation keeps it
   bool repeated = false;  // continued an earlier use: nothing was counted
   odrl::Decision decision;
 };
@@ -71,7 +80,7 @@ struct Grant {
 struct Refusal {
   AgreementId agreement;
   Message code;                  // the outer sentence, e.g. usage.limit-reached {used, limit, rule}
-  std::vector<Message> reasons;  // odrl::explain of the decision, most decisive first
+  std::vector<Message> reasons;  // odrl::explain of the decision: its answer, then why
   odrl::Decision decision;
 };
 
@@ -84,13 +93,17 @@ struct Outcome {
 };
 
 // Why an agreement takes no uses (any more). `suspended` can be opened again; the others are final.
+// In order: a state never gives way to one before it.
 enum class Closed { open, suspended, expired, terminated };
+std::string_view to_string(Closed state);
 
 struct LimitState {
   RuleId rule;
+  std::string unit;  // empty: uses
   odrl::Side owner = odrl::Side::provider;
-  std::int64_t limit = 0;  // the most uses that the rule permits
-  std::int64_t used = 0;   // known only where `owner` is our side; else 0
+  bool counted_here = false;  // `owner` is our side; else `used` and `left` are not known and 0
+  std::int64_t limit = 0;     // the most uses that the rule permits
+  std::int64_t used = 0;
   std::int64_t left = 0;
 };
 
@@ -103,43 +116,67 @@ struct AgreementState {
   std::int64_t uses = 0;  // permitted − aborted, served by our side
 };
 
+// Puts the member `ledger` into a record that closes or opens the entry of its agreement, so that a
+// restart does the same. close() and reopen() do it themselves. Without it replay knows
+// contract.terminated, policy.revoked and policy.expired.
+void mark_ledger(audit::RecordDraft& record, Closed state);
+
 class Enforcer {
  public:
-  Enforcer(audit::LogAppender& log, Clock& clock, Random& random);
+  Enforcer(audit::LogAppender& log, Clock& clock, Random& random, const Limits& limits = {});
   ~Enforcer();
 
   // Makes the agreement known. Idempotent; its record (`contract.finalized`) must be durable first.
   void activate(AgreementTerms terms);
 
-  // Decides, counts, records. A Grant or Refusal is durable in the log on return. Errors: unavailable
-  // (log failed; nothing may move and nothing is forgotten), not_found (usage.unknown-agreement).
+  // Decides, counts, records. A Grant or Refusal is durable in the log on return. Whoever holds a
+  // Grant calls `complete` or `abort` with it, once. Errors:
+  //   unavailable              those of LogAppender::wait: nothing may move. The use stays counted,
+  //                            unless the log says for certain that it did not take the record
+  //   not_found                usage.unknown-agreement; also for a party that is not its consumer
+  //   invalid                  usage.act-too-large, beyond the bounds of Limits
   awaitable<Result<Authorised>> authorise(Act act);
 
   // What happened to the use. Queued, waits for nothing; several uses share one `use.executed`.
   void complete(const Grant& grant, Outcome outcome);
 
   // Gives the use back. Only while no byte has been handed to the transport, never on the client's
-  // word. The count falls once `use.aborted` is durable.
+  // word. The count falls once `use.aborted` is durable. While another request continues the same
+  // use, only this grant ends. Errors: unavailable, conflict (usage.use-ended: data has moved).
   awaitable<Result<void>> abort(Grant grant);
 
   // The same decision without counting or recording. For the dry-run route.
   Result<odrl::Decision> dry_run(const Act& act);
 
   // Closes the ledger entry and queues `record` under the lock of `authorise`; waits until it is
-  // durable. No use is permitted after the record. Idempotent for the same state.
+  // durable. No use is permitted after the record. Idempotent for the same state: the record of a
+  // repeat is not written. On an Error the entry stays closed. Errors: unavailable, conflict
+  // (usage.already-closed: by a later state).
   awaitable<Result<void>> close(AgreementId agreement, Closed state, audit::RecordDraft record);
-  // From suspended only.
+  // From suspended only; uses are taken once the record is durable. Errors: unavailable, conflict
+  // (usage.not-suspended).
   awaitable<Result<void>> reopen(AgreementId agreement, audit::RecordDraft record);
+
+  // The same for a caller whose record goes through audit::Journal. `shut` before the commit: what
+  // is queued afterwards stands behind the last permit. `open_again` after the commit. The record
+  // carries `mark_ledger`. False when the entry is in a later state, or is not suspended.
+  bool shut(const AgreementId& agreement, Closed state);
+  bool open_again(const AgreementId& agreement);
+
+  // The duties under the agreement whose deadline has passed undone: they deny
+  // (condition-violated).
+  void set_overdue(const AgreementId& agreement, std::vector<RuleId> duties);
 
   [[nodiscard]] std::optional<AgreementState> state(const AgreementId& agreement) const;
   [[nodiscard]] std::vector<AgreementId> agreements() const;
 
-  // Queues what `complete` has gathered longer ago than one second; called by the daemon's timer and
-  // before shutdown.
+  // Queues what `complete` has gathered longer ago than Limits::uses_gathered; called by the
+  // daemon's timer and, with `all`, before shutdown.
   void flush_completions(bool all);
 
   // --- recovery, before anything is served; single-threaded ---
-  // Called for every record of the log in order; ignores what does not concern uses.
+  // Called for every record of the log in order; ignores what does not concern uses. Agreements may
+  // be activated before or after. Errors: internal (usage.record-unreadable): do not start.
   Result<void> replay(const audit::RecordView& record);
   // After the last record and after all `activate`: permits that have no end get `use.interrupted`.
   awaitable<Result<void>> finish_replay();
