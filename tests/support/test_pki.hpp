@@ -17,7 +17,7 @@ namespace tally::testing {
 struct KeyAndChain {
   std::string key_pem;
   std::string chain_pem;  // leaf first, without the anchor
-  std::string serial;     // hex
+  std::string serial;     // decimal, as `crl` takes it
   Bytes leaf_der;
 };
 
@@ -56,8 +56,8 @@ class TestAnchor {
   std::unique_ptr<State> state_;
 };
 
-// Two anchors as the demonstration has them, valid from 2020 to 2060: "health" for
-// did:web:*.health… names the caller gives, "city" likewise.
+// Two anchors as the demonstration has them, valid from 2020 to 2060, of the domains "health" and
+// "city".
 struct TestPki {
   explicit TestPki(std::uint64_t seed = 1);
   TestAnchor health;
@@ -67,6 +67,8 @@ struct TestPki {
   [[nodiscard]] std::shared_ptr<const identity::TrustStore> trust() const;
 };
 
+// The certificates of a PEM text.
+std::vector<Bytes> chain_der(const std::string& chain_pem);
 std::shared_ptr<const identity::ContractSigner> load_signer(const KeyAndChain& contract);
 
 }  // namespace tally::testing

@@ -44,7 +44,7 @@ enum class Purpose {
 class TrustStore {
  public:
   // Errors: invalid, identity.trust-* (a domain named twice, an anchor in two domains, unreadable
-  // PEM, a list that no anchor of the domain signed).
+  // PEM, a list in an anchor's name that it did not sign, delta or partitioned lists).
   static Result<std::shared_ptr<const TrustStore>> build(std::vector<TrustDomainConfig> domains);
 
   ~TrustStore();
