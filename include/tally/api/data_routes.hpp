@@ -1,0 +1,80 @@
+// Where data leaves: GET /data/<pid> on the peer port for what a provider serves, and
+// GET /api/v1/data/<agreement> on the application port for what custody holds. Both are the same
+// story: who asks → usage::authorise (waits for the record) → bytes → usage::complete.
+//
+// Nothing here decides. Handlers run where the connection was accepted.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tally/api/router.hpp"
+#include "tally/core/task_group.hpp"
+#include "tally/dataplane/source.hpp"
+#include "tally/transfer/token_registry.hpp"
+#include "tally/transfer/transfer_service.hpp"
+#include "tally/usage/app_registry.hpp"
+#include "tally/usage/enforcer.hpp"
+
+namespace tally::api {
+
+// The data of an agreement as it was pinned when the agreement was made.
+struct ServedAsset {
+  Json source;  // as sources::SourceReader wants it
+  std::string media_type;
+};
+class ServedAssets {
+ public:
+  virtual ~ServedAssets() = default;
+  // Any thread; a cached answer after the first. Errors: not_found (api.asset-gone), unavailable.
+  virtual Result<std::shared_ptr<const ServedAsset>> of(const AgreementId& agreement) = 0;
+  // The purposes that the agreement names: what the peer's word is, on the provider's side.
+  virtual Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) = 0;
+};
+
+struct PeerDataParts {
+  usage::Enforcer& enforcer;
+  const transfer::TokenRegistry& tokens;
+  transfer::TransferService& transfers;
+  dataplane::SourceReader& sources;
+  ServedAssets& assets;
+  TaskGroup& tasks;  // of the home executor
+  boost::asio::any_io_executor home;
+  Notices& notices;
+  const Limits& limits;
+};
+std::vector<Route> peer_data_routes(PeerDataParts parts);
+
+// What custody holds under an agreement, opened for one read.
+struct HeldData {
+  std::unique_ptr<BodyReader> body;
+  std::uint64_t length = 0;
+  std::string media_type;
+};
+class HeldDataReader {
+ public:
+  virtual ~HeldDataReader() = default;
+  // Any executor. Errors: not_found (api.nothing-held, api.destroyed {at}), unavailable.
+  virtual awaitable<Result<HeldData>> open(AgreementId agreement) = 0;
+  // What `open` would say, before a use is counted for it.
+  virtual Result<void> held(const AgreementId& agreement) = 0;
+};
+
+struct AppApiParts {
+  usage::Enforcer& enforcer;
+  usage::AppRegistry& apps;
+  HeldDataReader& held;
+  PartyId self;
+  const Limits& limits;
+};
+std::vector<Route> app_routes(AppApiParts parts);
+// Bearer tokens of registered applications.
+Admit admit_apps(usage::AppRegistry& apps);
+
+// A refusal by policy as an answer: 403 with the code, and every reason in `reasons`.
+HttpResponse refusal_response(const usage::Refusal& refusal, Lang lang);
+
+}  // namespace tally::api

@@ -1,0 +1,84 @@
+// The management API (/api/v1 on the management listener): what operators, auditors and the command
+// line ask. Docs: docs/management-api.md. Every route is a line of the table in the .cpp.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/api/router.hpp"
+#include "tally/negotiation/negotiation_service.hpp"
+#include "tally/negotiation/peers.hpp"
+#include "tally/transfer/transfer_service.hpp"
+#include "tally/usage/app_registry.hpp"
+#include "tally/usage/enforcer.hpp"
+
+namespace tally::api {
+
+// Assets and policies as the operator manages them. Each has one home, its file or this API; a
+// change of one that lives in a file is a conflict that names the file.
+class CatalogAdmin {
+ public:
+  virtual ~CatalogAdmin() = default;
+  [[nodiscard]] virtual std::vector<Json> assets() const = 0;
+  [[nodiscard]] virtual std::vector<Json> policies() const = 0;
+  // What is wrong with files and documents that are not in force.
+  [[nodiscard]] virtual std::vector<Json> problems(Lang lang) const = 0;
+  // Errors: invalid (the document's first problem), conflict (api.home-is-file).
+  virtual awaitable<Result<void>> put_asset(AssetId id, Json document) = 0;
+  virtual awaitable<Result<void>> put_policy(std::string id, Json document) = 0;
+  virtual awaitable<Result<void>> remove_asset(AssetId id) = 0;
+  virtual awaitable<Result<void>> remove_policy(std::string id) = 0;
+};
+
+// One line of the readiness answer.
+struct Check {
+  std::string name;  // log, store, clock, certificate, duties
+  bool good = true;
+  Message message;
+};
+
+// What only the composition root knows.
+class Connector {
+ public:
+  virtual ~Connector() = default;
+  [[nodiscard]] virtual std::vector<Check> checks() const = 0;  // any thread
+  [[nodiscard]] virtual Json status() const = 0;
+  // The records of one agreement, in order (audit::tell_story of our own log).
+  virtual awaitable<Result<Json>> history(AgreementId agreement, Lang lang) = 0;
+  // Ends an agreement for good: closes the ledger, ends transfers, destroys what is held.
+  virtual awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) = 0;
+  // Moves a test clock; conflict on any other.
+  virtual awaitable<Result<Instant>> advance_clock(Nanos span) = 0;
+};
+
+struct ManagementApiParts {
+  Connector& connector;
+  CatalogAdmin& catalog;
+  Store& store;
+  Peer& peer;
+  const negotiation::PeerDirectory& peers;
+  negotiation::NegotiationService& negotiations;
+  transfer::TransferService& transfers;
+  usage::Enforcer& enforcer;
+  usage::AppRegistry& apps;
+  PartyId self;
+  const Limits& limits;
+};
+
+std::vector<Route> management_routes(ManagementApiParts parts);
+
+// A token of the management API, as configured.
+struct ApiToken {
+  std::string name;
+  Role role = Role::auditor;
+  std::string sha256;
+};
+// Bearer tokens; compared by digest, in constant time.
+Admit admit_tokens(std::vector<ApiToken> tokens);
+
+}  // namespace tally::api

@@ -1,0 +1,109 @@
+// One router for every listener: a table of routes, roles, and one place where an error becomes an
+// answer. A route is a line of the table; nothing else dispatches.
+//
+// Handlers run where the connection was accepted, unless their route says `home`: then on the home
+// executor, where protocol state lives. A Router is immutable once built; any thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "tally/core/http.hpp"
+#include "tally/core/json.hpp"
+#include "tally/core/limits.hpp"
+#include "tally/core/notices.hpp"
+#include "tally/identity/peer_identity.hpp"
+
+namespace tally::api {
+
+// Who may call a route. Each role may do what those before it in the list may not necessarily do:
+// `allows` is the table.
+enum class Role {
+  anyone,     // no credential: health, version document of the public listener
+  peer,       // an authenticated participant
+  app,        // a registered local application
+  auditor,    // reads
+  operator_,  // negotiates, transfers, registers applications; reads
+  admin,      // everything of the management API
+};
+
+enum class Where { connection, home };
+
+// One request on its way through.
+struct Call {
+  HttpRequest request;
+  const identity::Caller& caller;
+  Target target;
+  std::vector<std::string> parameters;  // the ':' segments of the path, decoded
+  Lang lang = Lang::en;
+  std::string principal;  // the token's name or the application's id, for records
+  Instant now;
+
+  // First value of a query parameter, or empty.
+  [[nodiscard]] std::string query(std::string_view name) const;
+  // The body as strict JSON; errors are 400 (and 415 for another media type).
+  [[nodiscard]] Result<Json> json(const Limits& limits) const;
+};
+
+using RouteHandler = std::function<awaitable<HttpResponse>(Call&)>;
+
+struct Route {
+  std::string_view method;
+  std::string path;  // "/api/v1/agreements/:id"
+  Role role = Role::admin;
+  Where where = Where::home;
+  RouteHandler handler;
+};
+
+// Says what a request's credential is worth on this listener. An Error is answered as it is.
+struct Admission {
+  Role role = Role::anyone;
+  std::string principal;
+};
+using Admit = std::function<Result<Admission>(const HttpRequest&, const identity::Caller&)>;
+
+[[nodiscard]] bool allows(Role required, Role held);
+
+class Router {
+ public:
+  Router(
+      std::vector<Route> routes,
+      Admit admit,
+      boost::asio::any_io_executor home,
+      const Limits& limits,
+      Clock& clock,
+      Notices& notices
+  );
+
+  awaitable<HttpResponse> handle(HttpRequest request, const identity::Caller& caller) const;
+
+  [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
+
+ private:
+  struct Match;
+  awaitable<HttpResponse> dispatch(const Route& route, Call call) const;
+
+  std::vector<Route> routes_;
+  std::vector<std::vector<std::string>> patterns_;  // split paths, beside routes_
+  Admit admit_;
+  boost::asio::any_io_executor home_;
+  const Limits& limits_;
+  Clock& clock_;
+  Notices& notices_;
+};
+
+// --- answers ---
+
+int status_of(ErrorKind kind);
+// RFC 9457, with the code, its parameters and the sentence in `lang`.
+HttpResponse problem(const Error& error, Lang lang);
+HttpResponse problem(int status, const Message& message, Lang lang, std::string_view pointer = {});
+HttpResponse json_response(int status, const Json& body);
+HttpResponse empty_response(int status);
+
+}  // namespace tally::api

@@ -1,0 +1,307 @@
+#include "tally/api/data_routes.hpp"
+
+#include <utility>
+
+#include <boost/asio/post.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dataplane/stream.hpp"
+#include "tally/odrl/terms.hpp"
+
+namespace tally::api {
+
+namespace {
+
+constexpr std::string_view bearer = "Bearer ";
+
+std::string bearer_token(const identity::Caller& caller) {
+  if (!caller.authorization.starts_with(bearer)) return {};
+  return caller.authorization.substr(bearer.size());
+}
+
+// Shared by a stream's digest, which knows the content, and the transport's end, which knows
+// whether all of it went out.
+struct Sending {
+  usage::Grant grant;
+  Digest content{};
+  bool read_whole = false;
+};
+
+// Closes the use when the transport is done with the body; `whole` runs when all of the data has
+// gone out, with its digest.
+std::function<void(std::uint64_t, bool)> completion(
+    usage::Enforcer& enforcer,
+    std::shared_ptr<Sending> sending,
+    std::function<void(const std::string& content, std::uint64_t bytes)> whole
+) {
+  return [&enforcer,
+          sending = std::move(sending),
+          whole = std::move(whole)](std::uint64_t bytes, bool complete) {
+    const bool done = complete && sending->read_whole;
+    usage::Outcome outcome;
+    outcome.bytes = bytes;
+    outcome.complete = done;
+    if (done) outcome.content = digest_text(sending->content);
+    enforcer.complete(sending->grant, outcome);
+    if (done && whole) whole(outcome.content, bytes);
+  };
+}
+
+// --- the provider's side ---
+
+using Parts = std::shared_ptr<const PeerDataParts>;
+
+// Reads and digests what lies before a resumed range, so that the digest is of the whole.
+awaitable<Result<void>> digest_prefix(
+    dataplane::Source& source, std::uint64_t length, Sha256& sha, std::size_t piece
+) {
+  auto reader = co_await source.open(0, length);
+  if (!reader) co_return fail(std::move(reader));
+  std::vector<std::uint8_t> buffer(piece);
+  for (std::uint64_t left = length; left > 0;) {
+    auto got = co_await (*reader)->read(std::span(buffer));
+    if (!got) co_return fail(std::move(got));
+    if (*got == 0) co_return fail(ErrorKind::unavailable, {"api.source-short", {}});
+    sha.update(std::span(buffer).first(*got));
+    left -= *got;
+  }
+  co_return Result<void>{};
+}
+
+// A body that digests on behalf of a resumed transfer: what lay before it is in `sha` already.
+class ResumedReader final : public BodyReader {
+ public:
+  ResumedReader(std::unique_ptr<BodyReader> inner, Sha256 sha, std::shared_ptr<Sending> sending)
+      : inner_(std::move(inner)), sha_(std::move(sha)), sending_(std::move(sending)) {}
+
+  awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
+    auto got = co_await inner_->read(out);
+    if (got && *got > 0) sha_.update(out.first(*got));
+    if (got && *got == 0) {
+      sending_->content = sha_.finish();
+      sending_->read_whole = true;
+    }
+    co_return got;
+  }
+
+ private:
+  std::unique_ptr<BodyReader> inner_;
+  Sha256 sha_;
+  std::shared_ptr<Sending> sending_;
+};
+
+awaitable<HttpResponse> serve(Parts parts, Call& call) {
+  const auto found = parts->tokens.find(bearer_token(call.caller), *call.caller.peer);
+  if (const auto* refused = std::get_if<transfer::TokenRefusal>(&found)) {
+    const bool renewed = *refused == transfer::TokenRefusal::certificate_changed;
+    co_return problem(
+        401, {renewed ? "api.certificate-changed" : "api.unknown-data-token", {}}, call.lang
+    );
+  }
+  const auto& grant = std::get<transfer::TokenGrant>(found);
+  // A token opens its own transfer and nothing else.
+  if (grant.transfer.value != call.parameters.front()) {
+    co_return problem(401, {"api.unknown-data-token", {}}, call.lang);
+  }
+  const auto asset = parts->assets.of(grant.agreement);
+  if (!asset) co_return problem(asset.error(), call.lang);
+  auto source = parts->sources.source((*asset)->source);
+  if (!source) co_return problem(500, {"api.internal", {}}, call.lang);
+  auto purposes = parts->assets.purposes_of(grant.agreement);
+  if (!purposes) co_return problem(purposes.error(), call.lang);
+
+  // What would fail anyway must not cost a use: look at the data first.
+  auto small = (*source)->small();
+  dataplane::SourceIdentity identity;
+  if (small) {
+    identity = small->identity;
+  } else {
+    auto identified = co_await (*source)->identify();
+    if (!identified) co_return problem(identified.error(), call.lang);
+    identity = std::move(*identified);
+  }
+  const auto selection = dataplane::select(call.request.headers, identity);
+  if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
+  if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
+
+  const bool pull = grant.action == odrl::iri::archive;
+  usage::Act act;
+  act.agreement = grant.agreement;
+  act.action = grant.action;
+  act.party = grant.consumer;
+  act.purposes = std::move(*purposes);
+  act.purpose_source = odrl::Source::asserted;
+  act.process = grant.transfer;
+  // A pull is one act, however often it is resumed; a call is one act for each key.
+  act.idempotency_key = pull
+                            ? "pull " + grant.transfer.value
+                            : std::string(call.request.headers.get("Idempotency-Key").value_or(""));
+  if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
+  auto authorised = co_await parts->enforcer.authorise(std::move(act));
+  if (!authorised) co_return problem(authorised.error(), call.lang);
+  if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
+    co_return refusal_response(*refusal, call.lang);
+  }
+
+  auto sending = std::make_shared<Sending>();
+  sending->grant = std::get<usage::Grant>(std::move(*authorised));
+  HttpResponse response;
+  response.status = selection.status;
+  response.headers.set("Content-Type", (*asset)->media_type);
+  response.headers.set("Tally-Use", sending->grant.use.value);
+  dataplane::describe(selection, identity, response.headers);
+  // The receipt of a pull: on the home executor, after the last byte.
+  std::function<void(const std::string&, std::uint64_t)> whole;
+  if (pull) {
+    const std::uint64_t length = identity.length;
+    whole = [parts, process = grant.transfer, length](const std::string& content, std::uint64_t) {
+      boost::asio::post(parts->home, [parts, process, content, length] {
+        auto record = [](Parts p, transfer::Sent sent) -> awaitable<void> {
+          auto recorded = co_await p->transfers.sent(std::move(sent));
+          if (!recorded) p->notices.note(Severity::error, recorded.error().message);
+        };
+        parts->tasks.spawn("sent", record(parts, transfer::Sent{process, content, length}));
+      });
+    };
+  }
+  if (small) {
+    sending->content = sha256(small->bytes);
+    sending->read_whole = true;
+    response.body = small->bytes.substr(selection.range.offset, selection.range.length);
+    response.on_sent = completion(parts->enforcer, sending, std::move(whole));
+    co_return response;
+  }
+
+  Sha256 sha;
+  if (selection.range.offset > 0) {
+    auto before =
+        co_await digest_prefix(**source, selection.range.offset, sha, parts->limits.stream_piece);
+    if (!before) co_return problem(before.error(), call.lang);
+  }
+  auto body = co_await (*source)->open(selection.range.offset, selection.range.length);
+  if (!body) co_return problem(body.error(), call.lang);
+  response.stream = std::make_unique<ResumedReader>(std::move(*body), std::move(sha), sending);
+  response.stream_length = selection.range.length;
+  response.on_sent = completion(parts->enforcer, sending, std::move(whole));
+  co_return response;
+}
+
+// --- the consumer's side ---
+
+using AppParts = std::shared_ptr<const AppApiParts>;
+
+awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
+  const auto app = parts->apps.find_by_token(bearer_token(call.caller));
+  if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
+  AgreementId agreement(call.parameters.front());
+  const bool meant =
+      app->agreements.empty() ||
+      std::find(app->agreements.begin(), app->agreements.end(), agreement) != app->agreements.end();
+  if (!meant) {
+    co_return problem(
+        403,
+        {"api.app-not-for-agreement", {{"app", app->id.value}, {"agreement", agreement.value}}},
+        call.lang
+    );
+  }
+  usage::Act act;
+  act.agreement = agreement;
+  act.action = std::string(odrl::iri::read);
+  act.party = parts->self;
+  act.app = app->id;
+  act.purposes = app->purposes;
+  act.purpose_source = odrl::Source::registration;
+  // A request may narrow what the operator registered, never widen it.
+  const auto claimed = call.query("purpose");
+  if (!claimed.empty()) {
+    if (std::find(app->purposes.begin(), app->purposes.end(), claimed) == app->purposes.end()) {
+      // Asked with what is registered all the same, so that the refusal is recorded.
+      act.purposes.push_back(claimed);
+    } else {
+      act.purposes = {claimed};
+    }
+  }
+  act.idempotency_key = std::string(call.request.headers.get("Idempotency-Key").value_or(""));
+  if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
+
+  // What cannot be read must not cost a use. An agreement that was never ours is an unknown one.
+  if (!parts->enforcer.state(agreement)) {
+    co_return problem(404, {"api.unknown-agreement", {{"agreement", agreement.value}}}, call.lang);
+  }
+  const auto held = parts->held.held(agreement);
+  if (!held && held.error().message.code != "api.destroyed") {
+    co_return problem(held.error(), call.lang);
+  }
+  auto authorised = co_await parts->enforcer.authorise(std::move(act));
+  if (!authorised) co_return problem(authorised.error(), call.lang);
+  if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
+    auto response = refusal_response(*refusal, call.lang);
+    // Reading what was destroyed says so, beside the rule that ended it.
+    if (!held) {
+      response = problem(410, held.error().message, call.lang);
+    }
+    co_return response;
+  }
+  auto sending = std::make_shared<Sending>();
+  sending->grant = std::get<usage::Grant>(std::move(*authorised));
+  auto data = co_await parts->held.open(agreement);
+  if (!data) {
+    // Nothing was handed over: the use is given back.
+    auto given_back = co_await parts->enforcer.abort(sending->grant);
+    if (!given_back) co_return problem(given_back.error(), call.lang);
+    co_return problem(data.error(), call.lang);
+  }
+  HttpResponse response;
+  response.headers.set("Content-Type", data->media_type);
+  response.headers.set("Tally-Use", sending->grant.use.value);
+  if (sending->grant.repeated) response.headers.set("Tally-Use-Repeated", "true");
+  response.stream = std::make_unique<ResumedReader>(std::move(data->body), Sha256(), sending);
+  response.stream_length = data->length;
+  response.on_sent = completion(parts->enforcer, sending, nullptr);
+  co_return response;
+}
+
+}  // namespace
+
+HttpResponse refusal_response(const usage::Refusal& refusal, Lang lang) {
+  auto response = problem(403, refusal.code, lang);
+  Json body = Json::parse(response.body);
+  Json reasons = Json::array();
+  for (const auto& reason : refusal.reasons) {
+    reasons.push_back(
+        {{"code", reason.code}, {"params", reason.params}, {"text", render(reason, lang)}}
+    );
+  }
+  body["reasons"] = std::move(reasons);
+  body["decision"] = "deny";
+  body["reason"] = odrl::to_string(refusal.decision.reason);
+  body["rule"] = refusal.decision.decisive_rule.value;
+  body["agreement"] = refusal.agreement.value;
+  response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return response;
+}
+
+Admit admit_apps(usage::AppRegistry& apps) {
+  return [&apps](const HttpRequest&, const identity::Caller& caller) -> Result<Admission> {
+    const auto token = bearer_token(caller);
+    if (token.empty()) return fail(ErrorKind::unauthenticated, {"api.no-token", {}});
+    const auto app = apps.find_by_token(token);
+    if (!app) return fail(ErrorKind::unauthenticated, {"api.unknown-token", {}});
+    return Admission{Role::app, app->id.value};
+  };
+}
+
+std::vector<Route> peer_data_routes(PeerDataParts given) {
+  auto parts = std::make_shared<const PeerDataParts>(std::move(given));
+  const RouteHandler data = [parts](Call& call) { return serve(parts, call); };
+  return {{"GET", "/data/:pid", Role::peer, Where::connection, data}};
+}
+
+std::vector<Route> app_routes(AppApiParts given) {
+  auto parts = std::make_shared<const AppApiParts>(std::move(given));
+  const RouteHandler data = [parts](Call& call) { return read_held(parts, call); };
+  return {{"GET", "/api/v1/data/:agreement", Role::app, Where::connection, data}};
+}
+
+}  // namespace tally::api

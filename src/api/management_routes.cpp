@@ -1,0 +1,507 @@
+#include "tally/api/management_routes.hpp"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/digest.hpp"
+#include "tally/negotiation/agreement.hpp"
+#include "tally/odrl/explain.hpp"
+#include "tally/odrl/terms.hpp"
+
+#include "remote_catalog.hpp"
+
+namespace tally::api {
+
+namespace {
+
+using Parts = std::shared_ptr<const ManagementApiParts>;
+
+Json party_json(const PartyId& party) {
+  return {{"domain", party.domain}, {"uri", party.uri}};
+}
+
+Json message_json(const Message& message, Lang lang) {
+  return {{"code", message.code}, {"params", message.params}, {"text", render(message, lang)}};
+}
+
+Json page(std::vector<Json> items) {
+  return {{"items", std::move(items)}};
+}
+
+// {"peer": {"domain", "uri"}} of a command.
+Result<PartyId> peer_member(const Json& body) {
+  const auto peer = body.find("peer");
+  if (peer == body.end() || !peer->is_object()) {
+    return fail(ErrorKind::invalid, {"core.member-missing", {{"member", "peer"}}}, "/peer");
+  }
+  auto domain = string_member(*peer, "domain", "/peer");
+  if (!domain) return fail(std::move(domain));
+  auto uri = string_member(*peer, "uri", "/peer");
+  if (!uri) return fail(std::move(uri));
+  return PartyId{*domain, *uri};
+}
+
+Result<std::vector<std::string>> texts_member(const Json& body, const std::string& key) {
+  std::vector<std::string> out;
+  const auto member = body.find(key);
+  if (member == body.end()) return out;
+  const auto wrong = [&](std::string pointer) {
+    return fail(
+        ErrorKind::invalid,
+        {"core.member-type", {{"member", key}, {"expected", "array of strings"}}},
+        std::move(pointer)
+    );
+  };
+  if (!member->is_array()) return wrong("/" + key);
+  for (std::size_t i = 0; i < member->size(); ++i) {
+    if (!(*member)[i].is_string()) return wrong(child("/" + key, i));
+    out.push_back((*member)[i].get<std::string>());
+  }
+  return out;
+}
+
+Json limits_json(const usage::AgreementState& state) {
+  Json limits = Json::array();
+  for (const auto& limit : state.limits) {
+    Json item = {
+        {"rule", limit.rule.value},
+        {"owner", odrl::to_string(limit.owner)},
+        {"limit", limit.limit}};
+    // Only the side that owns a limit knows what is left of it.
+    if (limit.owner == state.terms.our_side) {
+      item["used"] = limit.used;
+      item["left"] = limit.left;
+    }
+    limits.push_back(std::move(item));
+  }
+  return limits;
+}
+
+Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforcer& enforcer) {
+  Json out = {
+      {"id", agreement.id.value},
+      {"state", negotiation::to_string(agreement.status)},
+      {"side", odrl::to_string(agreement.our_side)},
+      {"provider", party_json(agreement.provider)},
+      {"consumer", party_json(agreement.consumer)},
+      {"asset", agreement.asset.value},
+      {"offer", agreement.offer.value},
+      {"negotiation", agreement.negotiation.value},
+      {"purposes", agreement.purposes},
+      {"digest", digest_text(agreement.digest())},
+      {"madeAt", agreement.made_at},
+      {"finalizedAt", agreement.finalized_at},
+      // What rests on the other side's word alone says so.
+      {"signedBy",
+       {{"provider", !agreement.provider_signature.empty()},
+        {"consumer", !agreement.consumer_signature.empty()}}},
+      {"enforcement", agreement.confirmed ? "confirmed" : "asserted"}};
+  if (const auto state = enforcer.state(agreement.id)) {
+    out["limits"] = limits_json(*state);
+    out["uses"] = state->uses;
+    if (state->first_use) out["firstUse"] = format_micros(*state->first_use);
+    if (state->last_use) out["lastUse"] = format_micros(*state->last_use);
+    if (const auto end = state->terms.policy->not_after()) out["validUntil"] = format_micros(*end);
+  }
+  return out;
+}
+
+awaitable<HttpResponse> get_agreements(Parts parts, Call& call) {
+  Store::Query query{"agreement", call.query("state"), {}, call.query("after"), 100};
+  const auto rows = parts->store.rows(query);
+  if (!rows) co_return problem(rows.error(), call.lang);
+  std::vector<Json> items;
+  for (const auto& row : *rows) {
+    const auto agreement = negotiation::parse_agreement(row);
+    if (!agreement) co_return problem(agreement.error(), call.lang);
+    items.push_back(agreement_json(*agreement, parts->enforcer));
+  }
+  Json body = page(std::move(items));
+  if (rows->size() == query.most) body["next"] = rows->back().id;
+  co_return json_response(200, body);
+}
+
+awaitable<HttpResponse> get_agreement(Parts parts, Call& call) {
+  const auto agreement =
+      negotiation::find_agreement(parts->store, AgreementId(call.parameters.front()));
+  if (!agreement) co_return problem(agreement.error(), call.lang);
+  if (!*agreement) {
+    co_return problem(
+        404, {"api.unknown-agreement", {{"agreement", call.parameters.front()}}}, call.lang
+    );
+  }
+  Json body = agreement_json(**agreement, parts->enforcer);
+  body["policy"] = Json::parse((*agreement)->document, nullptr, false);
+  co_return json_response(200, body);
+}
+
+awaitable<HttpResponse> get_history(Parts parts, Call& call) {
+  auto story = co_await parts->connector.history(AgreementId(call.parameters.front()), call.lang);
+  if (!story) co_return problem(story.error(), call.lang);
+  co_return json_response(200, *story);
+}
+
+awaitable<HttpResponse> terminate_agreement(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  const auto reason = string_member(*body, "reason", "");
+  if (!reason) co_return problem(reason.error(), call.lang);
+  AgreementId id(call.parameters.front());
+  auto ended = co_await parts->connector.terminate(std::move(id), *reason);
+  if (!ended) co_return problem(ended.error(), call.lang);
+  co_return json_response(200, {{"state", "terminated"}});
+}
+
+awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  auto party = peer_member(*body);
+  if (!party) co_return problem(party.error(), call.lang);
+  auto catalog = co_await fetch_catalog(parts->peer, parts->peers, *party, parts->limits);
+  if (!catalog) co_return problem(catalog.error(), call.lang);
+  co_return json_response(200, *catalog);
+}
+
+awaitable<HttpResponse> post_negotiation(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  auto party = peer_member(*body);
+  if (!party) co_return problem(party.error(), call.lang);
+  const auto asset = string_member(*body, "asset", "");
+  if (!asset) co_return problem(asset.error(), call.lang);
+  const auto wanted = string_member_or(*body, "offer", "", "");
+  if (!wanted) co_return problem(wanted.error(), call.lang);
+  auto purposes = texts_member(*body, "purposes");
+  if (!purposes) co_return problem(purposes.error(), call.lang);
+
+  AssetId asset_id(*asset);
+  auto dataset = co_await fetch_dataset(parts->peer, parts->peers, *party, asset_id, parts->limits);
+  if (!dataset) co_return problem(dataset.error(), call.lang);
+  const Json* offer = nullptr;
+  for (const auto& candidate : dataset->at("hasPolicy")) {
+    if (wanted->empty() || candidate.value("@id", "") == *wanted) {
+      offer = &candidate;
+      break;
+    }
+  }
+  if (offer == nullptr) {
+    co_return problem(
+        404, {"api.offer-not-shown", {{"offer", *wanted}, {"asset", *asset}}}, call.lang
+    );
+  }
+  negotiation::NegotiateOrder order;
+  order.peer = *party;
+  order.offer = OfferId(offer->value("@id", ""));
+  order.asset = asset_id;
+  order.policy = *offer;
+  order.purposes = std::move(*purposes);
+  auto begun = co_await parts->negotiations.negotiate(std::move(order));
+  if (!begun) co_return problem(begun.error(), call.lang);
+  co_return json_response(202, {{"id", begun->value}});
+}
+
+awaitable<HttpResponse> post_transfer(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  const auto agreement = string_member(*body, "agreement", "");
+  if (!agreement) co_return problem(agreement.error(), call.lang);
+  const auto format = string_member_or(*body, "format", "HttpData-PULL", "");
+  if (!format) co_return problem(format.error(), call.lang);
+  transfer::TransferOrder order{AgreementId(*agreement), *format};
+  auto begun = co_await parts->transfers.request(std::move(order));
+  if (!begun) co_return problem(begun.error(), call.lang);
+  co_return json_response(202, {{"id", begun->value}});
+}
+
+template <class Service>
+RouteHandler list_of(Parts, Service& service) {
+  return [&service](Call& call) -> awaitable<HttpResponse> {
+    auto items = service.list();
+    if (!items) co_return problem(items.error(), call.lang);
+    co_return json_response(200, page(std::move(*items)));
+  };
+}
+
+template <class Service>
+RouteHandler one_of(Parts, Service& service) {
+  return [&service](Call& call) -> awaitable<HttpResponse> {
+    const auto item = service.describe(Pid(call.parameters.front()));
+    if (!item) co_return problem(item.error(), call.lang);
+    co_return json_response(200, *item);
+  };
+}
+
+template <class Service>
+RouteHandler terminate_process(Parts parts, Service& service) {
+  return [parts, &service](Call& call) -> awaitable<HttpResponse> {
+    Pid pid(call.parameters.front());
+    Message reason{"api.ended-by-operator", {}};
+    auto ended = co_await service.terminate(std::move(pid), std::move(reason));
+    if (!ended) co_return problem(ended.error(), call.lang);
+    co_return json_response(200, {{"state", "TERMINATED"}});
+  };
+}
+
+Json app_json(const usage::App& app) {
+  Json agreements = Json::array();
+  for (const auto& id : app.agreements) agreements.push_back(id.value);
+  return {
+      {"id", app.id.value},
+      {"purposes", app.purposes},
+      {"roles", app.roles},
+      {"agreements", std::move(agreements)}};
+}
+
+awaitable<HttpResponse> get_apps(Parts parts, Call&) {
+  std::vector<Json> items;
+  for (const auto& app : parts->apps.list()) items.push_back(app_json(app));
+  co_return json_response(200, page(std::move(items)));
+}
+
+awaitable<HttpResponse> post_app(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  const auto id = string_member(*body, "id", "");
+  if (!id) co_return problem(id.error(), call.lang);
+  auto purposes = texts_member(*body, "purposes");
+  if (!purposes) co_return problem(purposes.error(), call.lang);
+  auto roles = texts_member(*body, "roles");
+  if (!roles) co_return problem(roles.error(), call.lang);
+  auto agreements = texts_member(*body, "agreements");
+  if (!agreements) co_return problem(agreements.error(), call.lang);
+  if (purposes->empty()) {
+    co_return problem(400, {"api.app-without-purpose", {{"app", *id}}}, call.lang, "/purposes");
+  }
+  usage::App app;
+  app.id = AppId(*id);
+  app.purposes = std::move(*purposes);
+  app.roles = std::move(*roles);
+  for (auto& agreement : *agreements) app.agreements.emplace_back(std::move(agreement));
+  auto added = co_await parts->apps.add(std::move(app));
+  if (!added) co_return problem(added.error(), call.lang);
+  Json answer = app_json(added->app);
+  answer["token"] = added->token;
+  co_return json_response(201, answer);
+}
+
+awaitable<HttpResponse> delete_app(Parts parts, Call& call) {
+  AppId id(call.parameters.front());
+  auto removed = co_await parts->apps.remove(std::move(id));
+  if (!removed) co_return problem(removed.error(), call.lang);
+  co_return empty_response(204);
+}
+
+// What would be decided, without a use and without a record.
+awaitable<HttpResponse> post_decision(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  const auto agreement = string_member(*body, "agreement", "");
+  if (!agreement) co_return problem(agreement.error(), call.lang);
+  const auto app_id = string_member(*body, "app", "");
+  if (!app_id) co_return problem(app_id.error(), call.lang);
+  const auto purpose = string_member_or(*body, "purpose", "", "");
+  if (!purpose) co_return problem(purpose.error(), call.lang);
+  const auto action = string_member_or(*body, "action", std::string(odrl::iri::read), "");
+  if (!action) co_return problem(action.error(), call.lang);
+
+  usage::Act act;
+  act.agreement = AgreementId(*agreement);
+  act.action = *action;
+  act.party = parts->self;
+  act.app = AppId(*app_id);
+  act.purpose_source = odrl::Source::registration;
+  bool known = false;
+  for (const auto& app : parts->apps.list()) {
+    if (app.id.value != *app_id) continue;
+    known = true;
+    act.purposes = app.purposes;
+  }
+  if (!known) co_return problem(404, {"api.unknown-app", {{"app", *app_id}}}, call.lang);
+  if (!purpose->empty()) act.purposes = {*purpose};
+  const auto decision = parts->enforcer.dry_run(act);
+  if (!decision) co_return problem(decision.error(), call.lang);
+  Json reasons = Json::array();
+  for (const auto& reason : odrl::explain(*decision)) {
+    reasons.push_back(message_json(reason, call.lang));
+  }
+  co_return json_response(
+      200,
+      {{"decision", decision->permit ? "permit" : "deny"},
+       {"reason", odrl::to_string(decision->reason)},
+       {"rule", decision->decisive_rule.value},
+       {"reasons", std::move(reasons)}}
+  );
+}
+
+// Rows of one kind as they stand in the store, for what has no service of its own.
+RouteHandler rows_of(Parts parts, std::string kind) {
+  return [parts, kind = std::move(kind)](Call& call) -> awaitable<HttpResponse> {
+    Store::Query query{kind, call.query("state"), call.query("owner"), call.query("after"), 100};
+    const auto rows = parts->store.rows(query);
+    if (!rows) co_return problem(rows.error(), call.lang);
+    std::vector<Json> items;
+    for (const auto& row : *rows) {
+      Json item = Json::parse(row.body, nullptr, false);
+      if (!item.is_object()) item = Json::object();
+      item["id"] = row.id;
+      item["state"] = row.state;
+      if (!item.contains("agreement")) item["agreement"] = row.owner;
+      items.push_back(std::move(item));
+    }
+    Json body = page(std::move(items));
+    if (rows->size() == query.most) body["next"] = rows->back().id;
+    co_return json_response(200, body);
+  };
+}
+
+awaitable<HttpResponse> get_ready(Parts parts, Call& call) {
+  Json checks = Json::array();
+  bool ready = true;
+  for (const auto& check : parts->connector.checks()) {
+    ready = ready && check.good;
+    checks.push_back(
+        {{"check", check.name},
+         {"good", check.good},
+         {"code", check.message.code},
+         {"text", render(check.message, call.lang)}}
+    );
+  }
+  co_return json_response(
+      ready ? 200 : 503, {{"status", ready ? "ready" : "not ready"}, {"checks", std::move(checks)}}
+  );
+}
+
+awaitable<HttpResponse> post_clock(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  const auto span = body->find("advanceSeconds");
+  if (span == body->end() || !span->is_number_integer() || span->get<std::int64_t>() < 0 ||
+      span->get<std::int64_t>() > 4'000'000'000) {
+    co_return problem(
+        400,
+        {"core.member-type", {{"member", "advanceSeconds"}, {"expected", "0…4000000000"}}},
+        call.lang,
+        "/advanceSeconds"
+    );
+  }
+  auto now = co_await parts->connector.advance_clock(seconds(span->get<std::int64_t>()));
+  if (!now) co_return problem(now.error(), call.lang);
+  co_return json_response(200, {{"time", format_micros(*now)}});
+}
+
+awaitable<HttpResponse> put_document(Parts parts, Call& call, bool asset) {
+  auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  const std::string& id = call.parameters.front();
+  auto stored = asset ? co_await parts->catalog.put_asset(AssetId(id), std::move(*body))
+                      : co_await parts->catalog.put_policy(id, std::move(*body));
+  if (!stored) co_return problem(stored.error(), call.lang);
+  co_return empty_response(204);
+}
+
+awaitable<HttpResponse> delete_document(Parts parts, Call& call, bool asset) {
+  const std::string& id = call.parameters.front();
+  auto removed = asset ? co_await parts->catalog.remove_asset(AssetId(id))
+                       : co_await parts->catalog.remove_policy(id);
+  if (!removed) co_return problem(removed.error(), call.lang);
+  co_return empty_response(204);
+}
+
+}  // namespace
+
+Admit admit_tokens(std::vector<ApiToken> tokens) {
+  return [tokens = std::move(tokens
+          )](const HttpRequest&, const identity::Caller& caller) -> Result<Admission> {
+    constexpr std::string_view scheme = "Bearer ";
+    if (!caller.authorization.starts_with(scheme)) {
+      return fail(ErrorKind::unauthenticated, {"api.no-token", {}});
+    }
+    const auto token = std::string_view(caller.authorization).substr(scheme.size());
+    const auto digest = to_hex(sha256(token));
+    const ApiToken* found = nullptr;
+    for (const auto& candidate : tokens) {
+      if (equal_secret(candidate.sha256, digest)) found = &candidate;
+    }
+    if (found == nullptr) return fail(ErrorKind::unauthenticated, {"api.unknown-token", {}});
+    return Admission{found->role, found->name};
+  };
+}
+
+std::vector<Route> management_routes(ManagementApiParts given) {
+  auto parts = std::make_shared<const ManagementApiParts>(std::move(given));
+  auto& negotiations = parts->negotiations;
+  auto& transfers = parts->transfers;
+  // A function of this file as a handler.
+  const auto on = [parts](awaitable<HttpResponse> (*function)(Parts, Call&)) -> RouteHandler {
+    return [parts, function](Call& call) { return function(parts, call); };
+  };
+  const RouteHandler live = [](Call&) -> awaitable<HttpResponse> {
+    co_return json_response(200, {{"status", "live"}});
+  };
+  const RouteHandler status = [parts](Call&) -> awaitable<HttpResponse> {
+    co_return json_response(200, parts->connector.status());
+  };
+  const RouteHandler assets = [parts](Call&) -> awaitable<HttpResponse> {
+    co_return json_response(200, page(parts->catalog.assets()));
+  };
+  const RouteHandler policies = [parts](Call& call) -> awaitable<HttpResponse> {
+    Json body = page(parts->catalog.policies());
+    body["problems"] = parts->catalog.problems(call.lang);
+    co_return json_response(200, body);
+  };
+  const auto put = [parts](bool asset) -> RouteHandler {
+    return [parts, asset](Call& call) { return put_document(parts, call, asset); };
+  };
+  const auto erase = [parts](bool asset) -> RouteHandler {
+    return [parts, asset](Call& call) { return delete_document(parts, call, asset); };
+  };
+
+  const auto anyone = Role::anyone;
+  const auto auditor = Role::auditor;
+  const auto operates = Role::operator_;
+  const auto admin = Role::admin;
+  const auto here = Where::connection;
+  const auto home = Where::home;
+  return {
+      {"GET", "/health/live", anyone, here, live},
+      {"GET", "/health/ready", anyone, here, on(get_ready)},
+      {"GET", "/api/v1/status", auditor, home, status},
+      {"GET", "/api/v1/assets", auditor, home, assets},
+      {"PUT", "/api/v1/assets/:id", admin, home, put(true)},
+      {"DELETE", "/api/v1/assets/:id", admin, home, erase(true)},
+      {"GET", "/api/v1/policies", auditor, home, policies},
+      {"PUT", "/api/v1/policies/:id", admin, home, put(false)},
+      {"DELETE", "/api/v1/policies/:id", admin, home, erase(false)},
+      {"POST", "/api/v1/catalog", operates, home, on(post_catalog)},
+      {"POST", "/api/v1/negotiations", operates, home, on(post_negotiation)},
+      {"GET", "/api/v1/negotiations", auditor, home, list_of(parts, negotiations)},
+      {"GET", "/api/v1/negotiations/:id", auditor, home, one_of(parts, negotiations)},
+      {"POST",
+       "/api/v1/negotiations/:id/termination",
+       operates,
+       home,
+       terminate_process(parts, negotiations)},
+      {"GET", "/api/v1/agreements", auditor, home, on(get_agreements)},
+      {"GET", "/api/v1/agreements/:id", auditor, home, on(get_agreement)},
+      {"GET", "/api/v1/agreements/:id/history", auditor, home, on(get_history)},
+      {"POST", "/api/v1/agreements/:id/termination", operates, home, on(terminate_agreement)},
+      {"POST", "/api/v1/transfers", operates, home, on(post_transfer)},
+      {"GET", "/api/v1/transfers", auditor, home, list_of(parts, transfers)},
+      {"GET", "/api/v1/transfers/:id", auditor, home, one_of(parts, transfers)},
+      {"POST",
+       "/api/v1/transfers/:id/termination",
+       operates,
+       home,
+       terminate_process(parts, transfers)},
+      {"GET", "/api/v1/artefacts", auditor, home, rows_of(parts, "artefact")},
+      {"GET", "/api/v1/deletion-records", auditor, home, rows_of(parts, "deletion_record")},
+      {"POST", "/api/v1/apps", admin, home, on(post_app)},
+      {"GET", "/api/v1/apps", auditor, home, on(get_apps)},
+      {"DELETE", "/api/v1/apps/:id", admin, home, on(delete_app)},
+      {"POST", "/api/v1/decisions", auditor, home, on(post_decision)},
+      {"POST", "/api/v1/clock", admin, home, on(post_clock)},
+  };
+}
+
+}  // namespace tally::api

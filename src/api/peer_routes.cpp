@@ -1,0 +1,201 @@
+#include "tally/api/peer_routes.hpp"
+
+#include <map>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/binding.hpp"
+#include "tally/dsp/error_body.hpp"
+
+namespace tally::api {
+
+namespace {
+
+using negotiation::HttpAnswer;
+using negotiation::NegotiationService;
+using negotiation::Received;
+using transfer::TransferService;
+
+// What every route of this file shares; kept alive by the handlers.
+using Parts = std::shared_ptr<const PeerApiParts>;
+
+HttpResponse to_response(HttpAnswer answer) {
+  HttpResponse response;
+  response.status = answer.status;
+  response.body = std::move(answer.body);
+  if (!response.body.empty()) response.headers.set("Content-Type", "application/json");
+  return response;
+}
+
+HttpResponse protocol_error(
+    dsp::Family family, int status, const Message& message, const dsp::KnownPids& pids = {}
+) {
+  return json_response(status, dsp::error_body(family, status, message, pids));
+}
+
+Received received(const Call& call) {
+  Received out;
+  out.caller = *call.caller.peer;
+  out.request = call.request;
+  if (!call.parameters.empty()) out.own_pid = call.parameters.front();
+  return out;
+}
+
+// A message has to say that it is JSON before anyone parses it.
+bool is_json(const Call& call) {
+  return dsp::is_json_media_type(call.request.headers.get("Content-Type").value_or(""));
+}
+
+RouteHandler version_document() {
+  return [](Call&) -> awaitable<HttpResponse> {
+    const auto versions = dsp::our_versions(std::string(dsp_base_path));
+    co_return json_response(200, dsp::to_json(versions));
+  };
+}
+
+RouteHandler catalog_request(Parts parts) {
+  return [parts](Call& call) -> awaitable<HttpResponse> {
+    const auto family = dsp::Family::catalog;
+    if (!is_json(call)) co_return protocol_error(family, 415, {"api.media-type", {}});
+    const auto body = call.json(parts->limits);
+    if (!body) co_return protocol_error(family, 400, body.error().message);
+    const auto message = dsp::from_json<dsp::CatalogRequestMessage>(*body);
+    if (!message) co_return json_response(400, dsp::error_body(family, message.error()));
+    // An unsupported filter must be refused; an empty one means none.
+    if (!message->filter.empty()) co_return protocol_error(family, 400, {"api.filter", {}});
+    co_return json_response(200, parts->catalog.catalog(call.caller.peer->party));
+  };
+}
+
+RouteHandler dataset_request(Parts parts) {
+  return [parts](Call& call) -> awaitable<HttpResponse> {
+    const AssetId asset(call.parameters.front());
+    auto dataset = parts->catalog.dataset(asset, call.caller.peer->party);
+    if (!dataset) {
+      co_return protocol_error(
+          dsp::Family::catalog, 404, {"api.unknown-dataset", {{"asset", asset.value}}}
+      );
+    }
+    co_return json_response(200, *dataset);
+  };
+}
+
+using NegotiationStep = awaitable<HttpAnswer> (NegotiationService::*)(Received);
+using TransferStep = awaitable<HttpAnswer> (TransferService::*)(Received);
+
+// Checks that belong to the binding, then the service's one function.
+template <class Service, class Step>
+RouteHandler step(Parts parts, Service& service, Step function, dsp::Family family, bool has_body) {
+  return [parts, &service, function, family, has_body](Call& call) -> awaitable<HttpResponse> {
+    if (has_body) {
+      if (!is_json(call)) co_return protocol_error(family, 415, {"api.media-type", {}});
+      if (const auto closed = parts->closed()) {
+        co_return json_response(503, dsp::error_body(family, 503, closed->message));
+      }
+    }
+    auto message = received(call);
+    auto answer = co_await (service.*function)(std::move(message));
+    co_return to_response(std::move(answer));
+  };
+}
+
+}  // namespace
+
+Result<Admission> admit_peer(const HttpRequest&, const identity::Caller& caller) {
+  if (!caller.peer) return fail(ErrorKind::unauthenticated, {"api.no-certificate", {}});
+  return Admission{Role::peer, to_string(caller.peer->party)};
+}
+
+std::vector<Route> peer_routes(PeerApiParts given) {
+  auto parts = std::make_shared<const PeerApiParts>(std::move(given));
+  auto& negotiations = parts->negotiations;
+  auto& transfers = parts->transfers;
+
+  const std::map<std::string, NegotiationStep, std::less<>> negotiation_steps = {
+      {"POST /negotiations/request", &NegotiationService::receive_request},
+      {"POST /negotiations/offers", &NegotiationService::receive_initial_offer},
+      {"GET /negotiations/:pid", &NegotiationService::read},
+      {"POST /negotiations/:pid/request", &NegotiationService::receive_counter_request},
+      {"POST /negotiations/:pid/offers", &NegotiationService::receive_offer},
+      {"POST /negotiations/:pid/agreement", &NegotiationService::receive_agreement},
+      {"POST /negotiations/:pid/agreement/verification", &NegotiationService::receive_verification},
+      {"POST /negotiations/:pid/events", &NegotiationService::receive_event},
+      {"POST /negotiations/:pid/termination", &NegotiationService::receive_termination},
+  };
+  const std::map<std::string, TransferStep, std::less<>> transfer_steps = {
+      {"POST /transfers/request", &TransferService::receive_request},
+      {"GET /transfers/:pid", &TransferService::read},
+      {"POST /transfers/:pid/start", &TransferService::receive_start},
+      {"POST /transfers/:pid/suspension", &TransferService::receive_suspension},
+      {"POST /transfers/:pid/completion", &TransferService::receive_completion},
+      {"POST /transfers/:pid/termination", &TransferService::receive_termination},
+  };
+
+  std::vector<Route> routes;
+  routes.push_back(
+      {"GET", std::string(dsp::version_path), Role::peer, Where::connection, version_document()}
+  );
+  routes.push_back(
+      {"POST",
+       std::string(dsp_base_path) + std::string(dsp::catalog_request_path),
+       Role::peer,
+       Where::connection,
+       catalog_request(parts)}
+  );
+  routes.push_back(
+      {"GET",
+       std::string(dsp_base_path) + "/catalog/datasets/:id",
+       Role::peer,
+       Where::connection,
+       dataset_request(parts)}
+  );
+  const auto path_of = [](const std::string& key) {
+    return std::string(dsp_base_path) + key.substr(key.find(' ') + 1);
+  };
+  for (const auto& [key, function] : negotiation_steps) {
+    const bool post = key.starts_with("POST");
+    routes.push_back(
+        {post ? "POST" : "GET",
+         path_of(key),
+         Role::peer,
+         Where::home,
+         step(parts, negotiations, function, dsp::Family::negotiation, post)}
+    );
+  }
+  for (const auto& [key, function] : transfer_steps) {
+    const bool post = key.starts_with("POST");
+    routes.push_back(
+        {post ? "POST" : "GET",
+         path_of(key),
+         Role::peer,
+         Where::home,
+         step(parts, transfers, function, dsp::Family::transfer, post)}
+    );
+  }
+
+  const struct {
+    const char* method;
+    const char* path;
+    TransferStep function;
+  } tally_steps[] = {
+      {"GET", "/receipts/:pid", &TransferService::get_receipt},
+      {"POST", "/receipts/:pid", &TransferService::receive_receipt},
+      {"POST", "/tokens/:pid", &TransferService::fresh_token},
+      {"POST", "/deletion-records", &TransferService::receive_deletion},
+  };
+  for (const auto& [method, path, function] : tally_steps) {
+    // What is said here may be evidence that ends something, so it is taken even when the connector
+    // takes no new work; the journal refuses what it cannot record.
+    routes.push_back(
+        {method,
+         std::string(tally_base_path) + path,
+         Role::peer,
+         Where::home,
+         step(parts, transfers, function, dsp::Family::transfer, false)}
+    );
+  }
+  return routes;
+}
+
+}  // namespace tally::api

@@ -1,0 +1,213 @@
+#include "tally/api/router.hpp"
+
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
+#include "tally/dsp/binding.hpp"
+
+namespace tally::api {
+
+namespace {
+
+std::vector<std::string> split(std::string_view path) {
+  std::vector<std::string> segments;
+  std::size_t start = 1;
+  while (start <= path.size()) {
+    const auto end = std::min(path.find('/', start), path.size());
+    segments.emplace_back(path.substr(start, end - start));
+    start = end + 1;
+  }
+  return segments;
+}
+
+bool fits(
+    const std::vector<std::string>& pattern,
+    const std::vector<std::string>& path,
+    std::vector<std::string>& parameters
+) {
+  // "*" as the last segment takes the rest of the path.
+  const bool open = !pattern.empty() && pattern.back() == "*";
+  if (open ? path.size() < pattern.size() : path.size() != pattern.size()) return false;
+  parameters.clear();
+  for (std::size_t i = 0; i < pattern.size(); ++i) {
+    if (open && i + 1 == pattern.size()) break;
+    if (pattern[i].starts_with(':')) {
+      if (path[i].empty()) return false;
+      parameters.push_back(path[i]);
+    } else if (pattern[i] != path[i]) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string Call::query(std::string_view name) const {
+  for (const auto& [key, value] : target.query) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+Result<Json> Call::json(const Limits& limits) const {
+  if (!dsp::is_json_media_type(request.headers.get("Content-Type").value_or(""))) {
+    return fail(ErrorKind::invalid, {"api.media-type", {}});
+  }
+  return parse_json(request.body, {limits.control_body_bytes, limits.json_depth});
+}
+
+bool allows(Role required, Role held) {
+  switch (required) {
+    case Role::anyone:
+      return true;
+    case Role::peer:
+      return held == Role::peer;
+    case Role::app:
+      return held == Role::app;
+    case Role::auditor:
+      return held == Role::auditor || held == Role::operator_ || held == Role::admin;
+    case Role::operator_:
+      return held == Role::operator_ || held == Role::admin;
+    case Role::admin:
+      return held == Role::admin;
+  }
+  return false;
+}
+
+Router::Router(
+    std::vector<Route> routes,
+    Admit admit,
+    boost::asio::any_io_executor home,
+    const Limits& limits,
+    Clock& clock,
+    Notices& notices
+)
+    : routes_(std::move(routes)),
+      admit_(std::move(admit)),
+      home_(std::move(home)),
+      limits_(limits),
+      clock_(clock),
+      notices_(notices) {
+  for (const auto& route : routes_) patterns_.push_back(split(route.path));
+}
+
+awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Caller& caller) const {
+  const Lang lang = parse_lang(request.headers.get("Accept-Language").value_or(""));
+  auto target = parse_target(request.target);
+  if (!target) co_return problem(400, {"api.target-malformed", {}}, lang);
+
+  auto admission = admit_(request, caller);
+  Call call{std::move(request), caller, std::move(*target), {}, lang, {}, clock_.read().at};
+  const Route* found = nullptr;
+  std::string allow;
+  for (std::size_t i = 0; i < routes_.size() && found == nullptr; ++i) {
+    std::vector<std::string> parameters;
+    if (!fits(patterns_[i], call.target.path, parameters)) continue;
+    if (routes_[i].method == "*" || routes_[i].method == call.request.method) {
+      found = &routes_[i];
+      call.parameters = std::move(parameters);
+    } else {
+      allow += (allow.empty() ? "" : ", ") + std::string(routes_[i].method);
+    }
+  }
+  // A route without a credential is open to all; for the rest, who asks comes before what there is.
+  if (found == nullptr || found->role != Role::anyone) {
+    if (!admission) {
+      auto refused = problem(admission.error(), lang);
+      if (refused.status == 401) refused.headers.set("WWW-Authenticate", "Bearer");
+      co_return refused;
+    }
+    call.principal = std::move(admission->principal);
+  }
+  if (found == nullptr) {
+    if (allow.empty()) co_return problem(404, {"api.unknown-path", {}}, lang);
+    auto wrong_method =
+        problem(405, {"api.method", {{"method", call.request.method}, {"allow", allow}}}, lang);
+    wrong_method.headers.set("Allow", allow);
+    co_return wrong_method;
+  }
+  if (found->role != Role::anyone && !allows(found->role, admission->role)) {
+    co_return problem(403, {"api.role", {{"path", found->path}}}, lang);
+  }
+  if (found->where == Where::connection) co_return co_await dispatch(*found, std::move(call));
+  auto at_home = dispatch(*found, std::move(call));
+  co_return co_await boost::asio::co_spawn(home_, std::move(at_home), boost::asio::use_awaitable);
+}
+
+awaitable<HttpResponse> Router::dispatch(const Route& route, Call call) const {
+  try {
+    co_return co_await route.handler(call);
+  } catch (const boost::system::system_error&) {
+    throw;  // the request was cancelled: nobody waits for an answer
+  } catch (const std::exception& fault) {
+    notices_.note(
+        Severity::error, {"api.handler-threw", {{"path", route.path}, {"what", fault.what()}}}
+    );
+  }
+  co_return problem(500, {"api.internal", {}}, call.lang);
+}
+
+int status_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::invalid:
+      return 400;
+    case ErrorKind::unauthenticated:
+      return 401;
+    case ErrorKind::forbidden:
+      return 403;
+    case ErrorKind::not_found:
+      return 404;
+    case ErrorKind::conflict:
+      return 409;
+    case ErrorKind::unavailable:
+      return 503;
+    case ErrorKind::internal:
+      return 500;
+  }
+  return 500;
+}
+
+HttpResponse problem(int status, const Message& message, Lang lang, std::string_view pointer) {
+  Json body = {
+      {"type", "urn:tally:problem:" + message.code},
+      {"status", status},
+      {"title", message.code},
+      {"code", message.code},
+      {"detail", render(message, lang)},
+  };
+  if (!message.params.empty()) body["params"] = message.params;
+  if (!pointer.empty()) body["pointer"] = pointer;
+  HttpResponse response;
+  response.status = status;
+  response.headers.set("Content-Type", "application/problem+json");
+  response.headers.set("Content-Language", lang == Lang::zh ? "zh" : "en");
+  response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return response;
+}
+
+HttpResponse problem(const Error& error, Lang lang) {
+  if (error.kind == ErrorKind::internal) return problem(500, {"api.internal", {}}, lang);
+  return problem(status_of(error.kind), error.message, lang, error.pointer);
+}
+
+HttpResponse json_response(int status, const Json& body) {
+  HttpResponse response;
+  response.status = status;
+  response.headers.set("Content-Type", "application/json");
+  response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  return response;
+}
+
+HttpResponse empty_response(int status) {
+  HttpResponse response;
+  response.status = status;
+  return response;
+}
+
+}  // namespace tally::api

@@ -1,0 +1,69 @@
+// The operator's commands: each is one or two calls of the management API, shown as a person reads
+// it or, with --json, as it came.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "console.hpp"
+#include "management.hpp"
+
+namespace tally::cli {
+
+struct Party {
+  std::string domain;
+  std::string uri;
+};
+
+int status(const Console& console, Management& api);
+int catalog(const Console& console, Management& api, const Party& peer);
+
+struct NegotiateOptions {
+  Party peer;
+  std::string asset;
+  std::string offer;  // empty: the asset's first
+  std::vector<std::string> purposes;
+  int wait_seconds = 30;
+};
+// Waits until the negotiation has ended; exit 1 with the reason when it was refused.
+int negotiate(const Console& console, Management& api, const NegotiateOptions& options);
+
+// Waits until the data is in custody; exit 1 with the reason when it is not.
+int transfer(
+    const Console& console, Management& api, const std::string& agreement, int wait_seconds
+);
+
+struct ReadOptions {
+  std::string agreement;
+  std::string purpose;
+  std::string key;   // Idempotency-Key
+  std::string file;  // where the data goes; empty: standard output
+};
+int read(const Console& console, Management& apps, const ReadOptions& options);
+
+// One kind of thing: all of them as a table, or one by its id.
+int list(const Console& console, Management& api, const std::string& kind, const std::string& id);
+int agreement_history(const Console& console, Management& api, const std::string& id);
+int terminate(
+    const Console& console, Management& api, const std::string& agreement, const std::string& reason
+);
+
+struct AppOptions {
+  std::string id;
+  std::vector<std::string> purposes;
+  std::vector<std::string> agreements;
+};
+int add_app(const Console& console, Management& api, const AppOptions& options);
+int remove_app(const Console& console, Management& api, const std::string& id);
+
+struct DecideOptions {
+  std::string agreement;
+  std::string app;
+  std::string purpose;
+};
+int decide(const Console& console, Management& api, const DecideOptions& options);
+
+int advance_clock(const Console& console, Management& api, std::int64_t seconds);
+
+}  // namespace tally::cli

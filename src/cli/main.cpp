@@ -1,0 +1,276 @@
+// tally: the operator's and the auditor's tool. `tally audit …` works on files alone; the other
+// commands talk to the management API of a running connector.
+#include <cstdlib>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "audit_commands.hpp"
+#include "commands.hpp"
+#include "init.hpp"
+
+namespace {
+
+using namespace tally;
+using namespace tally::cli;
+
+// "domain:uri", the way a party is written on a command line.
+Party parse_party(const std::string& text) {
+  const auto colon = text.find(':');
+  if (colon == std::string::npos) return {"", text};
+  return {text.substr(0, colon), text.substr(colon + 1)};
+}
+
+// A description of the table: CLI11 wants plain text at construction.
+class Help {
+ public:
+  explicit Help(Lang lang) : lang_(lang) {}
+  std::string operator()(const std::string& code) const {
+    return render({"cli." + code, {}}, lang_);
+  }
+
+ private:
+  Lang lang_;
+};
+
+Lang language_of(int argc, char** argv) {
+  for (int i = 1; i + 1 < argc; ++i) {
+    if (std::string_view(argv[i]) == "--lang") return parse_lang(argv[i + 1]);
+  }
+  for (const char* name : {"LC_ALL", "LC_MESSAGES", "LANG"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && *value != '\0') return parse_lang(value);
+  }
+  return Lang::en;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Console console{language_of(argc, argv), false};
+  const Help help(console.lang);
+  CLI::App app(help("help"));
+  app.require_subcommand(1);
+  app.fallthrough();
+  std::string lang;
+  Connection connection;
+  app.add_option("--lang", lang, help("help-lang"));
+  app.add_flag("--json", console.json, help("help-json"));
+  app.add_option("--connector", connection.folder, help("help-connector"))
+      ->envname("TALLY_CONNECTOR");
+  app.add_option("--url", connection.url, help("help-url"));
+  app.add_option("--token", connection.token, help("help-token"));
+
+  std::function<int()> run;
+  const auto with_api = [&](std::function<int(Management&)> command) {
+    return [&console, &connection, command = std::move(command)] {
+      auto api = Management::open(connection, console.lang);
+      return api ? command(*api) : console.fail(api.error(), usage);
+    };
+  };
+  const auto command = [&](CLI::App& parent, const char* name, const char* text) {
+    return parent.add_subcommand(name, help(text));
+  };
+
+  // --- a connector's folder ---
+  InitOptions init_options;
+  std::string participant;
+  auto* init_command = command(app, "init", "help-init");
+  init_command->add_option("folder", init_options.folder, help("help-folder"))->required();
+  init_command->add_option("--participant", participant, help("help-participant"))->required();
+  init_command->add_option("--public-url", init_options.public_url, help("help-public-url"))
+      ->required();
+  init_command->add_option("--wrapping-key", init_options.wrapping_key, help("help-wrapping-key"))
+      ->required();
+  init_command->add_option("--apps-port", init_options.apps_port, help("help-port"));
+  init_command->add_option("--management-port", init_options.management_port, help("help-port"));
+  init_command->add_flag("--test", init_options.test, help("help-test"));
+  init_command->callback([&] {
+    run = [&] {
+      const auto party = parse_party(participant);
+      init_options.domain = party.domain;
+      init_options.uri = party.uri;
+      if (party.domain.empty()) {
+        return console.fail(Message{"cli.party-malformed", {{"text", participant}}}, usage);
+      }
+      return cli::init(console, init_options);
+    };
+  });
+
+  ImportOptions import_options;
+  auto* import_command = command(app, "import", "help-import");
+  import_command->add_option("folder", import_options.folder, help("help-folder"))->required();
+  import_command->add_option("--tls", import_options.tls_chain, help("help-chain"))->required();
+  import_command->add_option("--contract", import_options.contract_chain, help("help-chain"))
+      ->required();
+  import_command->callback([&] { run = [&] { return import_chains(console, import_options); }; });
+
+  TrustOptions trust_options;
+  auto* trust_command = command(app, "trust", "help-trust");
+  trust_command->add_option("folder", trust_options.folder, help("help-folder"))->required();
+  trust_command->add_option("--domain", trust_options.domain, help("help-domain"))->required();
+  trust_command->add_option("--anchors", trust_options.anchors, help("help-anchors"))->required();
+  trust_command->add_option("--crl", trust_options.crl, help("help-crl"));
+  trust_command->add_option("--uri-prefix", trust_options.uri_prefixes, help("help-uri-prefix"))
+      ->required();
+  trust_command->callback([&] { run = [&] { return cli::trust(console, trust_options); }; });
+
+  PeerOptions peer_options;
+  std::string peer_party;
+  auto* peer_command = command(app, "peer", "help-peer");
+  peer_command->add_option("folder", peer_options.folder, help("help-folder"))->required();
+  peer_command->add_option("party", peer_party, help("help-party"))->required();
+  peer_command->add_option("address", peer_options.url, help("help-peer-url"))->required();
+  peer_command->add_option("--host", peer_options.hosts, help("help-host"));
+  peer_command->callback([&] {
+    run = [&] {
+      const auto party = parse_party(peer_party);
+      peer_options.domain = party.domain;
+      peer_options.uri = party.uri;
+      return add_peer(console, peer_options);
+    };
+  });
+
+  auto* token_command = command(app, "token", "help-token-command");
+  token_command->require_subcommand(1);
+  TokenOptions token_options;
+  auto* token_add = command(*token_command, "add", "help-token-add");
+  token_add->add_option("folder", token_options.folder, help("help-folder"))->required();
+  token_add->add_option("--name", token_options.name, help("help-token-name"))->required();
+  token_add->add_option("--role", token_options.role, help("help-role"))
+      ->required()
+      ->check(CLI::IsMember({"auditor", "operator", "admin"}));
+  token_add->callback([&] { run = [&] { return add_token(console, token_options); }; });
+
+  // --- a running connector ---
+  command(app, "status", "help-status")->callback([&] {
+    run = with_api([&](Management& api) { return status(console, api); });
+  });
+
+  std::string party;
+  auto* catalog_command = command(app, "catalog", "help-catalog");
+  catalog_command->add_option("party", party, help("help-party"))->required();
+  catalog_command->callback([&] {
+    run = with_api([&](Management& api) { return catalog(console, api, parse_party(party)); });
+  });
+
+  NegotiateOptions negotiate_options;
+  auto* negotiate_command = command(app, "negotiate", "help-negotiate");
+  negotiate_command->add_option("party", party, help("help-party"))->required();
+  negotiate_command->add_option("asset", negotiate_options.asset, help("help-asset"))->required();
+  negotiate_command->add_option("--offer", negotiate_options.offer, help("help-offer"));
+  negotiate_command->add_option("--purpose", negotiate_options.purposes, help("help-purpose"));
+  negotiate_command->add_option("--wait", negotiate_options.wait_seconds, help("help-wait"));
+  negotiate_command->callback([&] {
+    run = with_api([&](Management& api) {
+      negotiate_options.peer = parse_party(party);
+      return negotiate(console, api, negotiate_options);
+    });
+  });
+
+  std::string agreement;
+  int wait_seconds = 60;
+  auto* transfer_command = command(app, "transfer", "help-transfer");
+  transfer_command->add_option("agreement", agreement, help("help-agreement"))->required();
+  transfer_command->add_option("--wait", wait_seconds, help("help-wait"));
+  transfer_command->callback([&] {
+    run =
+        with_api([&](Management& api) { return transfer(console, api, agreement, wait_seconds); });
+  });
+
+  ReadOptions read_options;
+  auto* read_command = command(app, "read", "help-read");
+  read_command->add_option("agreement", read_options.agreement, help("help-agreement"))->required();
+  read_command->add_option("--purpose", read_options.purpose, help("help-purpose"));
+  read_command->add_option("--key", read_options.key, help("help-key"));
+  read_command->add_option("--out", read_options.file, help("help-out"));
+  read_command->callback([&] {
+    run = [&] {
+      auto apps = Management::open_apps(connection, console.lang);
+      return apps ? read(console, *apps, read_options) : console.fail(apps.error(), usage);
+    };
+  });
+
+  std::string id;
+  for (const char* kind :
+       {"agreements",
+        "negotiations",
+        "transfers",
+        "assets",
+        "policies",
+        "apps",
+        "artefacts",
+        "deletion-records"}) {
+    auto* list_command = command(app, kind, (std::string("help-") + kind).c_str());
+    list_command->add_option("id", id, help("help-id"));
+    list_command->callback([&, kind] {
+      run = with_api([&, kind](Management& api) { return list(console, api, kind, id); });
+    });
+  }
+  auto* history_command = command(app, "history", "help-history");
+  history_command->add_option("agreement", agreement, help("help-agreement"))->required();
+  history_command->callback([&] {
+    run = with_api([&](Management& api) { return agreement_history(console, api, agreement); });
+  });
+  std::string reason;
+  auto* terminate_command = command(app, "terminate", "help-terminate");
+  terminate_command->add_option("agreement", agreement, help("help-agreement"))->required();
+  terminate_command->add_option("--reason", reason, help("help-reason"))->required();
+  terminate_command->callback([&] {
+    run = with_api([&](Management& api) { return terminate(console, api, agreement, reason); });
+  });
+
+  auto* app_command = command(app, "app", "help-app");
+  app_command->require_subcommand(1);
+  AppOptions app_options;
+  auto* app_add = command(*app_command, "add", "help-app-add");
+  app_add->add_option("id", app_options.id, help("help-app-id"))->required();
+  app_add->add_option("--purpose", app_options.purposes, help("help-purpose"))->required();
+  app_add->add_option("--agreement", app_options.agreements, help("help-app-agreement"));
+  app_add->callback([&] {
+    run = with_api([&](Management& api) { return add_app(console, api, app_options); });
+  });
+  auto* app_remove = command(*app_command, "remove", "help-app-remove");
+  app_remove->add_option("id", app_options.id, help("help-app-id"))->required();
+  app_remove->callback([&] {
+    run = with_api([&](Management& api) { return remove_app(console, api, app_options.id); });
+  });
+
+  DecideOptions decide_options;
+  auto* decide_command = command(app, "decide", "help-decide");
+  decide_command->add_option("agreement", decide_options.agreement, help("help-agreement"))
+      ->required();
+  decide_command->add_option("--app", decide_options.app, help("help-app-id"))->required();
+  decide_command->add_option("--purpose", decide_options.purpose, help("help-purpose"));
+  decide_command->callback([&] {
+    run = with_api([&](Management& api) { return decide(console, api, decide_options); });
+  });
+
+  std::int64_t advance = 0;
+  auto* clock_command = command(app, "clock", "help-clock");
+  clock_command->add_option("--advance", advance, help("help-advance"))->required();
+  clock_command->callback([&] {
+    run = with_api([&](Management& api) { return advance_clock(console, api, advance); });
+  });
+
+  // --- files alone ---
+  auto* audit_command = command(app, "audit", "help-audit");
+  audit_command->require_subcommand(1);
+  std::vector<std::filesystem::path> folders;
+  auto* verify_command = command(*audit_command, "verify", "help-audit-verify");
+  verify_command->add_option("folder", folders, help("help-log-folder"))->required()->expected(1);
+  verify_command->callback([&] { run = [&] { return audit_verify(console, folders.front()); }; });
+  auto* show_command = command(*audit_command, "show", "help-audit-show");
+  show_command->add_option("folders", folders, help("help-log-folder"))->required()->expected(1, 2);
+  show_command->add_option("--agreement", agreement, help("help-agreement"))->required();
+  show_command->callback([&] { run = [&] { return audit_show(console, folders, agreement); }; });
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? done : usage;
+  }
+  return run();
+}

@@ -1,0 +1,329 @@
+#include "config.hpp"
+
+#include <fstream>
+#include <functional>
+#include <map>
+#include <sstream>
+
+#include <boost/url.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+// Reads members of one object after the other and gathers what is wrong. Each member is named once;
+// what nobody asked for is an unknown setting.
+class Reader {
+ public:
+  explicit Reader(std::vector<ConfigProblem>& problems) : problems_(problems) {}
+
+  void problem(Message message, std::string pointer) {
+    problems_.push_back({std::move(message), std::move(pointer)});
+  }
+
+  using Field = std::function<void(const Json&, const std::string&)>;
+  // `required` members must be there; each handler gets the value and its pointer.
+  void object(
+      const Json& value,
+      const std::string& at,
+      const std::map<std::string, Field, std::less<>>& fields,
+      const std::vector<std::string>& required
+  ) {
+    if (!value.is_object()) return expected(at, "object");
+    std::vector<std::string_view> known;
+    for (const auto& [name, field] : fields) known.emplace_back(name);
+    for (const auto& [key, member] : value.items()) {
+      const auto field = fields.find(key);
+      if (field == fields.end()) {
+        problem(
+            {"daemon.config-unknown", {{"setting", key}, {"closest", closest_term(key, known)}}},
+            child(at, key)
+        );
+        continue;
+      }
+      field->second(member, child(at, key));
+    }
+    for (const auto& name : required) {
+      if (!value.contains(name))
+        problem({"daemon.config-missing", {{"setting", name}}}, child(at, name));
+    }
+  }
+
+  void array(const Json& value, const std::string& at, const Field& item) {
+    if (!value.is_array()) return expected(at, "array");
+    for (std::size_t i = 0; i < value.size(); ++i) item(value[i], child(at, i));
+  }
+
+  Field text(std::string& out) {
+    return [this, &out](const Json& value, const std::string& at) {
+      if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
+        return expected(at, "string");
+      }
+      out = value.get<std::string>();
+    };
+  }
+  Field path(std::filesystem::path& out, const std::filesystem::path& folder) {
+    return [this, &out, folder](const Json& value, const std::string& at) {
+      if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
+        return expected(at, "string");
+      }
+      out = folder / std::filesystem::path(value.get<std::string>());
+    };
+  }
+  Field flag(bool& out) {
+    return [this, &out](const Json& value, const std::string& at) {
+      if (!value.is_boolean()) return expected(at, "true|false");
+      out = value.get<bool>();
+    };
+  }
+  template <class T>
+  Field number(T& out, std::int64_t least, std::int64_t most, std::int64_t unit = 1) {
+    return [this, &out, least, most, unit](const Json& value, const std::string& at) {
+      if (!value.is_number_integer() || value.get<std::int64_t>() < least ||
+          value.get<std::int64_t>() > most) {
+        return expected(at, std::to_string(least) + "…" + std::to_string(most));
+      }
+      out = static_cast<T>(value.get<std::int64_t>() * unit);
+    };
+  }
+  Field texts(std::vector<std::string>& out) {
+    return [this, &out](const Json& value, const std::string& at) {
+      array(value, at, [this, &out](const Json& item, const std::string& where) {
+        if (!item.is_string() || item.get_ref<const std::string&>().empty()) {
+          return expected(where, "string");
+        }
+        out.push_back(item.get<std::string>());
+      });
+    };
+  }
+  Field url(std::string& out) {
+    return [this, &out](const Json& value, const std::string& at) {
+      const auto parsed = value.is_string()
+                              ? boost::urls::parse_uri(value.get_ref<const std::string&>())
+                              : boost::urls::parse_uri("");
+      if (!parsed || (parsed->scheme() != "https" && parsed->scheme() != "http") ||
+          parsed->host().empty() || parsed->has_query() || parsed->has_fragment()) {
+        return expected(at, "https://host:port/path");
+      }
+      out = value.get<std::string>();
+      while (out.ends_with('/')) out.pop_back();
+    };
+  }
+
+  void expected(const std::string& at, const std::string& what) {
+    problem({"daemon.config-type", {{"expected", what}}}, at);
+  }
+
+ private:
+  std::vector<ConfigProblem>& problems_;
+};
+
+void check_domain(Reader& read, const std::string& domain, const std::string& at) {
+  if (domain.find('|') != std::string::npos) read.expected(at, "[a-z0-9.-]+");
+}
+
+Result<std::string> read_file(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return fail(ErrorKind::invalid, {"daemon.config-unreadable", {{"file", file.string()}}});
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+}  // namespace
+
+tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesystem::path& folder) {
+  std::vector<ConfigProblem> problems;
+  const auto text = read_file(folder / "tally.json");
+  if (!text) return tl::unexpected(std::vector<ConfigProblem>{{text.error().message, ""}});
+  const auto document = parse_json(*text);
+  if (!document) {
+    return tl::unexpected(std::vector<ConfigProblem>{
+        {document.error().message, document.error().pointer}});
+  }
+
+  Config config;
+  config.folder = folder;
+  Reader read(problems);
+
+  const auto listener = [&read](Listener& out
+                        ) -> std::map<std::string, Reader::Field, std::less<>> {
+    return {
+        {"address", read.text(out.address)},
+        {"port", read.number(out.port, 0, 65535)},
+        {"socket", read.text(out.socket)},
+    };
+  };
+  const auto key_pair = [&](std::filesystem::path& certificate, std::filesystem::path& key) {
+    return [&](const Json& value, const std::string& at) {
+      read.object(
+          value,
+          at,
+          {{"certificate", read.path(certificate, folder)}, {"key", read.path(key, folder)}},
+          {"certificate", "key"}
+      );
+    };
+  };
+  const auto party = [&](PartyId& out) -> std::map<std::string, Reader::Field, std::less<>> {
+    return {
+        {"domain",
+         [&](const Json& value, const std::string& at) {
+           read.text(out.domain)(value, at);
+           check_domain(read, out.domain, at);
+         }},
+        {"uri", read.text(out.uri)},
+    };
+  };
+
+  read.object(
+      *document,
+      "",
+      {
+          {"participant",
+           [&](const Json& value, const std::string& at) {
+             read.object(value, at, party(config.participant), {"domain", "uri"});
+           }},
+          {"listeners",
+           [&](const Json& value, const std::string& at) {
+             auto peers = listener(config.peers);
+             peers.emplace("publicUrl", read.url(config.peers.public_url));
+             const auto apps = listener(config.apps);
+             auto management = listener(config.management);
+             management.emplace("tokens", [&](const Json& v, const std::string& p) {
+               read.array(v, p, [&](const Json& item, const std::string& where) {
+                 ManagementToken token;
+                 read.object(
+                     item,
+                     where,
+                     {{"name", read.text(token.name)},
+                      {"role", read.text(token.role)},
+                      {"sha256", read.text(token.sha256)}},
+                     {"name", "role", "sha256"}
+                 );
+                 if (token.role != "auditor" && token.role != "operator" && token.role != "admin") {
+                   read.expected(child(where, "role"), "auditor|operator|admin");
+                 }
+                 if (token.sha256.size() != 64) read.expected(child(where, "sha256"), "hex(64)");
+                 config.management.tokens.push_back(std::move(token));
+               });
+             });
+             read.object(
+                 value,
+                 at,
+                 {
+                     {"peers",
+                      [&](const Json& v, const std::string& p) {
+                        read.object(v, p, peers, {"port", "publicUrl"});
+                      }},
+                     {"apps",
+                      [&](const Json& v, const std::string& p) { read.object(v, p, apps, {}); }},
+                     {"management",
+                      [&](const Json& v, const std::string& p) {
+                        read.object(v, p, management, {});
+                      }},
+                 },
+                 {"peers", "apps", "management"}
+             );
+           }},
+          {"tls", key_pair(config.tls_certificate, config.tls_key)},
+          {"contract", key_pair(config.contract_certificate, config.contract_key)},
+          {"log",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {{"key", read.path(config.log_key, folder)}, {"test", read.flag(config.test_log)}},
+                 {"key"}
+             );
+           }},
+          {"trust",
+           [&](const Json& value, const std::string& at) {
+             read.array(value, at, [&](const Json& item, const std::string& where) {
+               TrustEntry entry;
+               std::string crl = "required";
+               read.object(
+                   item,
+                   where,
+                   {
+                       {"domain", read.text(entry.domain)},
+                       {"anchors", read.path(entry.anchors, folder)},
+                       {"uriPrefixes", read.texts(entry.uri_prefixes)},
+                       {"crl", read.text(crl)},
+                       {"crlFile", read.path(entry.crl, folder)},
+                       {"crlGraceHours", read.number(entry.crl_grace, 0, 24 * 365, seconds(3600))},
+                   },
+                   {"domain", "anchors", "uriPrefixes"}
+               );
+               check_domain(read, entry.domain, child(where, "domain"));
+               if (crl != "required" && crl != "none") {
+                 read.expected(child(where, "crl"), "required|none");
+               }
+               entry.crl_required = crl != "none";
+               if (entry.crl_required && entry.crl.empty()) {
+                 read.problem(
+                     {"daemon.config-missing", {{"setting", "crlFile"}}}, child(where, "crlFile")
+                 );
+               }
+               config.trust.push_back(std::move(entry));
+             });
+             if (value.is_array() && value.empty()) read.expected(at, "[{…}]");
+           }},
+          {"peers",
+           [&](const Json& value, const std::string& at) {
+             read.array(value, at, [&](const Json& item, const std::string& where) {
+               PeerEntry entry;
+               auto fields = party(entry.party);
+               fields.emplace("url", read.url(entry.url));
+               fields.emplace("hosts", read.texts(entry.hosts));
+               read.object(item, where, fields, {"domain", "uri", "url"});
+               if (entry.hosts.empty() && !entry.url.empty()) {
+                 const auto parsed = boost::urls::parse_uri(entry.url);
+                 if (parsed) entry.hosts.emplace_back(parsed->encoded_host_and_port());
+               }
+               config.known_peers.push_back(std::move(entry));
+             });
+           }},
+          {"custody",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {{"wrappingKey", read.path(config.wrapping_key, folder)}},
+                 {"wrappingKey"}
+             );
+           }},
+          {"dataRoot", read.path(config.data_root, folder)},
+          {"threads", read.number(config.threads, 1, 64)},
+          {"insecureLoopback", read.flag(config.insecure_loopback)},
+          {"limits",
+           [&](const Json& value, const std::string& at) {
+             auto& limits = config.limits;
+             read.object(
+                 value,
+                 at,
+                 {
+                     {"connections", read.number(limits.connections, 1, 1'000'000)},
+                     {"connectionsPerPeer", read.number(limits.connections_per_peer, 1, 1'000'000)},
+                     {"requestsInFlight", read.number(limits.requests_in_flight, 1, 1'000'000)},
+                     {"drainSeconds", read.number(limits.drain, 0, 3600, seconds(1))},
+                     {"retryDeadlineSeconds",
+                      read.number(limits.retry_deadline, 1, 30 * 24 * 3600, seconds(1))},
+                     {"retryMostSeconds", read.number(limits.retry_most, 1, 3600, seconds(1))},
+                     {"logReserveMiB", read.number(limits.log_reserve_bytes, 1, 1024, 1 << 20)},
+                 },
+                 {}
+             );
+           }},
+      },
+      {"participant", "listeners", "tls", "contract", "log", "trust"}
+  );
+  if (config.data_root.empty()) config.data_root = folder / "source";
+  if (!problems.empty()) return tl::unexpected(std::move(problems));
+  return config;
+}
+
+}  // namespace tally::daemon

@@ -1,0 +1,82 @@
+// tally.json: what a connector is told by its operator. Every problem is found at once and named
+// with its JSON pointer and what was expected; a connector never starts on a half-read file.
+//
+// All paths are relative to the connector's folder, the one that holds tally.json.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tally/core/ids.hpp"
+#include "tally/core/limits.hpp"
+#include "tally/core/result.hpp"
+
+namespace tally::daemon {
+
+struct Listener {
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;  // 0: chosen by the system, printed at start
+  std::string socket;      // a Unix socket instead of address and port
+};
+
+struct PeersListener : Listener {
+  std::string public_url;  // as peers reach it: scheme, host and port, no path
+};
+
+// A person or program that may use the management API. The token itself is shown once, by
+// `tally init` or `tally token add`; here stands its SHA-256.
+struct ManagementToken {
+  std::string name;
+  std::string role;  // auditor, operator, admin
+  std::string sha256;
+};
+
+struct ManagementListener : Listener {
+  std::vector<ManagementToken> tokens;
+};
+
+struct TrustEntry {
+  std::string domain;
+  std::filesystem::path anchors;
+  std::vector<std::string> uri_prefixes;
+  bool crl_required = true;
+  std::filesystem::path crl;
+  Nanos crl_grace = 0;
+};
+
+struct PeerEntry {
+  PartyId party;
+  std::string url;                 // base of its protocol endpoints: scheme, host, port, path
+  std::vector<std::string> hosts;  // "host:port" that it may name in callbacks and data addresses
+};
+
+struct Config {
+  std::filesystem::path folder;
+  PartyId participant;
+  PeersListener peers;
+  Listener apps;
+  ManagementListener management;
+  std::filesystem::path tls_certificate, tls_key;
+  std::filesystem::path contract_certificate, contract_key;
+  std::filesystem::path log_key;
+  std::vector<TrustEntry> trust;
+  std::vector<PeerEntry> known_peers;
+  std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
+  std::filesystem::path data_root;     // where file sources may read
+  unsigned threads = 1;                // contexts that serve connections
+  bool test_log = false;               // `tally init --test`: the genesis says so
+  bool insecure_loopback = false;
+  Limits limits;
+};
+
+struct ConfigProblem {
+  Message message;
+  std::string pointer;
+};
+
+// All problems, or the configuration. Reads the file; does not open what it names.
+tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesystem::path& folder);
+
+}  // namespace tally::daemon

@@ -1,0 +1,137 @@
+#include "real_world.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <ctime>
+
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <nlohmann/json.hpp>
+#include <openssl/rand.h>
+
+#include "tally/core/json.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+constexpr Nanos believable_step = seconds(300);
+
+Nanos nanos_of(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<Nanos>(now.tv_sec) * nanos_per_second + now.tv_nsec;
+}
+
+}  // namespace
+
+SystemClock::SystemClock(bool test)
+    : test_(test), real_minus_boot_(nanos_of(CLOCK_REALTIME) - nanos_of(CLOCK_BOOTTIME)) {}
+
+ClockReading SystemClock::read() {
+  const Nanos real = nanos_of(CLOCK_REALTIME);
+  const Nanos drift = real - nanos_of(CLOCK_BOOTTIME) - real_minus_boot_;
+  const Instant at = Instant{} + (real + offset_.load(std::memory_order_relaxed));
+  return {at, drift < believable_step && drift > -believable_step};
+}
+
+Result<void> SystemClock::advance(Nanos span) {
+  if (!test_) return fail(ErrorKind::conflict, {"daemon.clock-not-test", {}});
+  if (span < 0) return fail(ErrorKind::invalid, {"daemon.clock-backwards", {}});
+  offset_.fetch_add(span, std::memory_order_relaxed);
+  moves_.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+awaitable<void> AsioTimers::sleep_until(Instant at) {
+  const Nanos slice = clock_.is_test() ? milliseconds(50) : seconds(1);
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+  do {
+    const Nanos left = std::clamp<Nanos>(at - clock_.read().at, 0, slice);
+    timer.expires_after(std::chrono::nanoseconds(left));
+    co_await timer.async_wait(boost::asio::use_awaitable);
+  } while (clock_.read().at < at);
+}
+
+awaitable<void> AsioTimers::sleep_for(Nanos span) {
+  boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+  timer.expires_after(std::chrono::nanoseconds(std::max<Nanos>(span, 0)));
+  co_await timer.async_wait(boost::asio::use_awaitable);
+}
+
+ThreadWorker::~ThreadWorker() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  for (auto& thread : threads_) thread.join();
+}
+
+awaitable<void> ThreadWorker::run(std::function<void()> job) {
+  auto initiate = [this](auto handler, std::function<void()> work) {
+    auto executor = boost::asio::get_associated_executor(handler);
+    // Handlers are move-only and std::function is not: share it.
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    auto guard = boost::asio::make_work_guard(executor);
+    auto task = [work = std::move(work), shared, guard, executor]() mutable {
+      work();
+      boost::asio::post(executor, [shared]() mutable { std::move (*shared)(); });
+      guard.reset();
+    };
+    {
+      const std::lock_guard lock(mutex_);
+      jobs_.emplace_back(std::move(task));
+      if (idle_ == 0 && threads_.size() < most_) threads_.emplace_back([this] { this->work(); });
+    }
+    wake_.notify_one();
+  };
+  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
+      initiate, boost::asio::use_awaitable, std::move(job)
+  );
+}
+
+void ThreadWorker::work() {
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    ++idle_;
+    wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    --idle_;
+    if (jobs_.empty()) return;
+    auto job = std::move(jobs_.front());
+    jobs_.pop_front();
+    lock.unlock();
+    job();
+    lock.lock();
+  }
+}
+
+void OsRandom::fill(std::span<std::uint8_t> out) {
+  // Without randomness nothing that this program promises holds: no token, key or id may be made.
+  if (RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) std::abort();
+}
+
+void StderrNotices::note(Severity severity, const Message& message) {
+  if (severity < least_) return;
+  static constexpr const char* names[] = {"debug", "info", "warning", "error"};
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  Json line = {
+      {"time", format_micros(Instant{now.tv_sec, static_cast<std::int32_t>(now.tv_nsec)})},
+      {"severity", names[static_cast<int>(severity)]},
+      {"code", message.code},
+      {"text", render(message, lang_)},
+  };
+  if (!message.params.empty()) line["params"] = message.params;
+  const std::string text =
+      line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+}  // namespace tally::daemon
