@@ -1,0 +1,82 @@
+// An asset and an offer, as an operator writes them into a file or through the API
+// (docs/assets-and-offers.md). Reading is strict: a member that is not known is an error that names
+// the closest one. Values; pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/digest.hpp"
+#include "tally/core/ids.hpp"
+#include "tally/core/json.hpp"
+#include "tally/core/limits.hpp"
+#include "tally/odrl/policy.hpp"
+
+namespace tally::catalog {
+
+enum class Home { file, api };
+
+// One document as it was found.
+struct Document {
+  std::string name;  // the file's name; for the API what people should read instead
+  std::string bytes;
+  Home home = Home::file;
+};
+
+// How the data reaches a consumer, which also says on whose side a use is counted.
+enum class Delivery {
+  custody,  // pulled once into the consumer's custody; uses are counted at the consumer
+  call,     // each read is served by the provider and counted there
+};
+std::string_view to_string(Delivery delivery);  // "custody", "call"
+std::string_view format_of(Delivery delivery);  // "HttpData-PULL", "HttpData-QUERY"
+std::string_view action_of(Delivery delivery);  // IRI: odrl archive, odrl read
+odrl::Side counting_side(Delivery delivery);
+
+struct Asset {
+  AssetId id;
+  std::string title;  // the id if none was written
+  std::string description;
+  std::string media_type;
+  std::string version;
+  int level = 0;       // security level of the data, 0 (not rated) to 9
+  std::string class_;  // its class in the owner's own scheme, or empty
+  Delivery delivery = Delivery::custody;
+  Json source;                     // opaque here: {"type": "file", "path": …}
+  Json metadata = Json::object();  // published with the dataset: names are IRIs or prefixed
+  std::string file;                // Document::name
+  Home home = Home::file;
+  std::string digest;  // digest_text of the document in JCS
+};
+
+// Who may see an offer. An empty uri: every party of the domain. Both empty: everybody.
+struct Audience {
+  std::string domain;
+  std::string uri;
+  [[nodiscard]] bool holds(const PartyId& party) const;
+};
+
+// Who decides a request that fits the offer.
+enum class Decide { automatic };
+
+struct Offer {
+  OfferId id;
+  AssetId asset;
+  std::vector<Audience> visible_to;  // any of them; none: nobody
+  Decide decide = Decide::automatic;
+  bool require_signature = true;
+  bool accept_unconfirmed = false;
+  std::string policy;  // the Offer as published, in JCS: full IRIs, countedBy, no target
+  std::string file;    // Document::name
+  Home home = Home::file;
+  std::string digest;  // digest_text of the document in JCS
+
+  [[nodiscard]] bool visible_to_party(const PartyId& party) const;
+  // The Offer of a message: the published one with its target.
+  [[nodiscard]] Json message_offer() const;
+};
+
+}  // namespace tally::catalog
