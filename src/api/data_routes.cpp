@@ -1,5 +1,6 @@
 #include "tally/api/data_routes.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -24,7 +25,7 @@ std::string bearer_token(const identity::Caller& caller) {
 // whether all of it went out.
 struct Sending {
   usage::Grant grant;
-  Digest content{};
+  std::string content;  // "sha256:…" once all of it was read
   bool read_whole = false;
 };
 
@@ -42,7 +43,7 @@ std::function<void(std::uint64_t, bool)> completion(
     usage::Outcome outcome;
     outcome.bytes = bytes;
     outcome.complete = done;
-    if (done) outcome.content = digest_text(sending->content);
+    if (done) outcome.content = sending->content;
     enforcer.complete(sending->grant, outcome);
     if (done && whole) whole(outcome.content, bytes);
   };
@@ -79,7 +80,7 @@ class ResumedReader final : public BodyReader {
     auto got = co_await inner_->read(out);
     if (got && *got > 0) sha_.update(out.first(*got));
     if (got && *got == 0) {
-      sending_->content = sha_.finish();
+      sending_->content = digest_text(sha_.finish());
       sending_->read_whole = true;
     }
     co_return got;
@@ -166,7 +167,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
     };
   }
   if (small) {
-    sending->content = sha256(small->bytes);
+    sending->content = small->content;
     sending->read_whole = true;
     response.body = small->bytes.substr(selection.range.offset, selection.range.length);
     response.on_sent = completion(parts->enforcer, sending, std::move(whole));
@@ -247,7 +248,8 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
   auto data = co_await parts->held.open(agreement);
   if (!data) {
-    // Nothing was handed over: the use is given back.
+    // Nothing was handed over: the use is given back, unless it is the repeat of one that was.
+    if (sending->grant.repeated) co_return problem(data.error(), call.lang);
     auto given_back = co_await parts->enforcer.abort(sending->grant);
     if (!given_back) co_return problem(given_back.error(), call.lang);
     co_return problem(data.error(), call.lang);

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "tally/api/router.hpp"
 #include "tally/core/task_group.hpp"
 #include "tally/dataplane/source.hpp"

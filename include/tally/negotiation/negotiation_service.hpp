@@ -14,6 +14,7 @@
 
 #include "tally/audit/journal.hpp"
 #include "tally/core/clock.hpp"
+#include "tally/core/limits.hpp"
 #include "tally/core/message.hpp"
 #include "tally/core/notices.hpp"
 #include "tally/core/store.hpp"
@@ -54,6 +55,7 @@ struct NegotiationSettings {
   // Whether this side, as a consumer, takes an agreement that the provider did not sign.
   bool accept_unsigned = false;
   std::optional<identity::SignedKeyStatement> key_statement;
+  Nanos retry_deadline = Limits{}.retry_deadline;
 };
 
 struct NegotiationParts {
