@@ -33,6 +33,7 @@ RecordDraft& RecordDraft::put(std::string_view key, std::string value) {
 
 RecordDraft& RecordDraft::about(const AgreementId& agreement) {
   agreement_ = agreement.value;
+  if (agreement.empty()) return *this;
   return put("agreement", quote(agreement.value));
 }
 
@@ -100,7 +101,9 @@ Result<RecordDraft> RecordDraft::parse(std::string_view text) {
   const std::string_view type = scan.plain("type");
   const std::string_view event = scan.plain("event");
   if (!scan.canonical || type.empty() || event.empty()) {
-    return fail(ErrorKind::invalid, {"audit.draft-invalid", {{"type", std::string(type)}}});
+    return fail(
+        ErrorKind::invalid, {"audit.draft-invalid", {{"type", std::string(type)}, {"member", "{}"}}}
+    );
   }
   RecordDraft draft(type, EventId(std::string(event)));
   for (std::size_t i = 0; i < scan.count; ++i) {
@@ -114,9 +117,13 @@ Result<RecordDraft> RecordDraft::parse(std::string_view text) {
   return draft;
 }
 
-std::string_view RecordView::raw(std::string_view key) const { return find_member(text, key); }
+std::string_view RecordView::raw(std::string_view key) const {
+  return find_member(text, key);
+}
 
-Json RecordView::json() const { return Json::parse(text, nullptr, false); }
+Json RecordView::json() const {
+  return Json::parse(text, nullptr, false);
+}
 
 Digest leaf_hash(std::string_view record) {
   thread_local Sha256 hash;

@@ -21,13 +21,20 @@ class Scanner {
   bool value(int depth) {
     if (at >= text_.size() || depth > most_depth) return false;
     switch (text_[at]) {
-      case '{': return object(depth, nullptr);
-      case '[': return array(depth);
-      case '"': return string(nullptr);
-      case 't': return word("true");
-      case 'f': return word("false");
-      case 'n': return word("null");
-      default: return integer();
+      case '{':
+        return object(depth, nullptr);
+      case '[':
+        return array(depth);
+      case '"':
+        return string(nullptr);
+      case 't':
+        return word("true");
+      case 'f':
+        return word("false");
+      case 'n':
+        return word("null");
+      default:
+        return integer();
     }
   }
 
@@ -95,10 +102,9 @@ class Scanner {
     const std::size_t digits = at;
     while (at < text_.size() && text_[at] >= '0' && text_[at] <= '9') ++at;
     const std::string_view number = text_.substr(digits, at - digits);
-    const bool fine =
-        !number.empty() && (number[0] != '0' || (number.size() == 1 && !negative)) &&
-        (number.size() < largest_integer.size() ||
-         (number.size() == largest_integer.size() && number <= largest_integer));
+    const bool fine = !number.empty() && (number[0] != '0' || (number.size() == 1 && !negative)) &&
+                      (number.size() < largest_integer.size() ||
+                       (number.size() == largest_integer.size() && number <= largest_integer));
     if (!fine) at = start;
     return fine;
   }
@@ -136,9 +142,13 @@ class Scanner {
       case 'f':
       case 'n':
       case 'r':
-      case 't': at += 2; return true;
-      case 'u': break;
-      default: return false;
+      case 't':
+        at += 2;
+        return true;
+      case 'u':
+        break;
+      default:
+        return false;
     }
     if (at + 6 > text_.size() || text_[at + 2] != '0' || text_[at + 3] != '0') return false;
     const auto nibble = [](char c) {

@@ -87,8 +87,7 @@ const RecordType* find_record_type(std::string_view name) {
 
 bool is_stamped(std::string_view key) {
   static constexpr std::array<std::string_view, 8> stamped = {
-      "aprev", "aseq", "clock", "log", "prev", "seq", "time", "v"
-  };
+      "aprev", "aseq", "clock", "log", "prev", "seq", "time", "v"};
   return std::find(stamped.begin(), stamped.end(), key) != stamped.end();
 }
 

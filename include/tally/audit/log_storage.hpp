@@ -46,6 +46,8 @@ class LogStorage {
   virtual Result<std::unique_ptr<LogFile>> open(std::string_view name, bool writable) = 0;
   // A new empty file; its name is durable on return. Fails when it exists.
   virtual Result<std::unique_ptr<LogFile>> create(std::string_view name) = 0;
+  // Makes the names of all files durable: a kill may have left one that only the cache knows.
+  virtual Result<void> sync_names() = 0;
   // A small file as a whole; nullopt when there is none.
   virtual Result<std::optional<std::string>> read_small(std::string_view name) = 0;
   // Old or new, never a mixture, and durable on return.

@@ -33,8 +33,8 @@ class LogWriter final : public LogAppender {
   [[nodiscard]] bool failed() const override;
   [[nodiscard]] LogMark mark() const override;
 
-  // Called when a record arrives on an empty queue, from the thread that queued it, perhaps under
-  // its lock: it must only wake the owner up. Set once, before the first enqueue.
+  // Called when a record arrives on an empty queue, from the thread that queued it and under locks:
+  // it must only wake the owner up. An empty function ends it.
   void on_work(std::function<void()> wake);
 
   // Writes one frame of what is queued: one write, one sync, then one post per waiting executor.

@@ -18,7 +18,8 @@ struct StoryRow {
   std::size_t log = 0;  // index into Story::logs
   std::uint64_t seq = 0;
   std::string type;
-  Message summary;  // one sentence per type: audit.story-<type>
+  Message summary;               // one sentence per type: audit.story-<type>
+  std::vector<Message> reasons;  // why, where the record says so: of a refusal, an end, a failure
 };
 
 struct StoryLog {

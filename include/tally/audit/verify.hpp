@@ -21,7 +21,7 @@ struct Finding {
   std::string file;
   std::uint64_t offset = 0;  // of the record, or of the frame when the frame itself is at fault
   std::string link;  // which link failed: frame, canonical, member, type, seq, prev, time, event,
-                     // aseq, aprev, log, clock, genesis, head, tail, segment
+                     // aseq, aprev, log, clock, genesis, head, short, tail, segment, file
   Message message;
 };
 

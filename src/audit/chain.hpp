@@ -1,0 +1,47 @@
+// The rules that tie each record to the ones before it. Recovery and the verifier apply the same.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "tally/audit/record.hpp"
+#include "tally/audit/recovery.hpp"
+
+namespace tally::audit {
+
+// What of a record is not as it must be: the link that fails, and the sentence.
+struct ChainFault {
+  std::string link;
+  Message message;
+};
+
+class Chain {
+ public:
+  // Takes the next record, which stands at `offset` of `file`; `view` becomes the record even when
+  // a link fails, as far as it could be read. Nothing is taken then.
+  std::optional<ChainFault> take(
+      std::string_view text, std::string_view file, std::uint64_t offset, RecordView& view
+  );
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] const Digest& leaf() const { return leaf_; }
+  [[nodiscard]] const std::string& time() const { return time_; }
+  [[nodiscard]] const std::optional<Genesis>& genesis() const { return genesis_; }
+  [[nodiscard]] std::unordered_map<std::string, AgreementHead>& agreements() { return agreements_; }
+
+ private:
+  std::uint64_t size_ = 0;
+  Digest leaf_{};
+  std::string leaf_hex_ = std::string(64, '0');
+  std::string time_;
+  std::optional<Genesis> genesis_;
+  std::unordered_map<std::string, AgreementHead> agreements_;
+};
+
+// Fixed length, fixed places, so that texts order as times do.
+bool is_record_time(std::string_view text);
+bool is_uuid(std::string_view text);
+
+}  // namespace tally::audit

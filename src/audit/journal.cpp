@@ -1,0 +1,75 @@
+#include "tally/audit/journal.hpp"
+
+namespace tally::audit {
+
+OutboxSearch::OutboxSearch(std::vector<DraftRow> drafts) : drafts_(std::move(drafts)) {
+  for (const DraftRow& draft : drafts_) wanted_.insert(draft.event);
+}
+
+void OutboxSearch::see(const RecordView& record) {
+  if (wanted_.empty()) return;
+  std::string event(record.event);
+  if (wanted_.contains(event)) found_.insert(std::move(event));
+}
+
+Journal::Journal(Store& store, LogAppender& log) : store_(store), log_(log) {}
+
+awaitable<Result<std::vector<Appended>>> Journal::commit(
+    Transaction transaction, std::vector<RecordDraft> drafts, Priority priority
+) {
+  // Once the log has failed no state may move on: it could not be recorded.
+  if (log_.failed()) {
+    co_return fail(ErrorKind::unavailable, {"audit.log-failed", {{"cause", "audit.log-failed"}}});
+  }
+  const LogMark mark = log_.mark();
+  for (const RecordDraft& draft : drafts) {
+    transaction.drafts.push_back({draft.event().value, mark.size, draft.to_text()});
+  }
+  transaction.mark = mark;
+  std::vector<std::string> clearing;
+  clearing.swap(logged_);
+  for (const std::string& event : clearing) transaction.logged_events.push_back(event);
+
+  auto committed = co_await store_.commit(std::move(transaction));
+  if (!committed) {
+    logged_.insert(logged_.end(), clearing.begin(), clearing.end());
+    co_return fail(std::move(committed));
+  }
+
+  // All are queued before the first is waited for: one batch, and in this order.
+  std::vector<Ticket> tickets;
+  for (RecordDraft& draft : drafts) tickets.push_back(log_.enqueue(draft, priority));
+  std::vector<Appended> all;
+  std::optional<Error> first_error;
+  for (std::size_t i = 0; i < tickets.size(); ++i) {
+    auto appended = co_await log_.wait(std::move(tickets[i]));
+    if (appended) {
+      logged_.push_back(drafts[i].event().value);
+      all.push_back(*appended);
+    } else if (!first_error) {
+      first_error = std::move(appended).error();
+    }
+  }
+  if (first_error) co_return tl::unexpected(std::move(*first_error));
+  co_return all;
+}
+
+awaitable<Result<void>> Journal::replay(OutboxSearch search) {
+  Transaction clearing;
+  for (const DraftRow& row : search.drafts()) {
+    if (!search.found(row.event)) {
+      auto draft = RecordDraft::parse(row.draft);
+      if (!draft) co_return fail(std::move(draft));
+      // What was committed is a fact already: it may use the reserve.
+      auto appended = co_await append(log_, std::move(*draft), Priority::reserved);
+      if (!appended) co_return fail(std::move(appended));
+    }
+    clearing.logged_events.push_back(row.event);
+  }
+  if (clearing.logged_events.empty()) co_return Result<void>();
+  clearing.mark = log_.mark();
+  auto committed = co_await store_.commit(std::move(clearing));
+  co_return committed;
+}
+
+}  // namespace tally::audit

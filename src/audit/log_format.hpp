@@ -1,0 +1,84 @@
+// The bytes of segments, frames and the head file (docs/audit-log-format.md). Pure.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tally/core/digest.hpp"
+#include "tally/core/store.hpp"
+
+namespace tally::audit {
+
+constexpr std::size_t frame_header_bytes = 32;
+constexpr std::size_t frame_most_bytes = 256 << 10;
+constexpr std::size_t frame_alignment = 8;
+constexpr std::size_t record_most_bytes = 16 << 10;
+constexpr std::string_view segment_suffix = ".tlog";
+constexpr std::string_view head_file = "head";
+
+std::string segment_name(std::uint64_t first_seq);
+// nullopt for names that are no segment's.
+std::optional<std::uint64_t> segment_first_seq(std::string_view name);
+
+// Builds one frame in a buffer that is kept from batch to batch.
+class FrameBuilder {
+ public:
+  void start(std::uint64_t first_seq);
+  // Room for a record is there while this is at most frame_most_bytes.
+  [[nodiscard]] std::size_t bytes_with(std::size_t record_bytes) const;
+  // The record is appended to `out()` between these two.
+  std::string& begin_record();
+  std::string_view end_record();
+  std::string_view finish();
+  [[nodiscard]] std::uint32_t count() const { return count_; }
+
+ private:
+  std::string buffer_;
+  std::uint64_t first_seq_ = 0;
+  std::uint32_t count_ = 0;
+  std::size_t record_at_ = 0;
+};
+
+struct FrameRecord {
+  std::string_view text;
+  std::uint64_t offset = 0;  // of the text, in the file
+};
+
+// What can be said of the bytes at an offset.
+enum class FrameState {
+  valid,
+  zeros,    // nothing was ever written here: the first 32 bytes are zero or there are none
+  damaged,  // anything else
+};
+
+struct Frame {
+  FrameState state = FrameState::damaged;
+  std::uint64_t offset = 0;
+  std::uint32_t length = 0;  // with header and padding; 0 unless the header says something possible
+  std::uint64_t first_seq = 0;
+  std::uint32_t count = 0;
+  bool crc_good = false;
+  bool layout_good = false;          // slot, lengths, padding
+  std::vector<FrameRecord> records;  // those whose lengths fit, also of a damaged frame
+};
+
+// `bytes` starts at `offset` of the file and holds a whole frame if there is one.
+Frame parse_frame(std::span<const std::uint8_t> bytes, std::uint64_t offset);
+
+struct Head {
+  std::string origin;
+  LogMark mark;
+  bool operator==(const Head& other) const {
+    return origin == other.origin && mark.size == other.mark.size && mark.leaf == other.mark.leaf;
+  }
+};
+std::string to_text(const Head& head);
+std::optional<Head> parse_head(std::string_view text);
+
+bool all_zero(std::span<const std::uint8_t> bytes);
+
+}  // namespace tally::audit

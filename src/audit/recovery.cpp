@@ -1,0 +1,263 @@
+#include "tally/audit/recovery.hpp"
+
+#include <algorithm>
+
+#include "chain.hpp"
+#include "log_format.hpp"
+#include "record_scan.hpp"
+#include "segment_reader.hpp"
+#include "stamp.hpp"
+
+namespace tally::audit {
+namespace {
+
+Error refused(
+    const std::string& file, std::uint64_t offset, std::uint64_t seq, std::string_view link
+) {
+  return {
+      ErrorKind::conflict,
+      {"audit.log-refused",
+       {{"file", file},
+        {"offset", std::to_string(offset)},
+        {"seq", std::to_string(seq)},
+        {"link", std::string(link)}}},
+      {}};
+}
+
+Instant parse_record_time(std::string_view text) {
+  const auto parsed = parse_date_time(text);
+  return parsed ? parsed->instant : Instant{};
+}
+
+// A log that is being opened: the chain as far as it was read, and where its end is.
+class Opening {
+ public:
+  Opening(LogStorage& storage, const EachRecord& each) : storage_(storage), each_(each) {}
+
+  Result<Recovered> run(const LogMark& store_mark) {
+    auto segments = list_segments(storage_);
+    if (!segments) return fail(std::move(segments));
+    if (segments->empty()) return fail(ErrorKind::not_found, {"audit.log-missing", {}});
+    auto marks = read_marks(store_mark);
+    if (!marks) return fail(std::move(marks));
+
+    // A kill leaves frames that only the page cache holds: make them durable before they count, and
+    // read what the disk holds.
+    auto last = storage_.open(segments->back().name, true);
+    if (!last) return fail(std::move(last));
+    if (auto synced = (*last)->sync(); !synced) return fail(std::move(synced));
+    if (auto synced = storage_.sync_names(); !synced) return fail(std::move(synced));
+    (*last)->drop_cache();
+
+    std::uint64_t end = 0;
+    for (const SegmentName& segment : *segments) {
+      auto read = read_segment(segment, segment.name == segments->back().name);
+      if (!read) return fail(std::move(read));
+      end = *read;
+    }
+    if (auto held = check_marks(segments->back().name, end); !held) return fail(std::move(held));
+    if (chain_.size() == 0) {
+      return tl::unexpected(refused(segments->front().name, 0, 0, "genesis"));
+    }
+    if (torn_) {
+      if (auto cut = (*last)->truncate(torn_->offset); !cut) return fail(std::move(cut));
+      if (auto synced = (*last)->sync(); !synced) return fail(std::move(synced));
+    }
+
+    Recovered recovered;
+    recovered.genesis = *chain_.genesis();
+    recovered.size = chain_.size();
+    recovered.leaf = chain_.leaf();
+    recovered.time = parse_record_time(chain_.time());
+    recovered.agreements = std::move(chain_.agreements());
+    recovered.segment = segments->back().name;
+    recovered.offset = end;
+    recovered.torn = torn_;
+    return recovered;
+  }
+
+ private:
+  // The marks that this log must reach, each with the leaf that must stand there.
+  Result<void> read_marks(const LogMark& store_mark) {
+    if (store_mark.size != 0) marks_.push_back(store_mark);
+    auto text = storage_.read_small(head_file);
+    if (!text) return fail(std::move(text));
+    if (*text) {
+      const auto head = parse_head(**text);
+      // Replaced as a whole, so a torn head file is not a crash.
+      if (!head) return tl::unexpected(refused(std::string(head_file), 0, 0, "head"));
+      if (head->mark.size != 0) marks_.push_back(head->mark);
+      head_origin_ = head->origin;
+    }
+    for (const LogMark& mark : marks_) largest_ = std::max(largest_, mark.size);
+    return {};
+  }
+
+  // Gives the offset behind the last frame.
+  Result<std::uint64_t> read_segment(const SegmentName& segment, bool last) {
+    if (segment.first_seq != chain_.size()) {
+      return tl::unexpected(refused(segment.name, 0, chain_.size(), "segment"));
+    }
+    auto reader = SegmentReader::open(storage_, segment.name);
+    if (!reader) return fail(std::move(reader));
+    std::uint64_t offset = 0;
+    for (;;) {
+      auto frame = reader->frame_at(offset);
+      if (!frame) return fail(std::move(frame));
+      if (frame->state != FrameState::valid) break;
+      if (frame->first_seq != chain_.size()) {
+        return tl::unexpected(refused(segment.name, offset, chain_.size(), "frame"));
+      }
+      for (const FrameRecord& record : frame->records) {
+        RecordView view;
+        const auto fault = chain_.take(record.text, segment.name, record.offset, view);
+        if (fault) {
+          return tl::unexpected(refused(segment.name, record.offset, view.seq, fault->link));
+        }
+        for (const LogMark& mark : marks_) {
+          if (mark.size == chain_.size() && mark.leaf != to_hex(view.leaf)) {
+            return fail(
+                ErrorKind::conflict,
+                {"audit.log-other", {{"file", segment.name}, {"seq", std::to_string(view.seq)}}}
+            );
+          }
+        }
+        if (each_) each_(view);
+      }
+      offset += frame->length;
+    }
+    auto written = reader->next_written(offset);
+    if (!written) return fail(std::move(written));
+    if (!*written) return offset;
+
+    // Something stands behind the last valid frame. It may be cut only if it was never
+    // acknowledged: in the last segment, beyond every mark, no more than one frame, nothing valid
+    // behind it.
+    auto valid = reader->next_valid_frame(offset + frame_alignment);
+    if (!valid) return fail(std::move(valid));
+    auto beyond = reader->next_written(offset + frame_most_bytes);
+    if (!beyond) return fail(std::move(beyond));
+    if (!last || chain_.size() < largest_ || *valid || *beyond) {
+      return tl::unexpected(refused(segment.name, offset, chain_.size(), "frame"));
+    }
+    auto bytes = reader->read(offset, frame_most_bytes);
+    if (!bytes) return fail(std::move(bytes));
+    while (!bytes->empty() && bytes->back() == 0) bytes->pop_back();
+    torn_ = TornTail{segment.name, offset, bytes->size(), sha256(*bytes)};
+    return offset;
+  }
+
+  Result<void> check_marks(const std::string& file, std::uint64_t offset) {
+    if (chain_.size() < largest_) {
+      return fail(
+          ErrorKind::conflict,
+          {"audit.log-short",
+           {{"file", file},
+            {"offset", std::to_string(offset)},
+            {"seq", std::to_string(chain_.size())},
+            {"size", std::to_string(largest_)}}}
+      );
+    }
+    if (!head_origin_.empty() && chain_.genesis() && head_origin_ != chain_.genesis()->origin) {
+      return tl::unexpected(refused(std::string(head_file), 0, 0, "head"));
+    }
+    return {};
+  }
+
+  LogStorage& storage_;
+  const EachRecord& each_;
+  Chain chain_;
+  std::vector<LogMark> marks_;
+  std::uint64_t largest_ = 0;
+  std::string head_origin_;
+  std::optional<TornTail> torn_;
+};
+
+}  // namespace
+
+LogMark Recovered::mark() const {
+  return {size, size == 0 ? std::string() : to_hex(leaf)};
+}
+
+Result<void> create_log(LogStorage& storage, const Genesis& genesis, Clock& clock, Random& random) {
+  if (auto locked = storage.lock(); !locked) return fail(std::move(locked));
+  auto segments = list_segments(storage);
+  if (!segments) return fail(std::move(segments));
+  if (!segments->empty()) {
+    return fail(ErrorKind::conflict, {"audit.log-exists", {{"file", segments->front().name}}});
+  }
+  const Instant now = clock.read().at;
+  RecordDraft draft("log.genesis", new_event(random, now));
+  draft.set("actor", genesis.actor)
+      .set("suite", "sha256-ed25519")
+      .set("test", genesis.test)
+      .set("vkey", genesis.vkey);
+  const std::string log = quote(genesis.origin);
+  const std::string time = format_micros(now);
+  Stamp stamp;
+  stamp.log = log;
+  stamp.time = time;
+  const std::string no_leaf(64, '0');
+  stamp.prev = no_leaf;
+  if (genesis.test) stamp.clock = "test";
+  FrameBuilder frame;
+  frame.start(0);
+  append_record(frame.begin_record(), draft, stamp);
+  const Digest leaf = leaf_hash(frame.end_record());
+
+  auto file = storage.create(segment_name(0));
+  if (!file) return fail(std::move(file));
+  if (auto written = (*file)->write_at(0, as_bytes(frame.finish())); !written) return written;
+  if (auto synced = (*file)->sync(); !synced) return synced;
+  return storage.replace_small(head_file, to_text(Head{genesis.origin, {1, to_hex(leaf)}}));
+}
+
+Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRecord& each) {
+  if (auto locked = storage.lock(); !locked) return fail(std::move(locked));
+  Opening opening(storage, each);
+  return opening.run(mark);
+}
+
+Result<void> for_each_record(LogStorage& storage, std::uint64_t from_seq, const EachRecord& each) {
+  auto segments = list_segments(storage);
+  if (!segments) return fail(std::move(segments));
+  // The last segment that starts at or before the record asked for.
+  auto first = std::find_if(segments->begin(), segments->end(), [from_seq](const SegmentName& s) {
+    return s.first_seq > from_seq;
+  });
+  if (first != segments->begin()) --first;
+  for (auto segment = first; segment != segments->end(); ++segment) {
+    auto reader = SegmentReader::open(storage, segment->name);
+    if (!reader) return fail(std::move(reader));
+    std::uint64_t seq = segment->first_seq;
+    for (std::uint64_t offset = 0;;) {
+      auto frame = reader->frame_at(offset);
+      if (!frame) return fail(std::move(frame));
+      if (frame->state != FrameState::valid || frame->first_seq != seq) break;
+      for (const FrameRecord& record : frame->records) {
+        if (seq >= from_seq) {
+          const RecordScan scan = scan_record(record.text);
+          if (!scan.canonical) return {};
+          RecordView view;
+          view.seq = seq;
+          view.leaf = leaf_hash(record.text);
+          view.text = record.text;
+          view.type = scan.plain("type");
+          view.event = scan.plain("event");
+          view.time = scan.plain("time");
+          view.agreement = unquote(scan.value("agreement"));
+          view.file = segment->name;
+          view.offset = record.offset;
+          each(view);
+        }
+        ++seq;
+      }
+      offset += frame->length;
+    }
+    const auto next = segment + 1;
+    if (next != segments->end() && next->first_seq != seq) return {};
+  }
+  return {};
+}
+
+}  // namespace tally::audit

@@ -1,0 +1,371 @@
+#include "tally/audit/verify.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "chain.hpp"
+#include "log_format.hpp"
+#include "record_scan.hpp"
+#include "segment_reader.hpp"
+
+namespace tally::audit {
+namespace {
+
+// The 16 bytes of an event id, and where it was seen: what finding doubles needs.
+struct SeenEvent {
+  std::array<std::uint64_t, 2> id{};
+  std::uint64_t seq = 0;
+  auto operator<=>(const SeenEvent&) const = default;
+};
+
+std::array<std::uint64_t, 2> event_key(std::string_view uuid) {
+  std::array<std::uint64_t, 2> key{};
+  std::size_t digits = 0;
+  for (const char c : uuid) {
+    if (c == '-') continue;
+    const auto nibble = static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
+    std::uint64_t& half = key[digits++ / 16];
+    half = half << 4 | nibble;
+  }
+  return key;
+}
+
+struct Place {
+  std::uint64_t seq = 0;
+  std::string file;
+  std::uint64_t offset = 0;
+};
+
+class Verification {
+ public:
+  explicit Verification(LogStorage& storage) : storage_(storage) {}
+
+  VerifyReport run() {
+    auto done = read_log();
+    if (!done) unreadable(done.error());
+    report_.genesis = chain_.genesis();
+    report_.last_time = chain_.time();
+    if (!report_.finding) {
+      report_.verdict = Verdict::whole;
+      report_.leaf = to_hex(chain_.leaf());
+    }
+    if (report_.genesis && report_.genesis->test) {
+      report_.notes.push_back({"audit.verify-test-log", {{"log", report_.genesis->origin}}});
+    }
+    report_.notes.push_back(
+        {"audit.verify-no-foreign-head", {{"records", std::to_string(report_.records)}}}
+    );
+    report_.notes.push_back({"audit.verify-own-time", {}});
+    return std::move(report_);
+  }
+
+ private:
+  void found(
+      Verdict verdict,
+      const Place& place,
+      std::string_view link,
+      std::map<std::string, std::string> params
+  ) {
+    if (report_.finding) return;
+    report_.verdict = verdict;
+    params["seq"] = std::to_string(place.seq);
+    params["file"] = place.file;
+    params["offset"] = std::to_string(place.offset);
+    Finding finding;
+    finding.seq = place.seq;
+    finding.file = place.file;
+    finding.offset = place.offset;
+    finding.link = link;
+    finding.message = {"audit.link-" + std::string(link), std::move(params)};
+    report_.finding = std::move(finding);
+  }
+
+  // An error of the file system: nothing is known of what could not be read.
+  void unreadable(const Error& error) {
+    if (report_.finding) return;
+    Finding finding;
+    finding.seq = chain_.size();
+    const auto file = error.message.params.find("file");
+    if (file != error.message.params.end()) finding.file = file->second;
+    finding.link = "file";
+    finding.message = error.message;
+    report_.verdict = Verdict::incomplete;
+    report_.finding = std::move(finding);
+  }
+
+  Result<void> read_log() {
+    auto segments = list_segments(storage_);
+    if (!segments) return fail(std::move(segments));
+    segments_ = std::move(*segments);
+    auto head = storage_.read_small(head_file);
+    if (!head) return fail(std::move(head));
+    const bool head_there = head->has_value();
+    if (head_there) head_ = parse_head(**head);
+    if (segments_.empty() && !head_there) {
+      report_.verdict = Verdict::incomplete;
+      Finding finding;
+      finding.link = "segment";
+      finding.message = {"audit.log-missing", {}};
+      report_.finding = std::move(finding);
+      return {};
+    }
+
+    for (segment_ = 0; segment_ < segments_.size() && !report_.finding; ++segment_) {
+      if (auto read = read_segment(); !read) return read;
+    }
+    if (report_.finding) return {};
+    check_head(head_there);
+    if (!report_.finding) check_events();
+    return {};
+  }
+
+  Result<void> read_segment() {
+    const SegmentName& segment = segments_[segment_];
+    if (segment.first_seq != chain_.size()) {
+      found(
+          Verdict::changed,
+          {chain_.size(), segment.name, 0},
+          "segment",
+          {{"first", std::to_string(segment.first_seq)}}
+      );
+      return {};
+    }
+    auto reader = SegmentReader::open(storage_, segment.name);
+    if (!reader) return fail(std::move(reader));
+    end_ = 0;
+    for (std::uint64_t offset = 0;;) {
+      auto frame = reader->frame_at(offset);
+      if (!frame) return fail(std::move(frame));
+      if (frame->state != FrameState::valid) return end_or_damage(*reader, *frame);
+      if (frame->first_seq != chain_.size()) {
+        found(
+            Verdict::changed,
+            {chain_.size(), segment.name, offset},
+            "seq",
+            {{"found", std::to_string(frame->first_seq)}}
+        );
+        return {};
+      }
+      auto taken = take_records(*reader, *frame);
+      if (!taken || report_.finding) return taken;
+      offset += frame->length;
+      end_ = offset;
+    }
+  }
+
+  // Stops at the first record with a broken link and names the one at fault.
+  Result<void> take_records(SegmentReader& reader, const Frame& frame) {
+    const std::string name = reader.name();
+    for (std::size_t i = 0; i < frame.records.size(); ++i) {
+      const FrameRecord& record = frame.records[i];
+      RecordView view;
+      auto fault = chain_.take(record.text, name, record.offset, view);
+      const Place here{view.seq, name, record.offset};
+      if (!fault) {
+        ++report_.records;
+        report_.bytes += record.text.size();
+        if (report_.first_time.empty()) report_.first_time = view.time;
+        events_.push_back({event_key(view.event), view.seq});
+        last_ = here;
+        if (head_ && head_->mark.size == chain_.size() && head_->mark.leaf != to_hex(view.leaf)) {
+          not_the_head_ = here;
+        }
+        continue;
+      }
+      // A `prev` that does not fit: either this record was changed or the one before it. The next
+      // one tells, since it names this one's hash.
+      if (fault->link == "prev" && view.seq > 0) {
+        const Digest leaf = view.leaf;
+        const std::uint64_t next_seq = view.seq + 1;
+        std::optional<std::string> next;
+        if (i + 1 < frame.records.size()) {
+          next = std::string(frame.records[i + 1].text);
+        } else {
+          auto following = record_behind(reader, frame.offset);
+          if (!following) return fail(std::move(following));
+          next = std::move(*following);
+        }
+        const std::optional<bool> confirmed = confirms(next, next_seq, leaf);
+        if (confirmed.value_or(false)) {
+          --report_.records;
+          found(Verdict::changed, last_, "prev", {});
+          return {};
+        }
+      }
+      found(Verdict::changed, here, fault->link, fault->message.params);
+      return {};
+    }
+    return {};
+  }
+
+  // The first record of the next valid frame, in this segment or the next ones.
+  Result<std::optional<std::string>> record_behind(SegmentReader& reader, std::uint64_t offset) {
+    auto next = reader.next_valid_frame(offset + frame_alignment);
+    if (!next) return fail(std::move(next));
+    if (*next) {
+      auto frame = reader.frame_at(**next);
+      if (!frame) return fail(std::move(frame));
+      return std::optional<std::string>(std::string(frame->records.front().text));
+    }
+    if (segment_ + 1 >= segments_.size()) return std::optional<std::string>();
+    auto behind = SegmentReader::open(storage_, segments_[segment_ + 1].name);
+    if (!behind) return fail(std::move(behind));
+    auto frame = behind->frame_at(0);
+    if (!frame) return fail(std::move(frame));
+    if (frame->state != FrameState::valid) return std::optional<std::string>();
+    return std::optional<std::string>(std::string(frame->records.front().text));
+  }
+
+  // Whether what follows record `seq - 1` names `leaf` as its hash: the next record or, at the end,
+  // the head file. Nothing when nobody can tell.
+  std::optional<bool> confirms(
+      const std::optional<std::string>& next, std::uint64_t seq, const Digest& leaf
+  ) {
+    if (next) {
+      const RecordScan scan = scan_record(*next);
+      if (scan.canonical && scan.value("seq") == std::to_string(seq)) {
+        return scan.plain("prev") == to_hex(leaf);
+      }
+      return std::nullopt;
+    }
+    if (head_ && head_->mark.size == seq) return head_->mark.leaf == to_hex(leaf);
+    return std::nullopt;
+  }
+
+  // Behind the last valid frame: zeros to the end, or something that must not be there.
+  Result<void> end_or_damage(SegmentReader& reader, Frame frame) {
+    const std::uint64_t offset = frame.offset;
+    const std::string name = reader.name();
+    const bool last_segment = segment_ + 1 == segments_.size();
+    if (frame.state == FrameState::zeros) {
+      auto written = reader.next_written(offset);
+      if (!written) return fail(std::move(written));
+      if (!*written) return {};
+    }
+    const Place here{chain_.size(), name, offset};
+    auto valid = reader.next_valid_frame(offset + frame_alignment);
+    if (!valid) return fail(std::move(valid));
+    auto beyond = reader.next_written(offset + frame_most_bytes);
+    if (!beyond) return fail(std::move(beyond));
+    const std::uint64_t mark = head_ ? head_->mark.size : 0;
+    if (last_segment && !*valid && !*beyond && chain_.size() >= mark) {
+      // What a crash may leave: recovery would cut it, since it was never acknowledged.
+      found(Verdict::incomplete, here, "tail", {});
+      return {};
+    }
+    // The frame's checksum fails; its records tell which one was changed.
+    auto again = reader.frame_at(offset);
+    if (!again) return fail(std::move(again));
+    if (again->state == FrameState::damaged && again->first_seq == chain_.size()) {
+      const std::uint64_t size_before = chain_.size();
+      const Frame damaged = *again;
+      auto taken = take_damaged(reader, damaged);
+      if (!taken || report_.finding) return taken;
+      report_.records = size_before;
+    }
+    found(Verdict::changed, here, "frame", {});
+    return {};
+  }
+
+  // The records of a frame whose checksum fails. No finding: the frame itself is at fault.
+  Result<void> take_damaged(SegmentReader& reader, const Frame& damaged) {
+    // The texts live in the reader's window, which looking behind moves: keep them.
+    std::vector<std::string> texts;
+    for (const FrameRecord& record : damaged.records) texts.emplace_back(record.text);
+    Frame frame = damaged;
+    for (std::size_t i = 0; i < texts.size(); ++i) frame.records[i].text = texts[i];
+    auto taken = take_records(reader, frame);
+    if (!taken || report_.finding) return taken;
+
+    auto next = record_behind(reader, frame.offset);
+    if (!next) return fail(std::move(next));
+    const bool next_fits = *next && find_member(**next, "seq") == std::to_string(chain_.size());
+    const bool all_there = next_fits || (!*next && head_ && head_->mark.size == chain_.size());
+    if (frame.records.size() < frame.count && !all_there) {
+      // The length in front of a record leads nowhere.
+      const std::uint64_t at = frame.records.empty()
+                                   ? frame.offset
+                                   : frame.records.back().offset + frame.records.back().text.size();
+      found(Verdict::changed, {chain_.size(), reader.name(), at}, "frame", {});
+      return {};
+    }
+    const std::optional<bool> confirmed = confirms(*next, chain_.size(), chain_.leaf());
+    if (!frame.records.empty() && confirmed && !*confirmed) {
+      --report_.records;
+      found(Verdict::changed, last_, "prev", {});
+    }
+    return {};
+  }
+
+  void check_head(bool there) {
+    const Place at_head{chain_.size() == 0 ? 0 : chain_.size() - 1, std::string(head_file), 0};
+    if (!there) {
+      // The writer leaves one with the first record; a crash before that is possible.
+      found(
+          chain_.size() <= 1 ? Verdict::incomplete : Verdict::changed,
+          at_head,
+          "head",
+          {{"size", "0"}}
+      );
+      return;
+    }
+    if (!head_) {
+      found(Verdict::changed, at_head, "head", {{"size", "?"}});
+      return;
+    }
+    const std::string size = std::to_string(head_->mark.size);
+    if (chain_.size() < head_->mark.size) {
+      const std::string file = segments_.empty() ? std::string(head_file) : segments_.back().name;
+      found(Verdict::changed, {chain_.size(), file, end_}, "short", {{"size", size}});
+      return;
+    }
+    if (!chain_.genesis() || head_->origin != chain_.genesis()->origin) {
+      found(Verdict::changed, at_head, "head", {{"size", size}});
+      return;
+    }
+    if (not_the_head_) found(Verdict::changed, *not_the_head_, "head", {{"size", size}});
+  }
+
+  void check_events() {
+    std::sort(events_.begin(), events_.end());
+    const SeenEvent* first_double = nullptr;
+    std::uint64_t original = 0;
+    for (std::size_t i = 1; i < events_.size(); ++i) {
+      if (events_[i].id != events_[i - 1].id) continue;
+      if (first_double == nullptr || events_[i].seq < first_double->seq) {
+        first_double = &events_[i];
+        original = events_[i - 1].seq;
+      }
+    }
+    if (first_double == nullptr) return;
+    Place place{first_double->seq, "", 0};
+    const auto locate = [&place](const RecordView& record) {
+      if (record.seq == place.seq) {
+        place.file = record.file;
+        place.offset = record.offset;
+      }
+    };
+    // Every record was readable a moment ago; should it fail now, the place stays empty.
+    (void)for_each_record(storage_, place.seq, locate);
+    found(Verdict::changed, place, "event", {{"first", std::to_string(original)}});
+  }
+
+  LogStorage& storage_;
+  VerifyReport report_;
+  Chain chain_;
+  std::vector<SegmentName> segments_;
+  std::size_t segment_ = 0;
+  std::optional<Head> head_;
+  std::vector<SeenEvent> events_;
+  Place last_;                         // of the last record that was taken
+  std::uint64_t end_ = 0;              // behind the last valid frame of the segment
+  std::optional<Place> not_the_head_;  // the record at the head's size, when it has another hash
+};
+
+}  // namespace
+
+VerifyReport verify_log(LogStorage& storage) {
+  return Verification(storage).run();
+}
+
+}  // namespace tally::audit
