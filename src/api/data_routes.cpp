@@ -1,6 +1,5 @@
 #include "tally/api/data_routes.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -47,6 +46,12 @@ std::function<void(std::uint64_t, bool)> completion(
     enforcer.complete(sending->grant, outcome);
     if (done && whole) whole(outcome.content, bytes);
   };
+}
+
+// No byte was handed over. That the use cannot be given back (another request continues it, or the
+// log is gone) changes nothing for this one: it counts.
+awaitable<void> give_back(usage::Enforcer& enforcer, usage::Grant grant) {
+  co_await enforcer.abort(std::move(grant));
 }
 
 // --- the provider's side ---
@@ -178,10 +183,16 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (selection.range.offset > 0) {
     auto before =
         co_await digest_prefix(**source, selection.range.offset, sha, parts->limits.stream_piece);
-    if (!before) co_return problem(before.error(), call.lang);
+    if (!before) {
+      co_await give_back(parts->enforcer, sending->grant);
+      co_return problem(before.error(), call.lang);
+    }
   }
   auto body = co_await (*source)->open(selection.range.offset, selection.range.length);
-  if (!body) co_return problem(body.error(), call.lang);
+  if (!body) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return problem(body.error(), call.lang);
+  }
   response.stream = std::make_unique<ResumedReader>(std::move(*body), std::move(sha), sending);
   response.stream_length = selection.range.length;
   response.on_sent = completion(parts->enforcer, sending, std::move(whole));
@@ -196,33 +207,27 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const auto app = parts->apps.find_by_token(bearer_token(call.caller));
   if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
   AgreementId agreement(call.parameters.front());
-  const bool meant =
-      app->agreements.empty() ||
-      std::find(app->agreements.begin(), app->agreements.end(), agreement) != app->agreements.end();
-  if (!meant) {
+  if (!usage::may_use(*app, agreement)) {
     co_return problem(
         403,
         {"api.app-not-for-agreement", {{"app", app->id.value}, {"agreement", agreement.value}}},
         call.lang
     );
   }
+  // A request may narrow what the operator registered, never widen it.
+  std::vector<std::string> asked;
+  for (const auto& [key, value] : call.target.query) {
+    if (key == "purpose") asked.push_back(value);
+  }
+  auto narrowed = usage::narrow(*app, asked);
   usage::Act act;
   act.agreement = agreement;
   act.action = std::string(odrl::iri::read);
   act.party = parts->self;
   act.app = app->id;
-  act.purposes = app->purposes;
+  act.purposes = std::move(narrowed.purposes);
+  act.purposes_not_registered = std::move(narrowed.not_registered);
   act.purpose_source = odrl::Source::registration;
-  // A request may narrow what the operator registered, never widen it.
-  const auto claimed = call.query("purpose");
-  if (!claimed.empty()) {
-    if (std::find(app->purposes.begin(), app->purposes.end(), claimed) == app->purposes.end()) {
-      // Asked with what is registered all the same, so that the refusal is recorded.
-      act.purposes.push_back(claimed);
-    } else {
-      act.purposes = {claimed};
-    }
-  }
   act.idempotency_key = std::string(call.request.headers.get("Idempotency-Key").value_or(""));
   if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
 
@@ -231,27 +236,20 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
     co_return problem(404, {"api.unknown-agreement", {{"agreement", agreement.value}}}, call.lang);
   }
   const auto held = parts->held.held(agreement);
-  if (!held && held.error().message.code != "api.destroyed") {
-    co_return problem(held.error(), call.lang);
-  }
+  const bool destroyed = !held && held.error().message.code == "api.destroyed";
+  if (!held && !destroyed) co_return problem(held.error(), call.lang);
   auto authorised = co_await parts->enforcer.authorise(std::move(act));
   if (!authorised) co_return problem(authorised.error(), call.lang);
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
-    auto response = refusal_response(*refusal, call.lang);
-    // Reading what was destroyed says so, beside the rule that ended it.
-    if (!held) {
-      response = problem(410, held.error().message, call.lang);
-    }
-    co_return response;
+    // Reading what was destroyed says so; the refusal is recorded all the same.
+    if (destroyed) co_return problem(410, held.error().message, call.lang);
+    co_return refusal_response(*refusal, call.lang);
   }
   auto sending = std::make_shared<Sending>();
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
   auto data = co_await parts->held.open(agreement);
   if (!data) {
-    // Nothing was handed over: the use is given back, unless it is the repeat of one that was.
-    if (sending->grant.repeated) co_return problem(data.error(), call.lang);
-    auto given_back = co_await parts->enforcer.abort(sending->grant);
-    if (!given_back) co_return problem(given_back.error(), call.lang);
+    co_await give_back(parts->enforcer, sending->grant);
     co_return problem(data.error(), call.lang);
   }
   HttpResponse response;

@@ -69,7 +69,7 @@ Json limits_json(const usage::AgreementState& state) {
         {"owner", odrl::to_string(limit.owner)},
         {"limit", limit.limit}};
     // Only the side that owns a limit knows what is left of it.
-    if (limit.owner == state.terms.our_side) {
+    if (limit.counted_here) {
       item["used"] = limit.used;
       item["left"] = limit.left;
     }
@@ -312,13 +312,16 @@ awaitable<HttpResponse> post_decision(Parts parts, Call& call) {
   act.app = AppId(*app_id);
   act.purpose_source = odrl::Source::registration;
   bool known = false;
+  std::vector<std::string> asked;
+  if (!purpose->empty()) asked.push_back(*purpose);
   for (const auto& app : parts->apps.list()) {
     if (app.id.value != *app_id) continue;
     known = true;
-    act.purposes = app.purposes;
+    auto narrowed = usage::narrow(app, asked);
+    act.purposes = std::move(narrowed.purposes);
+    act.purposes_not_registered = std::move(narrowed.not_registered);
   }
   if (!known) co_return problem(404, {"api.unknown-app", {{"app", *app_id}}}, call.lang);
-  if (!purpose->empty()) act.purposes = {*purpose};
   const auto decision = parts->enforcer.dry_run(act);
   if (!decision) co_return problem(decision.error(), call.lang);
   Json reasons = Json::array();

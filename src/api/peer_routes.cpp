@@ -64,7 +64,7 @@ RouteHandler catalog_request(Parts parts) {
     if (!message) co_return json_response(400, dsp::error_body(family, message.error()));
     // An unsupported filter must be refused; an empty one means none.
     if (!message->filter.empty()) co_return protocol_error(family, 400, {"api.filter", {}});
-    co_return json_response(200, parts->catalog.catalog(call.caller.peer->party));
+    co_return to_response({200, parts->catalog.catalog(call.caller.peer->party)});
   };
 }
 
@@ -77,7 +77,7 @@ RouteHandler dataset_request(Parts parts) {
           dsp::Family::catalog, 404, {"api.unknown-dataset", {{"asset", asset.value}}}
       );
     }
-    co_return json_response(200, *dataset);
+    co_return to_response({200, std::move(*dataset)});
   };
 }
 

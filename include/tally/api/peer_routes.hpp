@@ -24,10 +24,11 @@ inline constexpr std::string_view tally_base_path = "/tally/v1";
 class CatalogView {
  public:
   virtual ~CatalogView() = default;
-  [[nodiscard]] virtual Json catalog(const PartyId& party) const = 0;
+  [[nodiscard]] virtual std::string catalog(const PartyId& party) const = 0;  // JSON text
   // nullopt for an asset that does not exist or is not offered to `party`.
-  [[nodiscard]] virtual std::optional<Json> dataset(const AssetId& asset, const PartyId& party)
-      const = 0;
+  [[nodiscard]] virtual std::optional<std::string> dataset(
+      const AssetId& asset, const PartyId& party
+  ) const = 0;
 };
 
 struct PeerApiParts {
