@@ -1,0 +1,117 @@
+#include "context.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include <nlohmann/json.hpp>
+
+#include "vocabulary.hpp"
+
+namespace tally::odrl {
+namespace {
+
+constexpr auto known_contexts = std::to_array<std::string_view>({
+    "http://www.w3.org/ns/odrl.jsonld",
+    "https://www.w3.org/ns/odrl.jsonld",
+    "https://w3id.org/dspace/2025/1/context.jsonld",
+    "https://w3id.org/dspace/2025/1/odrl-profile.jsonld",
+});
+
+constexpr auto members = std::to_array<std::string_view>({
+    "uid",         "profile",     "permission", "prohibition", "obligation", "duty",
+    "remedy",      "consequence", "conflict",   "target",      "assigner",   "assignee",
+    "action",      "constraint",  "refinement", "leftOperand", "operator",   "rightOperand",
+    "dataType",    "unit",        "status",     "and",         "or",         "xone",
+    "andSequence", "inheritFrom", "Offer",      "Agreement",   "Set",        "Policy",
+    "provider",    "consumer",    "perm",       "prohibit",    "invalid",
+});
+
+bool is_odrl_word(std::string_view word) {
+  const auto named = [&](std::string_view iri) {
+    return iri.starts_with(iri::odrl) && iri.substr(iri::odrl.size()) == word;
+  };
+  return std::ranges::find(members, word) != members.end() ||
+         std::ranges::find(known_operators(), word) != known_operators().end() ||
+         std::ranges::any_of(known_operands(), named) ||
+         std::ranges::any_of(reserved_operands(), named) ||
+         std::ranges::any_of(known_actions(), named) ||
+         std::ranges::any_of(action_aliases(), [&](const Alias& alias) {
+           return named(alias.from);
+         });
+}
+
+}  // namespace
+
+Context::Context()
+    : prefixes_{
+          {"odrl", std::string(iri::odrl)},
+          {"xsd", std::string(iri::xsd)},
+          {"cc", std::string(iri::cc)},
+          {"dct", "http://purl.org/dc/terms/"},
+          {"dc", "http://purl.org/dc/elements/1.1/"},
+          {"dcat", "http://www.w3.org/ns/dcat#"},
+          {"dspace", "https://w3id.org/dspace/2025/1/"},
+          {"rdf", "http://www.w3.org/1999/02/22-rdf-syntax-ns#"},
+          {"rdfs", "http://www.w3.org/2000/01/rdf-schema#"},
+          {"skos", "http://www.w3.org/2004/02/skos/core#"},
+      } {}
+
+void Context::read(const Json& context, const std::string& at, std::vector<Problem>& problems) {
+  if (context.is_array()) {
+    for (std::size_t i = 0; i < context.size(); ++i) {
+      // An array in an array has no meaning in JSON-LD, and would let the input choose our depth.
+      if (context[i].is_array()) {
+        problems.push_back({{"odrl.unsupported-context", {{"term", "[]"}}}, child(at, i)});
+      } else {
+        read(context[i], child(at, i), problems);
+      }
+    }
+  } else if (context.is_string()) {
+    const auto& name = context.get_ref<const std::string&>();
+    if (std::ranges::find(known_contexts, name) == known_contexts.end()) {
+      problems.push_back({{"odrl.unknown-context", {{"context", name}}}, at});
+    }
+  } else if (context.is_object()) {
+    read_definitions(context, at, problems);
+  } else {
+    problems.push_back(
+        {{"odrl.member-type", {{"member", "@context"}, {"expected", "string|object|array"}}}, at}
+    );
+  }
+}
+
+void Context::read_definitions(
+    const Json& object, const std::string& at, std::vector<Problem>& problems
+) {
+  for (const auto& [name, value] : object.items()) {
+    const bool text = value.is_string();
+    const std::string meaning = text ? value.get<std::string>() : std::string();
+    if (name == "@version") continue;
+    if (name == "@vocab" && meaning == iri::odrl) continue;
+    const bool prefix =
+        !meaning.empty() && std::string_view("/#:").find(meaning.back()) != std::string_view::npos;
+    if (name.empty() || name.front() == '@' || name.find(':') != std::string::npos || !prefix ||
+        is_odrl_word(name)) {
+      problems.push_back({{"odrl.unsupported-context", {{"term", name}}}, child(at, name)});
+      continue;
+    }
+    prefixes_[name] = meaning;
+  }
+}
+
+std::string Context::expand(std::string_view text) const {
+  const auto colon = text.find(':');
+  if (colon == std::string_view::npos || text.substr(colon + 1).starts_with("//")) {
+    return std::string(text);
+  }
+  const auto found = prefixes_.find(text.substr(0, colon));
+  if (found == prefixes_.end()) return std::string(text);
+  return found->second + std::string(text.substr(colon + 1));
+}
+
+std::string Context::expand_term(std::string_view text) const {
+  if (text.find(':') != std::string_view::npos) return expand(text);
+  return std::string(iri::odrl) + std::string(text);
+}
+
+}  // namespace tally::odrl

@@ -1,0 +1,31 @@
+// The "@context" of a policy: which prefixes stand for what. Only prefixes can be defined; a
+// context that gives a known word another meaning is refused.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "tally/odrl/policy.hpp"
+
+namespace tally::odrl {
+
+class Context {
+ public:
+  Context();
+  void read(const Json& context, const std::string& at, std::vector<Problem>& problems);
+
+  // An IRI with its prefix expanded; a word without ':' stays as it is.
+  [[nodiscard]] std::string expand(std::string_view text) const;
+  // A word of the vocabulary: a bare one is ODRL's.
+  [[nodiscard]] std::string expand_term(std::string_view text) const;
+
+ private:
+  void read_definitions(const Json& object, const std::string& at, std::vector<Problem>& problems);
+  std::map<std::string, std::string, std::less<>> prefixes_;
+};
+
+}  // namespace tally::odrl
