@@ -157,8 +157,9 @@ class Enforcer {
   // (usage.not-suspended).
   awaitable<Result<void>> reopen(AgreementId agreement, audit::RecordDraft record);
 
-  // The same for a caller whose record goes through audit::Journal. `shut` before the commit: what
-  // is queued afterwards stands behind the last permit. `open_again` after the commit. The record
+  // The same for a caller whose record goes through audit::Journal. `shut` before the commit, and
+  // at start for what the store says is closed (its record may still be in the outbox): what is
+  // queued afterwards stands behind the last permit. `open_again` after the commit. The record
   // carries `mark_ledger`. False when the entry is in a later state, or is not suspended.
   bool shut(const AgreementId& agreement, Closed state);
   bool open_again(const AgreementId& agreement);

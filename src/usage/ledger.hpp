@@ -1,0 +1,102 @@
+// What the log says of one agreement, as sums: the entry that `authorise` looks at under its lock.
+//
+// Every number here is a function of the set of records, not of their order: uses that ended are
+// folded into a counter, uses that may still be given back are kept one by one. So a replay of the
+// log leads to the same entry. No lock, no clock, no I/O of its own.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "tally/audit/appender.hpp"
+#include "tally/core/limits.hpp"
+#include "tally/odrl/evaluate.hpp"
+#include "tally/usage/enforcer.hpp"
+
+#include "shared_wait.hpp"
+
+namespace tally::usage {
+
+// One permitted use, while it may still be given back or continued.
+struct Use {
+  std::string id;
+  Instant at;                        // when it was decided
+  std::vector<odrl::Consume> adds;   // n > 0
+  std::string key;                   // digest of the idempotency key, or empty
+  std::shared_ptr<SharedWait> wait;  // for its record; null without a key, or once it is durable
+  std::size_t holders = 0;           // grants that were given out and have not ended
+  std::size_t continued = 0;
+  bool ended = false;     // data moved, or a crash took its end: it counts for good
+  bool aborting = false;  // its use.aborted is queued
+};
+using UsePtr = std::shared_ptr<Use>;
+
+// A completion that waits for others to share a record with.
+struct Completion {
+  std::string use;
+  Outcome outcome;
+};
+
+class Entry {
+ public:
+  std::shared_ptr<const AgreementTerms> terms;  // null: only records are known so far
+  Closed closed = Closed::open;
+  std::uint64_t closings = 0;    // how often it was closed: a reopening must know which it undoes
+  audit::Ticket closing;         // the record of the present state, when close() queued it
+  bool closing_durable = false;  // and it is in the log
+  std::vector<RuleId> overdue;
+
+  std::vector<Completion> gathered;
+  Instant gathered_since;
+
+  // What odrl is to see; valid until the next change.
+  [[nodiscard]] std::span<const odrl::UsageEntry> usage() const { return usage_; }
+  // The same as if `use` had not been: what a continuation is decided on.
+  [[nodiscard]] std::vector<odrl::UsageEntry> usage_without(const Use& use) const;
+  [[nodiscard]] const odrl::RuleUsage& total() const { return total_.usage; }
+  [[nodiscard]] std::int64_t count(const RuleId& rule) const;
+
+  void permit(const UsePtr& use);
+  // The use is undone: it never was.
+  void give_back(const UsePtr& use);
+  // It can no longer be undone.
+  void end(const UsePtr& use);
+  // The use of a grant, if it is still known.
+  [[nodiscard]] UsePtr find(const std::string& use) const;
+  // A grant of the use ended; forgets the use when nothing needs it any more.
+  void release(const UsePtr& use);
+  [[nodiscard]] std::vector<UsePtr> without_end() const;  // in order of their ids
+
+  // The use that a request with this key continues at `now`, or null.
+  UsePtr continues(const std::string& key, Instant now, const Limits& limits);
+  void remember_key(const UsePtr& use, Instant now, const Limits& limits);
+  void forget_key(const UsePtr& use);
+
+ private:
+  // One counter. The bounds of uses that cannot be undone are kept apart, so that an abort of the
+  // first use gives the right first use afterwards.
+  struct Tally {
+    odrl::RuleUsage usage;
+    std::optional<Instant> ended_first;
+    std::optional<Instant> ended_last;
+  };
+  std::size_t index_of(const RuleId& rule);
+  void refresh();  // usage_ and total_ from the counters and the open uses, after an abort
+  void forget_if_done(const UsePtr& use);
+
+  std::vector<Tally> tallies_;           // beside usage_
+  std::vector<odrl::UsageEntry> usage_;  // in order of the rules' first use
+  Tally total_;
+  std::unordered_map<std::string, UsePtr> uses_;  // by id: open or continuable
+  std::unordered_map<std::string, UsePtr> keys_;
+  std::deque<std::pair<Instant, UsePtr>> key_order_;
+};
+
+}  // namespace tally::usage

@@ -1,0 +1,14 @@
+// The sentence that answers a refused act: which of the policy's conditions failed, as far as one
+// is enough to say why. Pure.
+#pragma once
+
+#include "tally/usage/enforcer.hpp"
+
+namespace tally::usage {
+
+// `decision` is a refusal made with Explain::decisive or full.
+Refusal refuse(const AgreementTerms& terms, odrl::Decision decision);
+Refusal refuse_closed(const AgreementTerms& terms, Closed state, const Act& act);
+Refusal refuse_unregistered(const AgreementTerms& terms, const Act& act);
+
+}  // namespace tally::usage

@@ -1,0 +1,242 @@
+#include "use_records.hpp"
+
+#include <algorithm>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/odrl/terms.hpp"
+
+namespace tally::usage {
+namespace {
+
+constexpr std::string_view ledger_member = "ledger";
+
+std::string json_text(std::string_view text) {
+  return to_jcs(Json(text));
+}
+
+tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_view member) {
+  return fail(
+      ErrorKind::internal,
+      {"usage.record-unreadable",
+       {{"seq", std::to_string(record.seq)},
+        {"type", std::string(record.type)},
+        {"member", std::string(member)},
+        {"file", std::string(record.file)}}}
+  );
+}
+
+Json read_member(const audit::RecordView& record, std::string_view key) {
+  return Json::parse(record.raw(key), nullptr, false);
+}
+
+void set_act(audit::RecordDraft& draft, const Act& act) {
+  draft.about(act.agreement).set("action", short_action(act.action));
+  if (!act.app.empty()) draft.set("app", act.app.value);
+  if (act.purposes.size() == 1) {
+    draft.set("purpose", act.purposes.front());
+  } else if (!act.purposes.empty()) {
+    draft.set_json("purpose", Json(act.purposes));
+  }
+  // The party and the clock are always vouched for in the same way; a purpose is not.
+  if (!act.purposes.empty()) {
+    draft.set_canonical(
+        "sources", "{\"purpose\":" + json_text(odrl::to_string(act.purpose_source)) + "}"
+    );
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Closed state) {
+  switch (state) {
+    case Closed::open:
+      return "open";
+    case Closed::suspended:
+      return "suspended";
+    case Closed::expired:
+      return "expired";
+    case Closed::terminated:
+      return "terminated";
+  }
+  return "terminated";
+}
+
+void mark_ledger(audit::RecordDraft& record, Closed state) {
+  record.set(ledger_member, to_string(state));
+}
+
+std::string short_action(std::string_view action) {
+  if (action.starts_with(odrl::iri::odrl)) action.remove_prefix(odrl::iri::odrl.size());
+  return std::string(action);
+}
+
+std::string key_digest(const Act& act) {
+  // Lengths before texts: two different lists never give the same bytes.
+  Sha256 hash;
+  const auto add = [&hash](std::string_view text) {
+    hash.update(std::to_string(text.size()));
+    hash.update(":");
+    hash.update(text);
+  };
+  add(act.party.domain);
+  add(act.party.uri);
+  add(act.app.value);
+  add(act.action);
+  auto purposes = act.purposes;
+  std::sort(purposes.begin(), purposes.end());
+  hash.update(std::to_string(purposes.size()));
+  for (const auto& purpose : purposes) add(purpose);
+  add(act.agreement.value);
+  add(act.idempotency_key);
+  const Digest digest = hash.finish();
+  return to_base64url(std::span(digest).first(12));
+}
+
+audit::RecordDraft permit_draft(
+    const Act& act, const EventId& event, Instant at, const std::string& key
+) {
+  audit::RecordDraft draft("use.permitted", event);
+  set_act(draft, act);
+  draft.set_canonical("decision", "{\"at\":\"" + format_micros(at) + "\",\"outcome\":\"permit\"}");
+  if (!key.empty()) draft.set("key", key);
+  return draft;
+}
+
+void set_rules(audit::RecordDraft& draft, const std::vector<odrl::Consume>& adds) {
+  std::string text = "[";
+  for (const auto& add : adds) {
+    if (text.size() > 1) text += ',';
+    text += "{\"id\":" + json_text(add.rule.value) + ",\"n\":" + std::to_string(add.n);
+    if (!add.unit.empty()) text += ",\"unit\":" + json_text(add.unit);
+    text += '}';
+  }
+  draft.set_canonical("rules", text + "]");
+}
+
+audit::RecordDraft denied_draft(
+    const Act& act,
+    const EventId& event,
+    Instant at,
+    const odrl::Decision& decision,
+    const Message& code
+) {
+  audit::RecordDraft draft("use.denied", event);
+  set_act(draft, act);
+  draft.set_canonical(
+      "decision",
+      "{\"at\":\"" + format_micros(at) +
+          "\",\"outcome\":\"deny\",\"reason\":" + json_text(odrl::to_string(decision.reason)) + "}"
+  );
+  Message reason = code;
+  reason.params.erase("agreement");  // a member of its own
+  draft.set("reason", reason);
+  if (!decision.decisive_rule.empty()) draft.set("rule", decision.decisive_rule.value);
+  if (!act.process.empty()) draft.set("pid", act.process.value);
+  return draft;
+}
+
+audit::RecordDraft executed_draft(
+    const AgreementId& agreement, const EventId& event, const std::vector<Completion>& uses
+) {
+  audit::RecordDraft draft("use.executed", event);
+  draft.about(agreement);
+  std::string text = "[";
+  for (const auto& done : uses) {
+    if (text.size() > 1) text += ',';
+    text += "{\"bytes\":" + std::to_string(done.outcome.bytes);
+    if (!done.outcome.content.empty()) text += ",\"content\":" + json_text(done.outcome.content);
+    text += done.outcome.complete ? ",\"outcome\":\"ok\"" : ",\"outcome\":\"cut\"";
+    text += ",\"use\":" + json_text(done.use) + "}";
+  }
+  draft.set_canonical("uses", text + "]");
+  return draft;
+}
+
+audit::RecordDraft aborted_draft(
+    const AgreementId& agreement, const EventId& event, const std::string& use
+) {
+  audit::RecordDraft draft("use.aborted", event);
+  draft.about(agreement).set("use", use);
+  return draft;
+}
+
+audit::RecordDraft interrupted_draft(
+    const AgreementId& agreement, const EventId& event, const std::string& use
+) {
+  audit::RecordDraft draft("use.interrupted", event);
+  draft.about(agreement).set("use", use);
+  return draft;
+}
+
+Result<UsePtr> read_permit(const audit::RecordView& record) {
+  auto use = std::make_shared<Use>();
+  use->id = std::string(record.event);
+
+  const Json decision = read_member(record, "decision");
+  const auto at = decision.is_object() ? decision.find("at") : decision.end();
+  if (!decision.is_object() || at == decision.end() || !at->is_string()) {
+    return unreadable(record, "decision");
+  }
+  const auto parsed = parse_date_time(at->get_ref<const std::string&>());
+  if (!parsed) return unreadable(record, "decision");
+  use->at = parsed->instant;
+
+  const Json rules = read_member(record, "rules");
+  if (!rules.is_array()) return unreadable(record, "rules");
+  for (const Json& rule : rules) {
+    if (!rule.is_object() || !rule.contains("id") || !rule["id"].is_string() ||
+        !rule.contains("n") || !rule["n"].is_number_integer()) {
+      return unreadable(record, "rules");
+    }
+    odrl::Consume add;
+    add.rule = RuleId(rule["id"].get<std::string>());
+    add.n = rule["n"].get<std::int64_t>();
+    if (add.n <= 0) return unreadable(record, "rules");
+    if (rule.contains("unit") && rule["unit"].is_string()) add.unit = rule["unit"];
+    use->adds.push_back(std::move(add));
+  }
+
+  if (!record.raw("key").empty()) {
+    const Json key = read_member(record, "key");
+    if (!key.is_string()) return unreadable(record, "key");
+    use->key = key.get<std::string>();
+  }
+  return use;
+}
+
+Result<std::vector<std::string>> read_uses(const audit::RecordView& record) {
+  std::vector<std::string> found;
+  if (record.type != "use.executed") {
+    const Json use = read_member(record, "use");
+    if (!use.is_string()) return unreadable(record, "use");
+    found.push_back(use.get<std::string>());
+    return found;
+  }
+  const Json uses = read_member(record, "uses");
+  if (!uses.is_array()) return unreadable(record, "uses");
+  for (const Json& done : uses) {
+    if (!done.is_object() || !done.contains("use") || !done["use"].is_string()) {
+      return unreadable(record, "uses");
+    }
+    found.push_back(done["use"].get<std::string>());
+  }
+  return found;
+}
+
+Result<std::optional<Closed>> read_ledger(const audit::RecordView& record) {
+  if (const auto raw = record.raw(ledger_member); !raw.empty()) {
+    for (const auto state :
+         {Closed::open, Closed::suspended, Closed::expired, Closed::terminated}) {
+      if (raw == json_text(to_string(state))) return std::optional(state);
+    }
+    return unreadable(record, ledger_member);
+  }
+  if (record.type == "contract.terminated" || record.type == "policy.revoked") {
+    return std::optional(Closed::terminated);
+  }
+  if (record.type == "policy.expired") return std::optional(Closed::expired);
+  return std::optional<Closed>();
+}
+
+}  // namespace tally::usage
