@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "tally/audit/journal.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/limits.hpp"

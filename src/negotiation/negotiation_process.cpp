@@ -1,0 +1,130 @@
+#include "negotiation_process.hpp"
+
+#include <utility>
+
+#include "tally/negotiation/delivery.hpp"
+
+namespace tally::negotiation {
+
+namespace {
+
+using dsp::NegotiationEvent;
+using dsp::NegotiationState;
+
+constexpr NegotiationEvent events[] = {
+    NegotiationEvent::request,
+    NegotiationEvent::counter_request,
+    NegotiationEvent::offer_initial,
+    NegotiationEvent::offer,
+    NegotiationEvent::accepted,
+    NegotiationEvent::agreement,
+    NegotiationEvent::verification,
+    NegotiationEvent::finalized,
+    NegotiationEvent::termination,
+};
+
+std::optional<NegotiationEvent> parse_event(std::string_view text) {
+  for (const auto event : events) {
+    if (dsp::to_string(event) == text) return event;
+  }
+  return std::nullopt;
+}
+
+NegotiationState parse_state(std::string_view text) {
+  return dsp::parse_negotiation_state(text).value_or(NegotiationState::none);
+}
+
+}  // namespace
+
+std::string peer_index(const PartyId& peer, const Pid& peer_pid) {
+  return to_string(peer) + " " + peer_pid.value;
+}
+
+std::string Process::process_key_of(const Pid& pid) {
+  return process_key(process_kind, pid.value);
+}
+
+dsp::NegotiationState Process::shown() const {
+  if (state != NegotiationState::none) return state;
+  return pending ? pending->target : NegotiationState::terminated;
+}
+
+dsp::ContractNegotiation Process::as_message() const {
+  const auto both = pids();
+  return {std::nullopt, both.provider, both.consumer, shown()};
+}
+
+dsp::KnownPids Process::pids() const {
+  return role == dsp::Role::provider ? dsp::KnownPids{pid, peer_pid}
+                                     : dsp::KnownPids{peer_pid, pid};
+}
+
+Result<Process> parse_process(const Row& row) {
+  const auto json = parse_row(row);
+  if (!json) return tl::unexpected(json.error());
+  Process process;
+  process.row = row;
+  process.pid = Pid(row.id);
+  process.role = text_of(*json, "role") == dsp::to_string(dsp::Role::provider)
+                     ? dsp::Role::provider
+                     : dsp::Role::consumer;
+  process.peer = party_from_json(json->value("peer", Json::object()));
+  process.peer_pid = Pid(text_of(*json, "peerPid"));
+  process.peer_base = text_of(*json, "peerBase");
+  process.state = parse_state(row.state);
+  if (const auto pending = json->find("pending"); pending != json->end()) {
+    if (const auto event = parse_event(text_of(*pending, "event"))) {
+      process.pending = Process::Pending{
+          text_of(*pending, "message"), *event, parse_state(text_of(*pending, "target"))};
+    }
+  }
+  process.offer = json->value("offer", Json::object());
+  process.offer_id = OfferId(text_of(*json, "offerId"));
+  process.asset = AssetId(text_of(*json, "asset"));
+  process.agreement = AgreementId(text_of(*json, "agreement"));
+  process.require_signature = json->value("requireSignature", true);
+  process.accept_unconfirmed = json->value("acceptUnconfirmed", false);
+  process.objection = message_from_json(json->value("objection", Json::object()));
+  process.reason = message_from_json(json->value("reason", Json::object()));
+  process.ended_by_peer = json->value("endedByPeer", false);
+  process.began_at = text_of(*json, "beganAt");
+  process.history = history_from_json(json->value("history", Json::array()));
+  return process;
+}
+
+Row to_row(const Process& process) {
+  Row row;
+  row.kind = process_kind;
+  row.id = process.pid.value;
+  row.version = process.row.version;
+  row.state = dsp::to_string(process.state);
+  row.owner = to_string(process.peer);
+  Json body = {
+      {"role", dsp::to_string(process.role)},
+      {"peer", to_json(process.peer)},
+      {"peerPid", process.peer_pid.value},
+      {"peerBase", process.peer_base},
+      {"offer", process.offer},
+      {"offerId", process.offer_id.value},
+      {"asset", process.asset.value},
+      {"agreement", process.agreement.value},
+      {"requireSignature", process.require_signature},
+      {"acceptUnconfirmed", process.accept_unconfirmed},
+      {"endedByPeer", process.ended_by_peer},
+      {"beganAt", process.began_at},
+      {"history", to_json(process.history)},
+  };
+  if (process.pending) {
+    body["pending"] = {
+        {"message", process.pending->message},
+        {"event", dsp::to_string(process.pending->event)},
+        {"target", dsp::to_string(process.pending->target)},
+    };
+  }
+  if (process.objection) body["objection"] = to_json(*process.objection);
+  if (process.reason) body["reason"] = to_json(*process.reason);
+  row.body = body.dump();
+  return row;
+}
+
+}  // namespace tally::negotiation

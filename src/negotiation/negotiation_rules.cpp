@@ -1,0 +1,340 @@
+// What follows by rule, without a person: each rule looks at the row alone, so that it happens once
+// whatever was lost between two steps.
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/binding.hpp"
+#include "tally/dsp/policy_form.hpp"
+#include "tally/identity/message_signature.hpp"
+#include "tally/odrl/narrows.hpp"
+
+#include "negotiation_state.hpp"
+
+namespace tally::negotiation {
+
+using dsp::NegotiationEvent;
+using dsp::NegotiationState;
+using dsp::Role;
+
+void NegotiationService::State::advance_soon(const Pid& pid) {
+  parts.tasks.spawn("negotiation", advance(pid));
+}
+
+awaitable<void> NegotiationService::State::advance(Pid pid) {
+  for (;;) {
+    auto found = find(pid);
+    if (!found || !*found) co_return;
+    auto process = std::move(**found);
+    if (process.pending || dsp::is_final(process.state)) co_return;
+    auto step = next_step(std::move(process));
+    if (!step) {
+      parts.notices.note(Severity::error, step.error().message);
+      co_return;
+    }
+    if (!*step) co_return;
+    auto taken = std::move(**step);
+    const auto done = co_await commit(std::move(taken));
+    if (!done && done.error().kind != ErrorKind::conflict) co_return;  // until a restart
+  }
+}
+
+Result<std::optional<Step>> NegotiationService::State::next_step(Process process) const {
+  const auto as_optional = [](Result<Step> step) -> Result<std::optional<Step>> {
+    if (!step) return fail(std::move(step));
+    return std::optional<Step>(std::move(*step));
+  };
+  if (process.objection) {
+    Step step;
+    const Message reason = *process.objection;
+    step.process = std::move(process);
+    auto ended = end(step, reason);
+    if (!ended) return fail(std::move(ended));
+    return std::optional<Step>(std::move(step));
+  }
+  const bool provider = process.role == Role::provider;
+  switch (process.state) {
+    case NegotiationState::requested:
+    case NegotiationState::accepted:
+      if (!provider) return std::nullopt;
+      return as_optional(agree(std::move(process)));
+    case NegotiationState::offered:
+      if (provider) return std::nullopt;
+      return as_optional(accept_offer(std::move(process)));
+    case NegotiationState::agreed:
+      if (provider) return std::nullopt;
+      return as_optional(verify(std::move(process)));
+    case NegotiationState::verified:
+      if (!provider) return std::nullopt;
+      return as_optional(finalise(std::move(process)));
+    case NegotiationState::none:
+    case NegotiationState::finalized:
+    case NegotiationState::terminated:
+      break;
+  }
+  return std::nullopt;
+}
+
+namespace {
+
+// The request as the peer will see it, its agreement signed when we have a key.
+struct Signed {
+  HttpRequest request;
+  std::string archive;  // empty: not signed
+};
+Signed sign(
+    std::string body,
+    const NegotiationParts& parts,
+    const NegotiationSettings& settings,
+    const Digest& agreement,
+    const std::optional<Digest>& enforces,
+    Instant now
+) {
+  Signed made;
+  made.request.method = "POST";
+  made.request.body = std::move(body);
+  if (!parts.signer) return made;
+  identity::SigningInput input;
+  input.agreement = agreement;
+  input.enforces = enforces;
+  input.created = now;
+  input.nonce = uuid_v4(parts.random);
+  input.key_statement = settings.key_statement;
+  auto signature = identity::sign_message(made.request, *parts.signer, input);
+  signature.signer = settings.self;
+  made.archive = identity::to_archive_json(signature);
+  return made;
+}
+
+}  // namespace
+
+// The provider's rule: what stays within the offer is agreed, what goes beyond it is not.
+Result<Step> NegotiationService::State::agree(Process process) const {
+  Step step;
+  const auto offer = parts.offers.find(process.offer_id, process.asset, process.peer);
+  std::optional<Message> refusal;
+  if (!offer) {
+    refusal = Message{"negotiation.offer-withdrawn", {}};
+  } else if (const auto wide = odrl::widens(offer->policy, process.offer)) {
+    refusal = Message{
+        "negotiation.widens-offer",
+        {{"constraint", wide->left_operand.empty() ? wide->pointer : wide->left_operand},
+         {"required", wide->required},
+         {"found", wide->found},
+         {"pointer", wide->pointer}}};
+  }
+  Json document = dsp::policy_core(process.offer);
+  Agreement agreement;
+  if (!refusal) {
+    agreement.id = AgreementId(new_pid(parts.random).value);
+    agreement.made_at = format_seconds(now());
+    document["@id"] = agreement.id.value;
+    document["@type"] = "Agreement";
+    document["target"] = process.asset.value;
+    document["assigner"] = settings.self.uri;
+    document["assignee"] = process.peer.uri;
+    document["timestamp"] = agreement.made_at;
+    agreement.document = to_jcs(document);
+    agreement.our_side = odrl::Side::provider;
+    agreement.provider = settings.self;
+    agreement.consumer = process.peer;
+    agreement.asset = process.asset;
+    agreement.asset_version = offer->asset_version;
+    agreement.offer = process.offer_id;
+    agreement.negotiation = process.pid;
+    agreement.peer_base = process.peer_base;
+    agreement.purposes = purposes_of(document);
+    const auto terms = terms_of(agreement);
+    if (!terms) {
+      refusal = Message{
+          "negotiation.rule-not-enforceable",
+          {{"rule", terms.error().pointer}, {"problem", render(terms.error().message, Lang::en)}}};
+    } else if (!parts.signer && offer->require_signature) {
+      refusal = Message{"negotiation.cannot-sign", {}};
+    }
+  }
+  if (refusal) {
+    step.process = std::move(process);
+    auto ended = end(step, bounded(*refusal));
+    if (!ended) return fail(std::move(ended));
+    return step;
+  }
+
+  process.agreement = agreement.id;
+  process.require_signature = offer->require_signature;
+  process.accept_unconfirmed = offer->accept_unconfirmed;
+  const auto pids = process.pids();
+  dsp::ContractAgreementMessage message;
+  message.id = new_pid(parts.random).value;
+  message.provider_pid = pids.provider;
+  message.consumer_pid = pids.consumer;
+  message.agreement = std::move(document);
+  auto made =
+      sign(dsp::to_json(message).dump(), parts, settings, agreement.digest(), std::nullopt, now());
+  agreement.provider_signature = std::move(made.archive);
+  step.process = std::move(process);
+  auto record = draft("contract.agreed", step.process);
+  record.set("policy", agreement.digest()).set("offer", agreement.offer.value);
+  record.set("asset", agreement.asset.value);
+  if (!agreement.provider_signature.empty()) {
+    record.set("signature", sha256(agreement.provider_signature));
+  }
+  step.drafts.push_back(std::move(record));
+  step.rows.push_back(to_row(agreement));
+  const auto path = dsp::negotiation_path(step.process.peer_pid, "agreement");
+  send(
+      step,
+      NegotiationEvent::agreement,
+      NegotiationState::agreed,
+      path,
+      std::move(made.request),
+      *message.id,
+      "ContractAgreementMessage"
+  );
+  return step;
+}
+
+// The consumer's rule for a counter-offer that says what was asked for (others were objected to).
+Result<Step> NegotiationService::State::accept_offer(Process process) const {
+  Step step;
+  step.process = std::move(process);
+  const auto pids = step.process.pids();
+  dsp::ContractNegotiationEventMessage message;
+  message.id = new_pid(parts.random).value;
+  message.provider_pid = pids.provider;
+  message.consumer_pid = pids.consumer;
+  message.event_type = dsp::EventType::accepted;
+  HttpRequest request;
+  request.method = "POST";
+  request.body = dsp::to_json(message).dump();
+  const auto path = dsp::negotiation_path(step.process.peer_pid, "events");
+  send(
+      step,
+      NegotiationEvent::accepted,
+      NegotiationState::accepted,
+      path,
+      std::move(request),
+      *message.id,
+      "ContractNegotiationEventMessage"
+  );
+  return step;
+}
+
+// The consumer's rule: an agreement without objection is confirmed, every rule of it.
+Result<Step> NegotiationService::State::verify(Process process) const {
+  auto agreement = find_agreement(parts.store, process.agreement);
+  if (!agreement) return fail(std::move(agreement));
+  if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
+  const auto terms = terms_of(**agreement);
+  if (!terms) return tl::unexpected(terms.error());
+  const auto pids = process.pids();
+  dsp::ContractAgreementVerificationMessage message;
+  message.id = new_pid(parts.random).value;
+  message.provider_pid = pids.provider;
+  message.consumer_pid = pids.consumer;
+  const Digest enforces = enforces_digest(*terms->policy);
+  auto made =
+      sign(dsp::to_json(message).dump(), parts, settings, (*agreement)->digest(), enforces, now());
+  (*agreement)->consumer_signature = std::move(made.archive);
+  Step step;
+  step.process = std::move(process);
+  auto record = draft("contract.verified", step.process);
+  record.set("policy", (*agreement)->digest());
+  record.set("enforces", enforces);
+  record.set("assurance", (*agreement)->confirmed ? "enforced" : "asserted");
+  if (!(*agreement)->consumer_signature.empty()) {
+    record.set("signature", sha256((*agreement)->consumer_signature));
+  }
+  step.drafts.push_back(std::move(record));
+  step.rows.push_back(to_row(**agreement));
+  const auto path = dsp::negotiation_path(step.process.peer_pid, "agreement/verification");
+  send(
+      step,
+      NegotiationEvent::verification,
+      NegotiationState::verified,
+      path,
+      std::move(made.request),
+      *message.id,
+      "ContractAgreementVerificationMessage"
+  );
+  return step;
+}
+
+// The provider's rule: a good verification puts the agreement in force, and then the peer is told.
+Result<Step> NegotiationService::State::finalise(Process process) const {
+  auto agreement = find_agreement(parts.store, process.agreement);
+  if (!agreement) return fail(std::move(agreement));
+  if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
+  Step step;
+  step.process = std::move(process);
+  auto put = put_in_force(step, std::move(**agreement));
+  if (!put) return fail(std::move(put));
+  const auto pids = step.process.pids();
+  dsp::ContractNegotiationEventMessage message;
+  message.id = new_pid(parts.random).value;
+  message.provider_pid = pids.provider;
+  message.consumer_pid = pids.consumer;
+  message.event_type = dsp::EventType::finalized;
+  HttpRequest request;
+  request.method = "POST";
+  request.body = dsp::to_json(message).dump();
+  const auto path = dsp::negotiation_path(step.process.peer_pid, "events");
+  send(
+      step,
+      NegotiationEvent::finalized,
+      NegotiationState::finalized,
+      path,
+      std::move(request),
+      *message.id,
+      "ContractNegotiationEventMessage"
+  );
+  return step;
+}
+
+Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agreement) const {
+  auto terms = terms_of(agreement);
+  if (!terms) return fail(std::move(terms));
+  agreement.status = AgreementStatus::active;
+  agreement.finalized_at = format_micros(now());
+
+  // What the agreement fixes is said here, once, for all records under it.
+  auto record = draft("contract.finalized", step.process);
+  record.set("asset", agreement.asset.value).set("offer", agreement.offer.value);
+  record.set("policy", agreement.digest());
+  if (!agreement.asset_version.empty()) record.set("assetVersion", agreement.asset_version);
+  if (!agreement.purposes.empty()) record.set_json("purposes", agreement.purposes);
+  Json limits = Json::array();
+  for (const auto& rule : terms->policy->rules()) {
+    for (const auto& limit : rule.limits) {
+      limits.push_back(
+          {{"rule", limit.rule.value},
+           {"owner", odrl::to_string(limit.owner)},
+           {"allowed", limit.allowed}}
+      );
+    }
+  }
+  record.set_json("limits", limits);
+  const auto hash_of = [](const std::string& archive) {
+    return archive.empty() ? std::string("asserted") : digest_text(sha256(archive));
+  };
+  const Json signatures = {
+      {"provider", hash_of(agreement.provider_signature)},
+      {"consumer", hash_of(agreement.consumer_signature)},
+  };
+  record.set_json("signatures", signatures);
+  record.set("assurance", agreement.confirmed ? "enforced" : "asserted");
+  const Json sources = {
+      {"actor", "config"},
+      {"asset", "agreement"},
+      {"counterparty", "certificate"},
+      {"policy", "agreement"},
+      {"purposes", "agreement"},
+  };
+  record.set_json("sources", sources);
+  step.drafts.push_back(std::move(record));
+  step.rows.push_back(to_row(agreement));
+  step.activate = std::move(*terms);
+  return {};
+}
+
+}  // namespace tally::negotiation

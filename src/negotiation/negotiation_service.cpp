@@ -1,0 +1,357 @@
+#include "tally/negotiation/negotiation_service.hpp"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/binding.hpp"
+
+#include "negotiation_state.hpp"
+
+namespace tally::negotiation {
+
+using dsp::NegotiationEvent;
+using dsp::NegotiationState;
+using dsp::Role;
+
+NegotiationService::NegotiationService(NegotiationParts parts, NegotiationSettings settings)
+    : state_(std::make_unique<State>(std::move(parts), std::move(settings))) {
+  state_->parts.delivery.serve(std::string(process_kind), *this);
+}
+
+NegotiationService::~NegotiationService() = default;
+
+namespace {
+
+// All rows of a kind in a state, page by page.
+Result<std::vector<Row>> all_rows(Store& store, std::string_view kind, std::string_view state) {
+  std::vector<Row> all;
+  Store::Query query;
+  query.kind = kind;
+  query.state = state;
+  query.most = 500;
+  for (;;) {
+    auto page = store.rows(query);
+    if (!page) return fail(std::move(page));
+    if (page->empty()) return all;
+    query.after = page->back().id;
+    for (auto& row : *page) all.push_back(std::move(row));
+  }
+}
+
+}  // namespace
+
+Result<void> NegotiationService::load() {
+  auto rows = all_rows(state_->parts.store, "agreement", to_string(AgreementStatus::active));
+  if (!rows) return fail(std::move(rows));
+  for (const auto& row : *rows) {
+    auto agreement = parse_agreement(row);
+    if (!agreement) return fail(std::move(agreement));
+    auto terms = terms_of(*agreement);
+    if (!terms) return fail(std::move(terms));
+    state_->parts.enforcer.activate(std::move(*terms));
+  }
+  return {};
+}
+
+Result<void> NegotiationService::resume() {
+  for (const auto state :
+       {NegotiationState::requested,
+        NegotiationState::offered,
+        NegotiationState::accepted,
+        NegotiationState::agreed,
+        NegotiationState::verified}) {
+    auto rows = all_rows(state_->parts.store, process_kind, dsp::to_string(state));
+    if (!rows) return fail(std::move(rows));
+    for (const auto& row : *rows) state_->advance_soon(Pid(row.id));
+  }
+  return {};
+}
+
+Result<std::optional<Process>> NegotiationService::State::find(const Pid& pid) const {
+  auto row = parts.store.row(process_kind, pid.value);
+  if (!row) return fail(std::move(row));
+  if (!*row) return std::nullopt;
+  auto process = parse_process(**row);
+  if (!process) return fail(std::move(process));
+  return std::move(*process);
+}
+
+Result<std::optional<Process>> NegotiationService::State::find_by_peer(
+    const PartyId& peer, const Pid& peer_pid
+) const {
+  auto row = parts.store.row(peer_index_kind, peer_index(peer, peer_pid));
+  if (!row) return fail(std::move(row));
+  if (!*row) return std::nullopt;
+  const auto index = parse_row(**row);
+  if (!index) return tl::unexpected(index.error());
+  return find(Pid(text_of(*index, "pid")));
+}
+
+awaitable<Result<void>> NegotiationService::State::commit(Step step) {
+  const Pid pid = step.process.pid;
+  const std::string key = step.process.key();
+  auto before = find(pid);
+  if (!before) co_return fail(std::move(before));
+  Unpublished& entry = unpublished[pid.value];
+  if (entry.steps++ == 0) {
+    entry.shown = *before ? (*before)->shown() : NegotiationState::none;
+  }
+  if (!step.close.empty()) parts.enforcer.shut(step.close, usage::Closed::terminated);
+
+  Transaction transaction;
+  transaction.puts = std::move(step.rows);
+  transaction.puts.push_back(to_row(step.process));
+  transaction.messages = step.messages;
+  transaction.delivered_messages = step.dropped;
+  transaction.answer = std::move(step.answer);
+  auto drafts = std::move(step.drafts);
+  auto done =
+      co_await parts.journal.commit(std::move(transaction), std::move(drafts), step.priority);
+
+  if (done || done.error().kind == ErrorKind::conflict) {
+    Unpublished& same = unpublished[pid.value];
+    if (--same.steps == 0) unpublished.erase(pid.value);
+  }
+  if (!done) co_return fail(std::move(done));
+  if (step.activate) parts.enforcer.activate(std::move(*step.activate));
+  for (const auto& id : step.dropped) parts.delivery.drop(key, id);
+  parts.delivery.queue(std::move(step.messages));
+  co_return Result<void>{};
+}
+
+void NegotiationService::State::note_in(
+    Process& process, std::string type, std::string id, std::string note
+) const {
+  add_history(
+      process.history, {format_micros(now()), "in", std::move(type), std::move(id), std::move(note)}
+  );
+}
+
+void NegotiationService::State::note_out(
+    Process& process, std::string type, std::string id, std::string note
+) const {
+  add_history(
+      process.history,
+      {format_micros(now()), "out", std::move(type), std::move(id), std::move(note)}
+  );
+}
+
+void NegotiationService::State::note_local(Process& process, std::string command, std::string note)
+    const {
+  add_history(
+      process.history, {format_micros(now()), "local", std::move(command), "", std::move(note)}
+  );
+}
+
+audit::RecordDraft NegotiationService::State::draft(std::string_view type, const Process& process)
+    const {
+  audit::RecordDraft record(type, event());
+  if (!process.agreement.empty()) record.about(process.agreement);
+  record.set("actor", settings.self);
+  record.set("counterparty", process.peer);
+  record.set("pid", process.pid.value);
+  record.set("role", dsp::to_string(process.role));
+  return record;
+}
+
+void NegotiationService::State::send(
+    Step& step,
+    NegotiationEvent event_sent,
+    NegotiationState target,
+    std::string_view path,
+    HttpRequest request,
+    std::string message_id,
+    std::string_view type
+) const {
+  Process& process = step.process;
+  if (process.pending) step.dropped.push_back(process.pending->message);
+  process.pending = Process::Pending{message_id, event_sent, target};
+  const auto url = dsp::join_url(process.peer_base, path);
+  note_out(process, std::string(type), message_id, "queued");
+  step.messages.push_back(
+      outgoing(std::move(message_id), process.key(), process.peer, url, request, now())
+  );
+}
+
+Result<void> NegotiationService::State::close_with(Step& step, const Message& reason, bool by_peer)
+    const {
+  Process& process = step.process;
+  process.reason = reason;
+  process.ended_by_peer = by_peer;
+  auto record = draft("contract.terminated", process);
+  record.set("reason", reason);
+  record.set("by", by_peer ? "peer" : "self");
+  step.drafts.push_back(std::move(record));
+  step.priority = audit::Priority::reserved;
+  if (process.agreement.empty()) return {};
+  auto agreement = find_agreement(parts.store, process.agreement);
+  if (!agreement) return fail(std::move(agreement));
+  if (!*agreement) return {};
+  if ((*agreement)->status == AgreementStatus::active) step.close = process.agreement;
+  (*agreement)->status = AgreementStatus::terminated;
+  step.rows.push_back(to_row(**agreement));
+  return {};
+}
+
+Result<void> NegotiationService::State::end(Step& step, const Message& reason) const {
+  auto closed = close_with(step, reason, false);
+  if (!closed) return closed;
+  Process& process = step.process;
+  if (process.peer_pid.empty()) {
+    // The peer has not said its pid, so that nothing can be sent to it: what it may have begun ends
+    // when it asks for our state.
+    if (process.pending) step.dropped.push_back(process.pending->message);
+    process.pending.reset();
+    process.state = NegotiationState::terminated;
+    return {};
+  }
+  const auto pids = process.pids();
+  dsp::ContractNegotiationTerminationMessage message;
+  message.id = new_pid(parts.random).value;
+  message.provider_pid = pids.provider;
+  message.consumer_pid = pids.consumer;
+  message.code = reason.code;
+  message.reason = reason_list(reason);
+  HttpRequest request;
+  request.method = "POST";
+  request.body = dsp::to_json(message).dump();
+  send(
+      step,
+      NegotiationEvent::termination,
+      NegotiationState::terminated,
+      dsp::negotiation_path(process.peer_pid, "termination"),
+      std::move(request),
+      *message.id,
+      "ContractNegotiationTerminationMessage"
+  );
+  return {};
+}
+
+// --- ProcessOwner --------------------------------------------------------------------------------
+
+awaitable<Result<void>> NegotiationService::on_delivered(
+    OutgoingMessage message, std::string body
+) {
+  const Pid pid(parse_process_key(message.process).id);
+  for (;;) {
+    auto found = state_->find(pid);
+    if (!found) co_return fail(std::move(found));
+    if (!*found) co_return Result<void>{};
+    Step step;
+    step.process = std::move(**found);
+    Process& process = step.process;
+    step.dropped.push_back(message.id);
+    bool advances = false;
+    if (process.pending && process.pending->message == message.id) {
+      if (process.peer_pid.empty()) {
+        // The answer to the message that began it names the peer's pid.
+        const auto json = parse_json(body);
+        if (json) {
+          const auto pids = dsp::known_pids(*json, process.role);
+          process.peer_pid = process.role == Role::provider ? pids.consumer : pids.provider;
+        }
+      }
+      if (!dsp::is_final(process.state)) process.state = process.pending->target;
+      process.pending.reset();
+      if (process.peer_pid.empty() && !dsp::is_final(process.state)) {
+        // Without the peer's pid the negotiation leads nowhere.
+        const Message reason{"negotiation.answer-without-pid", {}};
+        auto closed = state_->close_with(step, reason, false);
+        if (!closed) co_return closed;
+        process.state = NegotiationState::terminated;
+      }
+      state_->note_out(process, "", message.id, "delivered");
+      advances = !dsp::is_final(process.state);
+    }
+    auto done = co_await state_->commit(std::move(step));
+    if (!done && done.error().kind == ErrorKind::conflict) continue;
+    if (done && advances) state_->advance_soon(pid);
+    co_return done;
+  }
+}
+
+awaitable<Result<void>> NegotiationService::on_refused(OutgoingMessage message, Refused refused) {
+  const Pid pid(parse_process_key(message.process).id);
+  for (;;) {
+    auto found = state_->find(pid);
+    if (!found) co_return fail(std::move(found));
+    if (!*found) co_return Result<void>{};
+    Step step;
+    step.process = std::move(**found);
+    Process& process = step.process;
+    if (!process.pending || process.pending->message != message.id) {
+      step.dropped.push_back(message.id);
+    } else if (process.pending->event == NegotiationEvent::termination) {
+      // Whatever the peer thinks of it, for us the negotiation has ended.
+      step.dropped.push_back(message.id);
+      process.pending.reset();
+      process.state = NegotiationState::terminated;
+      state_->note_out(process, "", message.id, std::to_string(refused.status));
+    } else {
+      Message reason{"negotiation.not-delivered", {{"message", message.last_answer}}};
+      bool by_peer = false;
+      bool peer_is_final = process.peer_pid.empty();
+      if (refused.why == Refused::Why::refused) {
+        const auto json = parse_json(refused.body);
+        const auto error =
+            json ? dsp::from_json<dsp::ContractNegotiationError>(*json)
+                 : Result<dsp::ContractNegotiationError>(tl::unexpected(json.error()));
+        reason = error ? reason_from("negotiation.refused-by-peer", error->code, error->reason)
+                       : Message{
+                             "negotiation.refused-by-peer",
+                             {{"code", std::to_string(refused.status)}, {"reason", ""}}};
+        by_peer = true;
+      } else if (refused.why == Refused::Why::diverged) {
+        const auto json = parse_json(refused.peer_state);
+        const auto state = dsp::parse_negotiation_state(json ? text_of(*json, "state") : "");
+        const std::string peer_state(state ? dsp::to_string(*state) : "");
+        reason = {
+            "negotiation.diverged",
+            {{"ours", std::string(dsp::to_string(process.state))}, {"peers", peer_state}}};
+        peer_is_final = state && dsp::is_final(*state);
+      }
+      state_->note_out(process, "", message.id, std::to_string(refused.status));
+      if (peer_is_final) {
+        step.dropped.push_back(message.id);
+        process.pending.reset();
+        auto closed = state_->close_with(step, reason, by_peer);
+        if (!closed) co_return closed;
+        process.state = NegotiationState::terminated;
+      } else {
+        auto ended = state_->end(step, reason);
+        if (!ended) co_return ended;
+      }
+    }
+    auto done = co_await state_->commit(std::move(step));
+    if (!done && done.error().kind == ErrorKind::conflict) continue;
+    co_return done;
+  }
+}
+
+std::string NegotiationService::state_url(const OutgoingMessage& message) {
+  const auto found = state_->find(Pid(parse_process_key(message.process).id));
+  if (!found || !*found || (*found)->peer_pid.empty()) return {};
+  return dsp::join_url((*found)->peer_base, dsp::negotiation_path((*found)->peer_pid));
+}
+
+Standing NegotiationService::compare(const OutgoingMessage& message, const std::string& state) {
+  const auto found = state_->find(Pid(parse_process_key(message.process).id));
+  if (!found || !*found) return Standing::elsewhere;
+  const Process& process = **found;
+  if (!process.pending || process.pending->message != message.id) return Standing::elsewhere;
+  const auto json = parse_json(state);
+  const auto peers = dsp::parse_negotiation_state(json ? text_of(*json, "state") : "");
+  if (!peers) return Standing::unchanged;  // an answer that says nothing: ask again later
+  if (*peers == process.pending->target) return Standing::delivered;
+  if (*peers == process.state) return Standing::unchanged;
+  // A termination is legal from every state that is not final.
+  const bool ends = process.pending->event == NegotiationEvent::termination;
+  return ends && !dsp::is_final(*peers) ? Standing::unchanged : Standing::elsewhere;
+}
+
+std::optional<Nanos> NegotiationService::deadline() const {
+  return state_->settings.retry_deadline;
+}
+
+}  // namespace tally::negotiation

@@ -1,0 +1,103 @@
+// The inside of NegotiationService, shared by its source files: messages, rules, commands.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tally/negotiation/exchange.hpp"
+#include "tally/negotiation/negotiation_service.hpp"
+
+#include "negotiation_process.hpp"
+
+namespace tally::negotiation {
+
+// What one decision changes, made durable as a whole by State::commit.
+struct Step {
+  Process process;
+  std::vector<Row> rows;  // beside the process: an agreement, an index
+  std::vector<audit::RecordDraft> drafts;
+  std::vector<OutgoingMessage> messages;
+  std::vector<std::string> dropped;  // messages of ours that have become pointless
+  std::optional<StoredAnswer> answer;
+  std::optional<usage::AgreementTerms> activate;  // once the records are durable
+  AgreementId close;                              // shut in the ledger before the commit
+  audit::Priority priority = audit::Priority::ordinary;
+};
+
+struct NegotiationService::State {
+  State(NegotiationParts with, NegotiationSettings options)
+      : parts(std::move(with)), settings(std::move(options)) {}
+
+  NegotiationParts parts;
+  NegotiationSettings settings;
+  // While a step is being made durable: what GET shows meanwhile. An entry that stays belongs to a
+  // step whose record is not in the log; only a restart clears it.
+  struct Unpublished {
+    dsp::NegotiationState shown = dsp::NegotiationState::none;
+    int steps = 0;
+  };
+  std::map<std::string, Unpublished> unpublished;
+
+  // --- reading (negotiation_service.cpp) ---
+  Result<std::optional<Process>> find(const Pid& pid) const;
+  Result<std::optional<Process>> find_by_peer(const PartyId& peer, const Pid& peer_pid) const;
+
+  // --- making a step durable ---
+  // Errors: conflict: the row has moved on, decide again. Others: nothing was published.
+  awaitable<Result<void>> commit(Step step);
+  Instant now() const { return parts.clock.read().at; }
+  EventId event() const { return new_event(parts.random, now()); }
+  void note_in(Process& process, std::string type, std::string id, std::string note) const;
+  void note_out(Process& process, std::string type, std::string id, std::string note) const;
+  void note_local(Process& process, std::string command, std::string note) const;
+
+  // --- parts of steps ---
+  // Queues a message of ours; the state moves when the peer has it. Takes the place of a pending
+  // one.
+  void send(
+      Step& step,
+      dsp::NegotiationEvent event,
+      dsp::NegotiationState target,
+      std::string_view path,
+      HttpRequest request,
+      std::string message_id,
+      std::string_view type
+  ) const;
+  // The step that ends a negotiation by our own will. `step.process` may have a pending message.
+  Result<void> end(Step& step, const Message& reason) const;
+  // What every end has in common: the state, the record, the agreement.
+  Result<void> close_with(Step& step, const Message& reason, bool by_peer) const;
+  audit::RecordDraft draft(std::string_view type, const Process& process) const;
+
+  // --- received messages (negotiation_messages.cpp) ---
+  struct Verdict {
+    std::optional<Step> step;  // else refused
+    HttpAnswer answer;
+  };
+  using Decide = std::function<Result<Verdict>(Process process)>;
+  // Everything that messages to an existing process have in common.
+  awaitable<HttpAnswer> take(
+      Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role sender_role, Decide decide
+  );
+  // The state after `event` by the peer; nullopt: illegal now. Clears a pending message that this
+  // shows to be known to the peer or to have lost against it, and names it in `step.dropped`.
+  std::optional<dsp::NegotiationState> accept(Step& step, dsp::NegotiationEvent event) const;
+  HttpAnswer answer_of(const Process& process, int status = 200) const;
+  Verdict illegal(const Process& process, dsp::NegotiationEvent event) const;
+
+  // --- what follows by rule (negotiation_rules.cpp) ---
+  void advance_soon(const Pid& pid);
+  awaitable<void> advance(Pid pid);
+  Result<std::optional<Step>> next_step(Process process) const;
+  Result<Step> agree(Process process) const;
+  Result<Step> accept_offer(Process process) const;
+  Result<Step> verify(Process process) const;
+  Result<Step> finalise(Process process) const;
+  // Puts agreement `status` into the step, with its record contract.finalized.
+  Result<void> put_in_force(Step& step, Agreement agreement) const;
+};
+
+}  // namespace tally::negotiation
