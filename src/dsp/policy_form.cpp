@@ -59,6 +59,7 @@ constexpr std::array<std::string_view, 17> without_wire_form{
 
 constexpr std::string_view odrl_namespace = "http://www.w3.org/ns/odrl/2/";
 constexpr std::string_view tally_namespace = "urn:tally:profile:1#";
+constexpr std::string_view cc_namespace = "http://creativecommons.org/ns#";
 
 template <class Array>
 bool holds(const Array& array, std::string_view word) {
@@ -337,7 +338,8 @@ std::string wire_term(const std::string& term, bool is_action) {
   if (is_action && (term == "use" || term == "odrl:use")) return "use";
   for (const auto& [prefix, space] :
        {std::pair<std::string_view, std::string_view>{"odrl:", odrl_namespace},
-        {"tally:", tally_namespace}}) {
+        {"tally:", tally_namespace},
+        {"cc:", cc_namespace}}) {
     if (term.starts_with(prefix)) return param(space) + term.substr(prefix.size());
   }
   if (term.empty() || term.find(':') != std::string::npos) return term;

@@ -1,0 +1,84 @@
+#include "publish.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/policy_form.hpp"
+#include "tally/odrl/terms.hpp"
+
+namespace tally::catalog {
+
+namespace {
+
+constexpr std::array<const char*, 3> rule_lists{"permission", "prohibition", "obligation"};
+constexpr std::array<const char*, 4> logical_lists{"and", "or", "xone", "andSequence"};
+
+bool is_on(const Json& constraint, std::string_view operand) {
+  const auto left = constraint.find("leftOperand");
+  return left != constraint.end() && left->is_string() &&
+         left->get_ref<const std::string&>() == operand;
+}
+
+// True when some count in this tree has no countedBy beside it or above it (inside the tree).
+bool lacks_owner(const Json& list) {
+  if (!list.is_array()) return false;
+  const bool owned = std::any_of(list.begin(), list.end(), [](const Json& constraint) {
+    return constraint.is_object() && is_on(constraint, odrl::iri::counted_by);
+  });
+  if (owned) return false;
+  return std::any_of(list.begin(), list.end(), [](const Json& constraint) {
+    if (!constraint.is_object()) return false;
+    if (is_on(constraint, odrl::iri::count)) return true;
+    return std::any_of(logical_lists.begin(), logical_lists.end(), [&](const char* key) {
+      return constraint.contains(key) && lacks_owner(constraint.at(key));
+    });
+  });
+}
+
+// At the top of the rule's constraints, where all are and-ed; it holds for every count below that
+// has none of its own.
+bool add_owner(Json& rule, odrl::Side owner) {
+  const auto list = rule.find("constraint");
+  if (list == rule.end() || !lacks_owner(*list)) return false;
+  list->push_back(
+      {{"leftOperand", odrl::iri::counted_by},
+       {"operator", "eq"},
+       {"rightOperand", odrl::to_string(owner)}}
+  );
+  return true;
+}
+
+void name_profile(Json& policy) {
+  const Json ours = std::string(odrl::iri::profile);
+  Json& profile = policy["profile"];
+  if (profile.is_null()) profile = ours;
+  if (profile == ours) return;
+  if (!profile.is_array()) profile = Json::array({profile});
+  if (std::find(profile.begin(), profile.end(), ours) == profile.end()) profile.push_back(ours);
+}
+
+}  // namespace
+
+Json publish(Json policy, odrl::Side owner) {
+  Json offer = dsp::with_wire_terms(std::move(policy));
+  for (const char* key : {"@context", "target"}) offer.erase(key);
+  if (offer.contains("uid") && !offer.contains("@id")) {
+    offer["@id"] = offer["uid"];
+    offer.erase("uid");
+  }
+  bool added = false;
+  for (const char* key : rule_lists) {
+    const auto rules = offer.find(key);
+    if (rules == offer.end() || !rules->is_array()) continue;
+    for (Json& rule : *rules) {
+      if (rule.is_object()) added = add_owner(rule, owner) || added;
+    }
+  }
+  if (added) name_profile(offer);
+  return offer;
+}
+
+}  // namespace tally::catalog

@@ -1,0 +1,207 @@
+#include "tally/catalog/catalog.hpp"
+
+#include <gtest/gtest.h>
+
+#include "catalog/documents.hpp"
+
+namespace tally::catalog {
+
+BuildResult hospital() {
+  Json open = policy_json("urn:uuid:3", "labs");
+  open["visibleTo"] = {"*"};
+  Json domain = policy_json("urn:uuid:2", "cohort-2026");
+  domain["visibleTo"] = Json::array({{{"domain", "health"}}});
+  Json nobody = policy_json("urn:uuid:4", "secret");
+  nobody["visibleTo"] = Json::array();
+  Json calls = asset_json("labs");
+  calls["delivery"] = "call";
+  return build(
+      {document("a.json", asset_json()),
+       document("b.json", calls),
+       document("c.json", asset_json("secret"))},
+      {document("p2.json", domain),
+       document("p1.json", policy_json("urn:uuid:1", "cohort-2026")),
+       document("p3.json", open),
+       document("p4.json", nobody)},
+      options()
+  );
+}
+
+std::string ids(const std::vector<const Offer*>& offers) {
+  std::string text;
+  for (const Offer* offer : offers) text += offer->id.value + " ";
+  return text;
+}
+
+TEST(Catalog, EachPartySeesTheOffersAddressedToIt) {
+  const auto built = hospital();
+  ASSERT_TRUE(built.problems.empty()) << all(built.problems);
+  const Catalog& catalog = *built.catalog;
+  const AssetId cohort("cohort-2026");
+  EXPECT_EQ(ids(catalog.visible_offers(cohort, institute)), "urn:uuid:1 urn:uuid:2 ");
+  EXPECT_EQ(ids(catalog.visible_offers(cohort, neighbour)), "urn:uuid:2 ");
+  // The same URI under another anchor is another party.
+  EXPECT_EQ(ids(catalog.visible_offers(cohort, namesake)), "");
+  EXPECT_EQ(ids(catalog.visible_offers(AssetId("labs"), namesake)), "urn:uuid:3 ");
+  EXPECT_EQ(ids(catalog.visible_offers(AssetId("secret"), institute)), "");
+  EXPECT_EQ(ids(catalog.visible_offers(AssetId("labs"), PartyId{})), "");
+}
+
+TEST(Catalog, WhatAPartyMayNotSeeIsLikeWhatDoesNotExist) {
+  const auto built = hospital();
+  const Catalog& catalog = *built.catalog;
+  for (const AssetId& id : {AssetId("secret"), AssetId("nothing"), AssetId("cohort-2026")}) {
+    EXPECT_EQ(catalog.visible_asset(id, namesake), nullptr);
+    EXPECT_EQ(catalog.to_dataset(id, namesake), std::nullopt) << id.value;
+    EXPECT_EQ(catalog.dataset_body(id, namesake), std::nullopt) << id.value;
+  }
+  for (const OfferId& id : {OfferId("urn:uuid:1"), OfferId("urn:uuid:4"), OfferId("nothing")}) {
+    EXPECT_EQ(catalog.visible_offer(id, namesake), nullptr) << id.value;
+  }
+  const std::string body = catalog.catalog_body(namesake);
+  for (const char* hidden : {"cohort-2026", "secret", "urn:uuid:1", "urn:uuid:2", "urn:uuid:4"}) {
+    EXPECT_EQ(body.find(hidden), std::string::npos) << hidden;
+  }
+  // A dataset that is shown shows only the offers for this party.
+  const auto dataset = catalog.dataset_body(AssetId("cohort-2026"), neighbour);
+  ASSERT_TRUE(dataset);
+  EXPECT_EQ(dataset->find("urn:uuid:1\""), std::string::npos);
+  EXPECT_NE(dataset->find("urn:uuid:2\""), std::string::npos);
+}
+
+TEST(Catalog, TheBodiesAreTheObjectsOfTheProtocol) {
+  const auto built = hospital();
+  for (const PartyId& party : {institute, neighbour, namesake, PartyId{}}) {
+    const auto body = parse_json(built.catalog->catalog_body(party));
+    ASSERT_TRUE(body);
+    EXPECT_EQ(to_jcs(*body), to_jcs(dsp::to_json(built.catalog->to_catalog(party))));
+    EXPECT_TRUE(dsp::from_json<dsp::Catalog>(*body));
+    for (const auto& [id, asset] : built.catalog->assets()) {
+      const auto dataset = built.catalog->to_dataset(id, party);
+      const auto text = built.catalog->dataset_body(id, party);
+      ASSERT_EQ(dataset.has_value(), text.has_value());
+      if (!text) continue;
+      const auto parsed = parse_json(*text);
+      ASSERT_TRUE(parsed);
+      EXPECT_EQ(to_jcs(*parsed), to_jcs(dsp::to_json(*dataset)));
+    }
+  }
+}
+
+TEST(Catalog, AnEmptyCatalogueHasNoDatasetMember) {
+  const auto built = build({}, {}, options());
+  const auto body = parse_json(built.catalog->catalog_body(institute));
+  ASSERT_TRUE(body);
+  EXPECT_FALSE(body->contains("dataset"));
+  EXPECT_EQ((*body)["participantId"], "https://hospital.example/connector");
+  EXPECT_EQ((*body)["service"].size(), 1U);
+}
+
+TEST(Catalog, ADatasetSaysWhatTheAssetIs) {
+  const auto built = hospital();
+  const auto dataset = built.catalog->to_dataset(AssetId("cohort-2026"), institute);
+  ASSERT_TRUE(dataset);
+  EXPECT_EQ(dataset->extra["dct:title"], "居民队列 2026");
+  EXPECT_EQ(dataset->extra["dct:publisher"], "https://hospital.example");
+  EXPECT_EQ(dataset->extra["dcat:mediaType"], "text/csv");
+  EXPECT_EQ(dataset->extra["urn:tally:profile:1#level"], "3");
+  EXPECT_EQ(dataset->distribution[0].format, "HttpData-PULL");
+  const std::string body = *built.catalog->dataset_body(AssetId("cohort-2026"), institute);
+  EXPECT_EQ(body.find("cohort.csv"), std::string::npos) << "the source is nobody's business";
+}
+
+TEST(Catalog, TheDeliverySaysFormatActionAndWhoCounts) {
+  const auto built = hospital();
+  const Catalog& catalog = *built.catalog;
+  EXPECT_EQ(
+      catalog.action_of(AssetId("cohort-2026"), "HttpData-PULL"),
+      "http://www.w3.org/ns/odrl/2/archive"
+  );
+  EXPECT_EQ(
+      catalog.action_of(AssetId("labs"), "HttpData-QUERY"), "http://www.w3.org/ns/odrl/2/read"
+  );
+  EXPECT_EQ(catalog.action_of(AssetId("labs"), "HttpData-PULL"), std::nullopt);
+  EXPECT_EQ(catalog.action_of(AssetId("nothing"), "HttpData-PULL"), std::nullopt);
+  const auto& cohort = catalog.offer(OfferId("urn:uuid:1"))->policy;
+  const auto& labs = catalog.offer(OfferId("urn:uuid:3"))->policy;
+  EXPECT_NE(cohort.find("\"rightOperand\":\"consumer\""), std::string::npos) << cohort;
+  EXPECT_NE(labs.find("\"rightOperand\":\"provider\""), std::string::npos) << labs;
+}
+
+TEST(Catalog, BadDocumentsAreReportedAndTheOthersStay) {
+  Json misspelt = policy_json("urn:uuid:9", "cohort-2026");
+  misspelt["policy"]["permission"][0]["constraint"][0]["leftOperand"] = "porpose";
+  const auto built = build(
+      {{"broken.json", "{"}, document("a.json", asset_json())},
+      {document("bad.json", misspelt), document("p.json", policy_json())},
+      options()
+  );
+  ASSERT_EQ(built.problems.size(), 2U) << all(built.problems);
+  EXPECT_EQ(built.problems[0].file, "broken.json");
+  EXPECT_EQ(built.problems[1].file, "bad.json");
+  EXPECT_EQ(built.problems[1].pointer, "/policy/permission/0/constraint/0/leftOperand");
+  EXPECT_EQ(built.catalog->assets().size(), 1U);
+  EXPECT_EQ(ids(built.catalog->visible_offers(AssetId("cohort-2026"), institute)), "urn:uuid:1 ");
+}
+
+TEST(Catalog, TheFirstDocumentOfAnIdStands) {
+  Json other = asset_json();
+  other["title"] = "another";
+  const auto built = build(
+      {document("a.json", asset_json()), document("z.json", other)},
+      {document("p.json", policy_json()), document("q.json", policy_json())},
+      options()
+  );
+  ASSERT_EQ(built.problems.size(), 2U);
+  EXPECT_EQ(built.problems[0].message.params.at("file"), "a.json");
+  EXPECT_EQ(built.problems[1].message.code, "catalog.duplicate-offer");
+  EXPECT_EQ(built.catalog->asset(AssetId("cohort-2026"))->title, "居民队列 2026");
+}
+
+TEST(Catalog, EachDocumentHasOneHome) {
+  Document stored = document("management API", policy_json("urn:uuid:2"));
+  stored.home = Home::api;
+  const auto built = build(
+      {document("a.json", asset_json())}, {document("p.json", policy_json()), stored}, options()
+  );
+  const Catalog& catalog = *built.catalog;
+  EXPECT_EQ(catalog.home_of(AssetId("cohort-2026"))->name, "a.json");
+  EXPECT_EQ(catalog.home_of(OfferId("urn:uuid:2"))->home, Home::api);
+  EXPECT_FALSE(catalog.home_of(OfferId("nothing")));
+
+  Document put = document("management API", asset_json());
+  put.home = Home::api;
+  const auto asset = check_asset(put, catalog, options());
+  ASSERT_FALSE(asset);
+  EXPECT_EQ(asset.error().kind, ErrorKind::conflict);
+  EXPECT_EQ(asset.error().message.code, "catalog.home-is-file");
+  EXPECT_EQ(asset.error().message.params.at("file"), "a.json");
+
+  put = document("management API", policy_json("urn:uuid:1"));
+  put.home = Home::api;
+  EXPECT_EQ(check_policy(put, catalog, options()).error().kind, ErrorKind::conflict);
+  put = document("management API", policy_json("urn:uuid:2"));
+  put.home = Home::api;
+  EXPECT_TRUE(check_policy(put, catalog, options()));
+  put = document("management API", asset_json("new"));
+  put.home = Home::api;
+  EXPECT_TRUE(check_asset(put, catalog, options()));
+}
+
+TEST(Catalog, ThreeThousandAssetsAreBuiltAndShown) {
+  std::vector<Document> assets;
+  std::vector<Document> policies;
+  for (int i = 0; i < 3000; ++i) {
+    const std::string id = "asset-" + std::to_string(i);
+    assets.push_back(document(id + ".json", asset_json(id)));
+    policies.push_back(document(id + ".policy.json", policy_json("urn:offer:" + id, id)));
+  }
+  const auto built = build(assets, policies, options());
+  ASSERT_TRUE(built.problems.empty()) << all({built.problems.front()});
+  const auto body = parse_json(built.catalog->catalog_body(institute), {64 << 20, 64});
+  ASSERT_TRUE(body);
+  EXPECT_EQ((*body)["dataset"].size(), 3000U);
+  EXPECT_EQ(built.catalog->catalog_body(namesake), built.catalog->catalog_body(PartyId{"x", "y"}));
+}
+
+}  // namespace tally::catalog
