@@ -1,53 +1,47 @@
 #include "sim/sim_log_storage.hpp"
 
-#include <utility>
-
-#include "tally/core/digest.hpp"
+#include <algorithm>
 
 namespace tally::sim {
 namespace {
 
-tl::unexpected<Error> failed(std::string_view file, std::string_view action, DiskFault fault) {
+tl::unexpected<Error> failed(const std::string& file, const char* action, DiskFault fault) {
   if (fault == DiskFault::no_space) {
-    return fail(ErrorKind::unavailable, {"audit.disk-full", {{"file", std::string(file)}}});
+    return fail(ErrorKind::unavailable, {"audit.disk-full", {{"file", file}, {"action", action}}});
   }
   return fail(
       ErrorKind::unavailable,
-      {"audit.file-failed",
-       {{"file", std::string(file)}, {"action", std::string(action)}, {"reason", name_of(fault)}}}
+      {"audit.file-failed", {{"file", file}, {"action", action}, {"reason", name_of(fault)}}}
   );
+}
+
+template <class T>
+Result<T> answer(DiskResult<T> result, const std::string& file, const char* action) {
+  if (!result) return failed(file, action, result.error());
+  if constexpr (std::is_void_v<T>) {
+    return {};
+  } else {
+    return *std::move(result);
+  }
 }
 
 class SimLogFile final : public audit::LogFile {
  public:
-  SimLogFile(SimDisk& disk, SimDisk::File file, std::string name, bool sync_lies)
-      : disk_(disk), file_(std::move(file)), name_(std::move(name)), sync_lies_(sync_lies) {}
+  SimLogFile(SimDisk& disk, SimDisk::File file, std::string name, bool writable)
+      : disk_(disk), file_(std::move(file)), name_(std::move(name)), writable_(writable) {}
 
-  Result<std::uint64_t> size() override {
-    const auto size = disk_.size(file_);
-    if (!size) return failed(name_, "stat", size.error());
-    return *size;
-  }
+  Result<std::uint64_t> size() override { return answer(disk_.size(file_), name_, "stat"); }
   Result<std::size_t> read_at(std::uint64_t offset, std::span<std::uint8_t> out) override {
-    const auto got = disk_.read_at(file_, offset, out);
-    if (!got) return failed(name_, "read", got.error());
-    return *got;
+    return answer(disk_.read_at(file_, offset, out), name_, "read");
   }
   Result<void> write_at(std::uint64_t offset, std::span<const std::uint8_t> bytes) override {
-    const auto written = disk_.write_at(file_, offset, bytes);
-    if (!written) return failed(name_, "write", written.error());
-    return {};
+    if (!writable_) return failed(name_, "write", DiskFault::io);
+    return answer(disk_.write_at(file_, offset, bytes), name_, "write");
   }
-  Result<void> sync() override {
-    if (sync_lies_) return {};
-    const auto synced = disk_.sync(file_);
-    if (!synced) return failed(name_, "sync", synced.error());
-    return {};
-  }
+  Result<void> sync() override { return answer(disk_.sync(file_), name_, "sync"); }
   Result<void> truncate(std::uint64_t size) override {
-    const auto cut = disk_.truncate(file_, size);
-    if (!cut) return failed(name_, "truncate", cut.error());
-    return {};
+    if (!writable_) return failed(name_, "truncate", DiskFault::io);
+    return answer(disk_.truncate(file_, size), name_, "truncate");
   }
   void drop_cache() override { disk_.drop_cache(file_); }
 
@@ -55,13 +49,13 @@ class SimLogFile final : public audit::LogFile {
   SimDisk& disk_;
   SimDisk::File file_;
   std::string name_;
-  bool sync_lies_;
+  bool writable_;
 };
 
 }  // namespace
 
-SimLogStorage::SimLogStorage(SimDisk& disk, std::string folder, bool sync_lies)
-    : disk_(disk), folder_(std::move(folder)), sync_lies_(sync_lies) {}
+SimLogStorage::SimLogStorage(SimDisk& disk, std::string folder)
+    : disk_(disk), folder_(std::move(folder)) {}
 
 SimLogStorage::~SimLogStorage() {
   if (locked_) disk_.unlock(folder_);
@@ -73,75 +67,91 @@ std::string SimLogStorage::path(std::string_view name) const {
 
 Result<void> SimLogStorage::lock() {
   if (locked_) return {};
-  if (!disk_.lock(folder_)) return fail(ErrorKind::conflict, {"audit.log-locked", {}});
+  if (!disk_.lock(folder_)) {
+    return fail(ErrorKind::conflict, {"audit.log-locked", {{"folder", folder_}}});
+  }
   locked_ = true;
   return {};
 }
 
 Result<std::vector<std::string>> SimLogStorage::list() {
+  if (!disk_.is_on()) return failed(folder_, "list", DiskFault::dead);
   return disk_.list(folder_);
 }
 
-Result<std::unique_ptr<audit::LogFile>> SimLogStorage::open(std::string_view name, bool) {
+Result<std::unique_ptr<audit::LogFile>> SimLogStorage::open(std::string_view name, bool writable) {
   auto file = disk_.open(path(name));
-  if (!file) return failed(name, "open", file.error());
-  return std::make_unique<SimLogFile>(disk_, *std::move(file), std::string(name), sync_lies_);
+  if (!file) return failed(path(name), "open", file.error());
+  return std::make_unique<SimLogFile>(disk_, *std::move(file), path(name), writable);
 }
 
 Result<std::unique_ptr<audit::LogFile>> SimLogStorage::create(std::string_view name) {
   auto file = disk_.create(path(name));
-  if (!file) return failed(name, "create", file.error());
-  if (auto synced = sync_names(); !synced) return fail(std::move(synced));
-  return std::make_unique<SimLogFile>(disk_, *std::move(file), std::string(name), sync_lies_);
+  if (!file) return failed(path(name), "create", file.error());
+  if (const auto synced = disk_.sync_names(); !synced) {
+    return failed(path(name), "sync", synced.error());
+  }
+  return std::make_unique<SimLogFile>(disk_, *std::move(file), path(name), true);
 }
 
 Result<void> SimLogStorage::sync_names() {
-  const auto synced = disk_.sync_names();
-  if (!synced) return failed(".", "sync", synced.error());
-  return {};
+  return answer(disk_.sync_names(), folder_, "sync");
 }
 
 Result<std::optional<std::string>> SimLogStorage::read_small(std::string_view name) {
-  const auto file = disk_.open(path(name));
-  if (!file && file.error() == DiskFault::missing) return std::optional<std::string>();
-  if (!file) return failed(name, "open", file.error());
-  const auto size = disk_.size(*file);
-  if (!size) return failed(name, "stat", size.error());
-  Bytes bytes(*size);
-  const auto got = disk_.read_at(*file, 0, bytes);
-  if (!got) return failed(name, "read", got.error());
-  bytes.resize(*got);
-  return std::optional<std::string>(std::string(bytes.begin(), bytes.end()));
+  if (!disk_.is_on()) return failed(path(name), "read", DiskFault::dead);
+  const auto bytes = disk_.contents(path(name));
+  if (!bytes) return std::nullopt;
+  return std::string(bytes->begin(), bytes->end());
 }
 
 Result<void> SimLogStorage::replace_small(std::string_view name, std::string_view text) {
-  const std::string temporary = path(name) + ".new";
-  if (disk_.exists(temporary)) {
-    if (const auto gone = disk_.remove(temporary); !gone) {
-      return failed(name, "remove", gone.error());
-    }
-  }
-  const auto file = disk_.create(temporary);
-  if (!file) return failed(name, "create", file.error());
-  const auto written = disk_.write_at(*file, 0, as_bytes(text));
-  if (!written) return failed(name, "write", written.error());
-  const auto synced = disk_.sync(*file);
-  if (!synced) return failed(name, "sync", synced.error());
-  const auto renamed = disk_.rename(temporary, path(name));
-  if (!renamed) return failed(name, "rename", renamed.error());
-  return sync_names();
+  const std::string target = path(name);
+  const std::string next = target + ".new";
+  // One that an earlier failure or cut left behind.
+  if (disk_.exists(next)) (void)disk_.remove(next);
+  const auto file = disk_.create(next);
+  if (!file) return failed(next, "create", file.error());
+  const std::span<const std::uint8_t> bytes(
+      reinterpret_cast<const std::uint8_t*>(text.data()), text.size()
+  );
+  DiskResult<void> done = disk_.write_at(*file, 0, bytes);
+  if (done) done = disk_.sync(*file);
+  if (done) done = disk_.rename(next, target);
+  if (done) done = disk_.sync_names();
+  return answer(done, target, "replace");
 }
 
 Result<void> SimLogStorage::remove(std::string_view name) {
-  const auto gone = disk_.remove(path(name));
-  if (!gone) return failed(name, "remove", gone.error());
-  return sync_names();
+  DiskResult<void> done = disk_.remove(path(name));
+  if (done) done = disk_.sync_names();
+  return answer(done, path(name), "remove");
 }
 
 Result<std::uint64_t> SimLogStorage::free_bytes() {
-  const auto free = disk_.free_bytes();
-  if (!free) return failed(".", "stat", free.error());
-  return *free;
+  return answer(disk_.free_bytes(), folder_, "statfs");
+}
+
+LogPump::LogPump(Node& node, audit::LogWriter& writer) : node_(node), writer_(writer) {
+  writer_.on_work([this] { schedule(); });
+}
+
+LogPump::~LogPump() {
+  node_.world().forget(this);
+}
+
+void LogPump::schedule() {
+  if (scheduled_ || !node_.is_on()) return;
+  scheduled_ = true;
+  const Nanos delay = node_.world().chance().span(least_delay, most_delay);
+  node_.world().after(delay, this, [this] {
+    scheduled_ = false;
+    if (!node_.is_on()) return;
+    if (!writer_.commit_batch()) return;
+    ++batches_;
+    // More may have been queued while this batch was written.
+    schedule();
+  });
 }
 
 }  // namespace tally::sim

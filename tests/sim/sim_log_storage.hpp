@@ -1,20 +1,20 @@
-// The log of a simulated connector: audit::LogStorage over a SimDisk.
+// audit::LogStorage on a SimDisk, and the pump that runs a LogWriter as events of a World.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include "tally/audit/log_storage.hpp"
+#include "tally/audit/log_writer.hpp"
 
 #include "sim/disk.hpp"
+#include "sim/node.hpp"
 
 namespace tally::sim {
 
 class SimLogStorage final : public audit::LogStorage {
  public:
-  // `sync_lies`: sync says yes and does nothing, as a build that acknowledges before the sync would
-  // behave. Only for showing that a test notices.
-  SimLogStorage(SimDisk& disk, std::string folder, bool sync_lies = false);
+  explicit SimLogStorage(SimDisk& disk, std::string folder = "log");
   ~SimLogStorage() override;  // lets go of the lock
 
   Result<void> lock() override;
@@ -29,11 +29,30 @@ class SimLogStorage final : public audit::LogStorage {
 
  private:
   [[nodiscard]] std::string path(std::string_view name) const;
-
   SimDisk& disk_;
   std::string folder_;
-  bool sync_lies_;
   bool locked_ = false;
+};
+
+// What audit::LogThread is in the daemon: commits while there is work, each batch after a delay by
+// the seed. Ends with the node's power or with itself.
+class LogPump {
+ public:
+  LogPump(Node& node, audit::LogWriter& writer);
+  ~LogPump();
+  LogPump(const LogPump&) = delete;
+  LogPump& operator=(const LogPump&) = delete;
+
+  Nanos least_delay = 50'000;
+  Nanos most_delay = milliseconds(5);
+  [[nodiscard]] std::uint64_t batches() const { return batches_; }
+
+ private:
+  void schedule();
+  Node& node_;
+  audit::LogWriter& writer_;
+  bool scheduled_ = false;
+  std::uint64_t batches_ = 0;
 };
 
 }  // namespace tally::sim
