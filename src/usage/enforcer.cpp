@@ -101,8 +101,8 @@ struct Enforcer::State {
     std::shared_ptr<SharedWait> shared;  // of a use with a key; neither: durable already
   };
 
-  State(audit::LogAppender& log_, Clock& clock_, Random& random_, const Limits& limits_)
-      : log(log_), clock(clock_), random(random_), limits(limits_) {}
+  State(Clock& clock_, Random& random_, const Limits& limits_)
+      : clock(clock_), random(random_), limits(limits_) {}
 
   Shard& shard_of(const std::string& agreement) {
     return shards[std::hash<std::string>{}(agreement) % shards.size()];
@@ -121,15 +121,22 @@ struct Enforcer::State {
   // The lock is held; at most Limits::uses_per_record are gathered.
   audit::RecordDraft take_gathered(const std::string& agreement, Entry& entry);
 
-  audit::LogAppender& log;
+  audit::LogAppender* log = nullptr;
   Clock& clock;
   Random& random;
   const Limits limits;
   std::array<Shard, 64> shards;
 };
 
+Enforcer::Enforcer(Clock& clock, Random& random, const Limits& limits)
+    : state_(std::make_unique<State>(clock, random, limits)) {}
 Enforcer::Enforcer(audit::LogAppender& log, Clock& clock, Random& random, const Limits& limits)
-    : state_(std::make_unique<State>(log, clock, random, limits)) {}
+    : Enforcer(clock, random, limits) {
+  attach(log);
+}
+void Enforcer::attach(audit::LogAppender& log) {
+  state_->log = &log;
+}
 Enforcer::~Enforcer() = default;
 
 void Enforcer::activate(AgreementTerms terms) {
@@ -147,11 +154,14 @@ Enforcer::State::Decided Enforcer::State::deny(
     const Act& act, const EventId& event, Instant at, Refusal refusal
 ) {
   auto draft = denied_draft(act, event, at, refusal.decision, refusal.code);
-  auto ticket = log.enqueue(std::move(draft));
+  auto ticket = log->enqueue(std::move(draft));
   return {std::move(refusal), nullptr, std::move(ticket), nullptr};
 }
 
 Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
+  if (log == nullptr) {
+    return fail(ErrorKind::unavailable, {"audit.log-failed", {{"cause", "not open"}}});
+  }
   if (auto bounded = within_bounds(act, limits); !bounded) return fail(std::move(bounded));
 
   // Everything that does not depend on the ledger is made before the lock is taken.
@@ -208,7 +218,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   }
   set_rules(draft, use->adds);
   use->holders = 1;
-  auto ticket = log.enqueue(std::move(draft));
+  auto ticket = log->enqueue(std::move(draft));
   entry->permit(use);
   grant.use = UseId(use->id);
   grant.decided_at = reading.at;
@@ -236,7 +246,7 @@ void Enforcer::State::undecide(const Act& act, const Decided& decided, const Err
   entry.release(use);
   if (error.message.code == "audit.wait-cancelled" && use->holders == 0 && use->key.empty() &&
       !use->ended) {
-    log.enqueue(interrupted_draft(act.agreement, event(), use->id));
+    log->enqueue(interrupted_draft(act.agreement, event(), use->id));
     entry.end(use);
   }
 }
@@ -246,10 +256,10 @@ awaitable<Result<Authorised>> Enforcer::authorise(Act act) {
   if (!decided) co_return fail(std::move(decided));
   Result<void> durable;
   if (decided->ticket) {
-    auto appended = co_await state_->log.wait(std::move(decided->ticket));
+    auto appended = co_await state_->log->wait(std::move(decided->ticket));
     if (!appended) durable = fail(std::move(appended));
   } else if (decided->shared) {
-    durable = co_await SharedWait::wait(decided->shared, state_->log);
+    durable = co_await SharedWait::wait(decided->shared, *state_->log);
   }
   if (!durable) {
     state_->undecide(act, *decided, durable.error());
@@ -307,7 +317,7 @@ void Enforcer::complete(const Grant& grant, Outcome outcome) {
   }
   entry->gathered.push_back({use->id, std::move(outcome)});
   if (entry->gathered.size() >= state_->limits.uses_per_record) {
-    state_->log.enqueue(state_->take_gathered(agreement, *entry));
+    state_->log->enqueue(state_->take_gathered(agreement, *entry));
     std::erase(shard.gathering, agreement);
   }
 }
@@ -336,7 +346,7 @@ void Enforcer::flush_completions(bool all) {
   std::sort(due.begin(), due.end(), [](const Due& a, const Due& b) {
     return std::tie(a.since, a.agreement) < std::tie(b.since, b.agreement);
   });
-  for (auto& each : due) state_->log.enqueue(std::move(each.draft));
+  for (auto& each : due) state_->log->enqueue(std::move(each.draft));
 }
 
 awaitable<Result<void>> Enforcer::abort(Grant grant) {
@@ -354,9 +364,9 @@ awaitable<Result<void>> Enforcer::abort(Grant grant) {
     }
     use->aborting = true;
     entry->forget_key(use);  // a repeat from now on is a new use
-    ticket = state_->log.enqueue(aborted_draft(grant.agreement, state_->event(), use->id));
+    ticket = state_->log->enqueue(aborted_draft(grant.agreement, state_->event(), use->id));
   }
-  auto durable = co_await state_->log.wait(ticket);
+  auto durable = co_await state_->log->wait(ticket);
   const std::lock_guard lock(shard.mutex);
   if (!durable) {
     if (not_written(durable.error())) use->aborting = false;  // it may be tried again
@@ -385,12 +395,12 @@ awaitable<Result<void>> Enforcer::close(
       record.about(agreement);
       entry.closed = state;
       ++entry.closings;
-      entry.closing = state_->log.enqueue(std::move(record), audit::Priority::reserved);
+      entry.closing = state_->log->enqueue(std::move(record), audit::Priority::reserved);
       entry.closing_durable = false;
     }
     ticket = entry.closing;
   }
-  auto durable = co_await state_->log.wait(ticket);
+  auto durable = co_await state_->log->wait(ticket);
   const std::lock_guard lock(shard.mutex);
   Entry& entry = shard.entries[agreement.value];
   if (entry.closing == ticket) {
@@ -414,13 +424,13 @@ awaitable<Result<void>> Enforcer::reopen(AgreementId agreement, audit::RecordDra
     }
     mark_ledger(record, Closed::open);
     record.about(agreement);
-    ticket = state_->log.enqueue(std::move(record));
+    ticket = state_->log->enqueue(std::move(record));
     // A suspension that comes from here on is another one, with a record behind this one.
     entry.closing = nullptr;
     entry.closing_durable = false;
     closing = entry.closings;
   }
-  auto durable = co_await state_->log.wait(ticket);
+  auto durable = co_await state_->log->wait(ticket);
   if (!durable) co_return fail(std::move(durable));
   const std::lock_guard lock(shard.mutex);
   Entry& entry = shard.entries[agreement.value];
@@ -568,12 +578,12 @@ awaitable<Result<void>> Enforcer::finish_replay() {
     return std::tie(a.agreement, a.use->id) < std::tie(b.agreement, b.use->id);
   });
   for (auto& each : open) {
-    each.ticket = state_->log.enqueue(
+    each.ticket = state_->log->enqueue(
         interrupted_draft(AgreementId(each.agreement), state_->event(), each.use->id)
     );
   }
   for (auto& each : open) {
-    auto durable = co_await state_->log.wait(each.ticket);
+    auto durable = co_await state_->log->wait(each.ticket);
     if (!durable) co_return fail(std::move(durable));
     auto& shard = state_->shard_of(each.agreement);
     const std::lock_guard lock(shard.mutex);

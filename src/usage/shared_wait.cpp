@@ -1,21 +1,16 @@
 #include "shared_wait.hpp"
 
 #include <exception>
-#include <utility>
 
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
+#include <boost/system/system_error.hpp>
 
 namespace tally::usage {
 namespace asio = boost::asio;
 
-// What waits for the log. Its handler has no cancellation slot, and when the log goes without an
-// answer, the waiters go too: each holds its coroutine, which holds this object.
+// What waits for the log. It has no cancellation slot, and when the log goes without an answer, the
+// waiters go too: each holds its coroutine, which holds the SharedWait.
 struct SharedWait::Watch {
   std::shared_ptr<SharedWait> shared;
 
@@ -29,7 +24,7 @@ struct SharedWait::Watch {
   void operator()(const std::exception_ptr& thrown, const Result<audit::Appended>& appended) {
     const auto here = std::exchange(shared, nullptr);
     if (thrown) {
-      here->settle(fail(ErrorKind::unavailable, {"audit.log-failed", {{"cause", "exception"}}}));
+      here->settle(fail(ErrorKind::unavailable, {"audit.wait-cancelled", {}}));
     } else if (appended) {
       here->settle({});
     } else {
@@ -52,70 +47,39 @@ awaitable<Result<void>> SharedWait::wait(
     asio::co_spawn(executor, log.wait(std::move(unwatched)), std::move(watch));
   }
 
-  const auto initiate = [](auto handler, const std::shared_ptr<SharedWait>& on) {
-    const asio::any_io_executor executor = asio::get_associated_executor(handler);
-    auto slot = asio::get_associated_cancellation_slot(handler);
-    std::unique_lock lock(on->mutex_);
-    const std::uint64_t number = on->next_number_++;
-    if (slot.is_connected()) {
-      slot.assign([weak = std::weak_ptr<SharedWait>(on), number](asio::cancellation_type) {
-        if (const auto here = weak.lock()) here->cancel(number);
-      });
-    }
-    Waiter waiter{number, Handler(std::move(handler)), executor};
-    if (on->result_) {
-      const Result<void> result = *on->result_;
-      lock.unlock();
-      post(std::move(waiter), result);
+  const auto started = [&shared](std::shared_ptr<Wakeup> wakeup) {
+    const std::lock_guard lock(shared->mutex_);
+    if (shared->result_) {
+      wakeup->wake();
     } else {
-      on->waiters_.push_back(std::move(waiter));
+      shared->waiters_.push_back(std::move(wakeup));
     }
   };
-  auto result = co_await asio::async_initiate<const asio::use_awaitable_t<>, void(Result<void>)>(
-      initiate, asio::use_awaitable, shared
-  );
-  co_return result;
+  try {
+    co_await suspend(started);
+  } catch (const boost::system::system_error&) {
+    // The request is gone; the record is written all the same.
+    co_return fail(ErrorKind::unavailable, {"audit.wait-cancelled", {}});
+  }
+  const std::lock_guard lock(shared->mutex_);
+  co_return *shared->result_;
 }
 
-void SharedWait::post(Waiter waiter, Result<void> result) {
-  const asio::any_io_executor executor = waiter.executor;
-  asio::post(executor, [handler = std::move(waiter.handler), result = std::move(result)]() mutable {
-    asio::get_associated_cancellation_slot(handler).clear();
-    std::move(handler)(std::move(result));
-  });
-}
-
-void SharedWait::settle(const Result<void>& result) {
-  std::vector<Waiter> waiters;
+void SharedWait::settle(Result<void> result) {
+  std::vector<std::shared_ptr<Wakeup>> waiters;
   {
     const std::lock_guard lock(mutex_);
-    result_ = result;
+    result_ = std::move(result);
     waiters.swap(waiters_);
   }
-  for (auto& waiter : waiters) post(std::move(waiter), result);
+  for (const auto& waiter : waiters) waiter->wake();
 }
 
 void SharedWait::abandon() {
-  std::vector<Waiter> dropped;
+  std::vector<std::shared_ptr<Wakeup>> dropped;
   {
     const std::lock_guard lock(mutex_);
     dropped.swap(waiters_);
-  }
-}
-
-void SharedWait::cancel(std::uint64_t number) {
-  std::optional<Waiter> cancelled;
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto it = waiters_.begin(); it != waiters_.end(); ++it) {
-      if (it->number != number) continue;
-      cancelled = std::move(*it);
-      waiters_.erase(it);
-      break;
-    }
-  }
-  if (cancelled) {
-    post(std::move(*cancelled), fail(ErrorKind::unavailable, {"audit.wait-cancelled", {}}));
   }
 }
 

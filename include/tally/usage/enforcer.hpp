@@ -123,6 +123,11 @@ void mark_ledger(audit::RecordDraft& record, Closed state);
 
 class Enforcer {
  public:
+  // The order at start: Enforcer, audit::recover with replay() for each record, the log's writer
+  // over what was recovered, attach(), activate() for each agreement, finish_replay().
+  Enforcer(Clock& clock, Random& random, const Limits& limits = {});
+  void attach(audit::LogAppender& log);  // once, before anything but replay and activate
+  // Both in one, for a log that is there already.
   Enforcer(audit::LogAppender& log, Clock& clock, Random& random, const Limits& limits = {});
   ~Enforcer();
 
