@@ -128,6 +128,7 @@ TEST(ClosestTerm, FindsTheNearWordAndNoFarOne) {
   EXPECT_EQ(closest_term("purpos", known), "purpose");
   EXPECT_EQ(closest_term("datetime", known), "dateTime");
   EXPECT_EQ(closest_term("elapsed_time", known), "elapsedTime");
+  EXPECT_EQ(closest_term("purpsoe", known), "purpose");
   EXPECT_EQ(closest_term("colour", known), "");
   EXPECT_EQ(closest_term("", known), "");
 }
