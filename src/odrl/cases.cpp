@@ -60,8 +60,7 @@ struct WorldOfCase {
   std::vector<Broader> taxonomy;
 };
 
-// False: the case's world says something that this engine cannot take in.
-bool read_world(const Json& document, WorldOfCase& out) {
+void read_world(const Json& document, WorldOfCase& out) {
   auto& world = out.world;
   world.here = Side::consumer;
   const auto state = document.value("stateOfTheWorld", Json::object());
@@ -90,7 +89,6 @@ bool read_world(const Json& document, WorldOfCase& out) {
   }
   world.usage = out.usage;
   world.taxonomy = out.taxonomy;
-  return true;
 }
 
 Request read_request(const Json& document) {
@@ -122,7 +120,7 @@ class Comparison {
       : document_(document), expected_(document.at("expected")), result_(result) {}
 
   void refused(const std::vector<Problem>& problems);
-  void decided(const CompiledPolicy& policy, const Decision& decision);
+  void decided(const CompiledPolicy& policy, const Decision& decision, const World& world);
 
  private:
   void same(const std::string& what, const std::string& expected, const std::string& got) {
@@ -217,7 +215,9 @@ void Comparison::obligations(const Decision& decision) {
   }
 }
 
-void Comparison::decided(const CompiledPolicy& policy, const Decision& decision) {
+void Comparison::decided(
+    const CompiledPolicy& policy, const Decision& decision, const World& world
+) {
   result_.permit = decision.permit;
   same("decision", text(expected_, "decision"), decision.permit ? "permit" : "deny");
   reason(to_string(decision.reason));
@@ -229,8 +229,13 @@ void Comparison::decided(const CompiledPolicy& policy, const Decision& decision)
   codes("errors", errors);
   codes("warnings", warnings);
   if (const auto* consume = member(expected_, "consume")) {
-    const auto rule = text(*consume, "rule");
-    same("consume", rule, decision.consume.empty() ? "" : decision.consume.front().rule.value);
+    const Consume got = decision.consume.empty() ? Consume{} : decision.consume.front();
+    same("consume/rule", text(*consume, "rule"), got.rule.value);
+    if (const auto* after = member(*consume, "countAfter")) {
+      const auto used = std::ranges::find(world.usage, got.rule, &UsageEntry::rule);
+      const auto before = used == world.usage.end() ? 0 : used->usage.count;
+      same("consume/countAfter", after->dump(), std::to_string(before + got.n));
+    }
   }
   finish();
 }
@@ -272,7 +277,7 @@ CaseResult run_case(const Json& document) {
   WorldOfCase world;
   read_world(document, world);
   const auto decision = evaluate(**loaded, read_request(document), world.world, Explain::full);
-  comparison.decided(**loaded, decision);
+  comparison.decided(**loaded, decision, world.world);
   return result;
 }
 
