@@ -6,6 +6,8 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -61,6 +63,14 @@ awaitable<void> suspend(std::function<void(std::shared_ptr<Wakeup>)> started) {
   using Token = const asio::use_awaitable_t<>;
   co_await asio::async_initiate<Token, void(error_code)>(
       Initiate{}, asio::use_awaitable, std::move(started)
+  );
+}
+
+awaitable<void> suspend_to_the_end(std::function<void(std::shared_ptr<Wakeup>)> started) {
+  // An empty slot in place of the coroutine's: nothing can reach the wakeup but its owner.
+  auto token = asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable);
+  co_await asio::async_initiate<decltype(token), void(error_code)>(
+      Initiate{}, token, std::move(started)
   );
 }
 

@@ -221,7 +221,7 @@ std::string module_names() {
 // The first literal of each entry {"code", "en", "zh"} of src/core/sentences/*.inc.
 std::map<std::string, std::string> table_codes() {
   std::map<std::string, std::string> codes;
-  const std::regex code("(" + module_names() + ")\\.[a-z0-9-]+");
+  const std::regex code("(" + module_names() + ")\\.[a-z0-9._-]+");
   for (const auto& file : read_sources("src/core/sentences")) {
     for (const auto& line : file.lines) {
       const auto open = line.code.find_first_not_of(" \t");
@@ -270,6 +270,7 @@ TEST(Sentences, EveryCodeOfTheTableIsSaidSomewhere) {
     for (const auto& line : file.lines) used.insert(line.literals.begin(), line.literals.end());
   }
   for (const auto& [code, where] : table_codes()) {
+    if (code.find(".story-") != code.npos) continue;  // named after the types of records
     EXPECT_TRUE(used.contains(code)) << where << ": \"" << code << "\" is said nowhere";
   }
 }

@@ -29,6 +29,7 @@ struct Row {
   std::string state;          // indexed with kind
   std::string owner;          // indexed with kind: the agreement, peer or asset it belongs to
   std::string body;           // JSON
+  bool operator==(const Row&) const = default;
 };
 
 // A message that has to reach a peer, with its own id kept over all retries.
@@ -44,6 +45,7 @@ struct OutgoingMessage {
   Instant next_attempt;
   std::uint32_t attempts = 0;
   std::string last_answer;  // what the last attempt met: status or error code, for people
+  bool operator==(const OutgoingMessage&) const = default;
 };
 
 // The answer given to a received message: a repeat of (process, message id) gets it again.
@@ -53,6 +55,7 @@ struct StoredAnswer {
   std::string body_digest;  // of the received body in JCS; another digest is another message
   int status = 0;
   std::string body;
+  bool operator==(const StoredAnswer&) const = default;
 };
 
 // A record that must reach the log exactly once. `log_size` is the durable size of the log when the
@@ -61,12 +64,14 @@ struct DraftRow {
   std::string event;
   std::uint64_t log_size = 0;
   std::string draft;  // JSON of audit::RecordDraft
+  bool operator==(const DraftRow&) const = default;
 };
 
 // Where the log stood: its durable size and the leaf hash of the last record (hex; empty at 0).
 struct LogMark {
   std::uint64_t size = 0;
   std::string leaf;
+  bool operator==(const LogMark&) const = default;
 };
 
 // Applied whole or not at all.

@@ -27,4 +27,8 @@ class Wakeup {
 // cancellation wakes it with operation_aborted; a later `wake` is then without effect.
 awaitable<void> suspend(std::function<void(std::shared_ptr<Wakeup>)> started);
 
+// The same, but a cancellation waits: for work that cannot be recalled and uses what the waiting
+// coroutine owns. The coroutine's next `co_await` then throws.
+awaitable<void> suspend_to_the_end(std::function<void(std::shared_ptr<Wakeup>)> started);
+
 }  // namespace tally
