@@ -40,8 +40,8 @@ TEST(Sentences, EachCodeStandsOnceInBothLanguages) {
     EXPECT_EQ(placeholders(en), placeholders(zh)) << code;
     EXPECT_FALSE(placeholders(en).contains("(unclosed)")) << code;
     if (is_label(code)) continue;
-    EXPECT_TRUE(ends_with_any(en, {".", "?", "!", ":"})) << code << ": " << en;
-    EXPECT_TRUE(ends_with_any(zh, {"。", "？", "！", "："})) << code << ": " << zh;
+    EXPECT_TRUE(ends_with_any(en, {".", "?", "!", ":", "}"})) << code << ": " << en;
+    EXPECT_TRUE(ends_with_any(zh, {"。", "？", "！", "：", "}"})) << code << ": " << zh;
   }
 }
 
