@@ -296,6 +296,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                  {"wrappingKey"}
              );
            }},
+          {"dataUrl", read.url(config.data_url)},
           {"dataRoot", read.path(config.data_root, folder)},
           {"threads", read.number(config.threads, 1, 64)},
           {"insecureLoopback", read.flag(config.insecure_loopback)},

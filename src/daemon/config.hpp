@@ -64,9 +64,10 @@ struct Config {
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
-  std::filesystem::path data_root;     // where file sources may read
-  unsigned threads = 1;                // contexts that serve connections
-  bool test_log = false;               // `tally init --test`: the genesis says so
+  std::string data_url;  // where data is fetched from us; empty: the peers listener's public URL
+  std::filesystem::path data_root;  // where file sources may read
+  unsigned threads = 1;             // contexts that serve connections
+  bool test_log = false;            // `tally init --test`: the genesis says so
   bool insecure_loopback = false;
   Limits limits;
 };

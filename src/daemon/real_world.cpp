@@ -4,10 +4,6 @@
 #include <cstdio>
 #include <ctime>
 
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -16,6 +12,7 @@
 #include <openssl/rand.h>
 
 #include "tally/core/json.hpp"
+#include "tally/core/wakeup.hpp"
 
 namespace tally::daemon {
 
@@ -75,26 +72,19 @@ ThreadWorker::~ThreadWorker() {
 }
 
 awaitable<void> ThreadWorker::run(std::function<void()> job) {
-  auto initiate = [this](auto handler, std::function<void()> work) {
-    auto executor = boost::asio::get_associated_executor(handler);
-    // Handlers are move-only and std::function is not: share it.
-    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    auto guard = boost::asio::make_work_guard(executor);
-    auto task = [work = std::move(work), shared, guard, executor]() mutable {
-      work();
-      boost::asio::post(executor, [shared]() mutable { std::move (*shared)(); });
-      guard.reset();
-    };
+  // The job uses what its coroutine owns: a cancellation waits for it.
+  auto started = [this, &job](std::shared_ptr<Wakeup> waiter) {
     {
       const std::lock_guard lock(mutex_);
-      jobs_.emplace_back(std::move(task));
-      if (idle_ == 0 && threads_.size() < most_) threads_.emplace_back([this] { this->work(); });
+      jobs_.emplace_back([&job, waiter = std::move(waiter)] {
+        job();
+        waiter->wake();
+      });
+      if (idle_ == 0 && threads_.size() < most_) threads_.emplace_back([this] { work(); });
     }
     wake_.notify_one();
   };
-  co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
-      initiate, boost::asio::use_awaitable, std::move(job)
-  );
+  co_await suspend_to_the_end(std::move(started));
 }
 
 void ThreadWorker::work() {

@@ -1,0 +1,452 @@
+#include "catalog_keeper.hpp"
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/digest.hpp"
+#include "tally/negotiation/agreement.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t most_documents = 100'000;
+
+// The .json files of one folder in order of name. A file that cannot be read is an empty document:
+// it is reported as one, and the rest goes on.
+std::vector<catalog::Document> read_folder(const fs::path& folder, std::size_t most_bytes) {
+  std::vector<catalog::Document> out;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    if (out.size() >= most_documents) break;
+    const auto name = entry.path().filename().string();
+    if (!name.ends_with(".json") || name.starts_with('.')) continue;
+    std::ifstream in(entry.path(), std::ios::binary);
+    // One byte more than allowed is enough to be refused by its size.
+    std::string text(most_bytes + 1, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
+    text.shrink_to_fit();
+    out.push_back({(folder.filename() / name).string(), std::move(text), catalog::Home::file});
+  }
+  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  return out;
+}
+
+// Changes whenever a file of the folder came, went or was written.
+void fingerprint(const fs::path& folder, Sha256& sha) {
+  std::vector<std::string> lines;
+  std::error_code failed;
+  for (const auto& entry : fs::directory_iterator(folder, failed)) {
+    const auto name = entry.path().filename().string();
+    if (!name.ends_with(".json") || name.starts_with('.')) continue;
+    const auto written = entry.last_write_time(failed).time_since_epoch().count();
+    lines.push_back(
+        name + "|" + std::to_string(entry.file_size(failed)) + "|" + std::to_string(written)
+    );
+  }
+  std::sort(lines.begin(), lines.end());
+  for (const auto& line : lines) sha.update(line + "\n");
+  sha.update("--\n");
+}
+
+Digest fingerprint_of(const fs::path& folder) {
+  Sha256 sha;
+  fingerprint(folder / "assets", sha);
+  fingerprint(folder / "policies", sha);
+  return sha.finish();
+}
+
+// The id of a pinned asset: which asset, as which document.
+std::string version_id(const AssetId& asset, std::string_view digest) {
+  return asset.value + "@" + std::string(digest);
+}
+
+std::string problem_text(const catalog::Problem& problem) {
+  return problem.file + problem.pointer + problem.message.code;
+}
+
+}  // namespace
+
+CatalogKeeper::CatalogKeeper(
+    CatalogParts parts, std::filesystem::path folder, catalog::BuildOptions options
+)
+    : parts_(parts),
+      folder_(std::move(folder)),
+      options_(std::move(options)),
+      current_(std::make_shared<const catalog::Catalog>(options_.publisher)) {}
+
+CatalogKeeper::~CatalogKeeper() = default;
+
+std::shared_ptr<const catalog::Catalog> CatalogKeeper::current() const {
+  const std::lock_guard lock(mutex_);
+  return current_;
+}
+
+std::size_t CatalogKeeper::offers() const {
+  return current()->offers().size();
+}
+
+// --- publishing ---
+
+Result<CatalogKeeper::Documents> CatalogKeeper::stored() const {
+  Documents out;
+  for (const bool asset : {true, false}) {
+    Store::Query query{asset ? "asset_document" : "policy_document", {}, {}, {}, 1000};
+    for (;;) {
+      auto rows = parts_.store.rows(query);
+      if (!rows) return fail(std::move(rows));
+      for (const auto& row : *rows) {
+        (asset ? out.assets : out.policies)
+            .push_back({"api:" + row.id, row.body, catalog::Home::api});
+      }
+      if (rows->size() < query.most) break;
+      query.after = rows->back().id;
+    }
+  }
+  return out;
+}
+
+awaitable<Result<void>> CatalogKeeper::reload() {
+  Documents read;
+  const auto bytes = options_.limits.policy_bytes;
+  auto job = [this, &read, bytes] {
+    // Before the files: one that changes while it is read is read again.
+    seen_ = fingerprint_of(folder_);
+    read.assets = read_folder(folder_ / "assets", bytes);
+    read.policies = read_folder(folder_ / "policies", bytes);
+  };
+  co_await parts_.worker.run(std::move(job));
+  auto from_api = stored();
+  if (!from_api) co_return fail(std::move(from_api));
+  read.assets.insert(read.assets.end(), from_api->assets.begin(), from_api->assets.end());
+  read.policies.insert(read.policies.end(), from_api->policies.begin(), from_api->policies.end());
+  co_return co_await publish(std::move(read));
+}
+
+awaitable<void> CatalogKeeper::watch() {
+  for (;;) {
+    co_await parts_.timers.sleep_for(seconds(1));
+    Digest now{};
+    auto job = [this, &now] { now = fingerprint_of(folder_); };
+    co_await parts_.worker.run(std::move(job));
+    if (now == seen_) continue;
+    auto published = co_await reload();
+    if (!published) parts_.notices.note(Severity::error, published.error().message);
+  }
+}
+
+awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
+  // One at a time: a second change waits for the first to be in the log.
+  while (publishing_) co_await parts_.timers.sleep_for(milliseconds(10));
+  publishing_ = true;
+  struct Release {
+    bool& flag;
+    ~Release() { flag = false; }
+  } release{publishing_};
+
+  auto built = catalog::build(documents.assets, documents.policies, options_);
+  const auto before = current();
+  const Instant now = parts_.clock.read().at;
+  Transaction transaction;
+  std::vector<audit::RecordDraft> drafts;
+  std::vector<Message> told;
+
+  for (const auto& [id, asset] : built.catalog->assets()) {
+    const auto key = version_id(id, asset.digest);
+    const auto known = parts_.store.row("asset_version", key);
+    if (!known) co_return fail(ErrorKind::unavailable, known.error().message);
+    if (*known) continue;
+    const Json body = {{"source", asset.source}, {"mediaType", asset.media_type}};
+    transaction.puts.push_back({"asset_version", key, 0, "pinned", id.value, body.dump()});
+  }
+
+  // Offers as the store last saw them: what was published survives a restart without a new record.
+  std::map<std::string, Row> published;
+  Store::Query query{"offer", "published", {}, {}, 1000};
+  for (;;) {
+    auto rows = parts_.store.rows(query);
+    if (!rows) co_return fail(std::move(rows));
+    const bool more = rows->size() == query.most;
+    if (more) query.after = rows->back().id;
+    for (auto& row : *rows) published.emplace(row.id, std::move(row));
+    if (!more) break;
+  }
+  for (const auto& [id, offer] : built.catalog->offers()) {
+    const auto old = published.find(id.value);
+    if (old != published.end() && old->second.body == offer.digest) {
+      published.erase(old);
+      continue;
+    }
+    const bool update = old != published.end();
+    audit::RecordDraft draft(
+        update ? "offer.updated" : "offer.published", new_event(parts_.random, now)
+    );
+    draft.set("asset", offer.asset.value).set("offer", id.value);
+    draft.set("policy", sha256(offer.policy));
+    drafts.push_back(std::move(draft));
+    // A withdrawn offer may come back: its row is there under another state.
+    Row row{"offer", id.value, 0, "published", offer.asset.value, offer.digest};
+    if (update) {
+      row.version = old->second.version;
+      published.erase(old);
+    } else {
+      const auto withdrawn = parts_.store.row("offer", id.value);
+      if (!withdrawn) co_return fail(ErrorKind::unavailable, withdrawn.error().message);
+      if (*withdrawn) row.version = (*withdrawn)->version;
+    }
+    transaction.puts.push_back(std::move(row));
+    told.push_back(
+        {update ? "daemon.offer-updated" : "daemon.offer-published",
+         {{"offer", id.value}, {"asset", offer.asset.value}, {"file", offer.file}}}
+    );
+  }
+  for (auto& [id, row] : published) {
+    audit::RecordDraft draft("offer.withdrawn", new_event(parts_.random, now));
+    draft.set("asset", row.owner).set("offer", id);
+    drafts.push_back(std::move(draft));
+    told.push_back({"daemon.offer-withdrawn", {{"offer", id}}});
+    row.state = "withdrawn";
+    transaction.puts.push_back(std::move(row));
+  }
+
+  std::set<std::string> known_problems;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& problem : problems_) known_problems.insert(problem_text(problem));
+  }
+  for (const auto& problem : built.problems) {
+    if (known_problems.contains(problem_text(problem))) continue;
+    audit::RecordDraft draft("policy.refused", new_event(parts_.random, now));
+    // A file's name is the operator's own; no data is in it or in the parameters of the reason.
+    draft.set("reason", problem.message).set("file", problem.file).set("pointer", problem.pointer);
+    drafts.push_back(std::move(draft));
+    Message refused{
+        "daemon.document-refused",
+        {{"file", problem.file},
+         {"pointer", problem.pointer.empty() ? "/" : problem.pointer},
+         {"code", problem.message.code},
+         {"why", render(problem.message, Lang::en)}}};
+    told.push_back(std::move(refused));
+  }
+
+  if (!transaction.puts.empty() || !drafts.empty()) {
+    auto committed = co_await parts_.journal.commit(std::move(transaction), std::move(drafts));
+    if (!committed) co_return fail(std::move(committed));
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    current_ = std::move(built.catalog);
+    problems_ = std::move(built.problems);
+  }
+  for (const auto& message : told) {
+    parts_.notices.note(
+        message.code == "daemon.document-refused" ? Severity::warning : Severity::info, message
+    );
+  }
+  co_return Result<void>{};
+}
+
+// --- api::CatalogView ---
+
+std::string CatalogKeeper::catalog(const PartyId& party) const {
+  return current()->catalog_body(party);
+}
+
+std::optional<std::string> CatalogKeeper::dataset(const AssetId& asset, const PartyId& party)
+    const {
+  return current()->dataset_body(asset, party);
+}
+
+// --- api::CatalogAdmin ---
+
+std::vector<Json> CatalogKeeper::assets() const {
+  const auto catalog = current();
+  std::vector<Json> out;
+  for (const auto& [id, asset] : catalog->assets()) {
+    out.push_back(
+        {{"id", id.value},
+         {"title", asset.title},
+         {"version", asset.version},
+         {"mediaType", asset.media_type},
+         {"delivery", catalog::to_string(asset.delivery)},
+         {"digest", asset.digest},
+         {"home", asset.file}}
+    );
+  }
+  return out;
+}
+
+std::vector<Json> CatalogKeeper::policies() const {
+  const auto catalog = current();
+  std::vector<Json> out;
+  for (const auto& [id, offer] : catalog->offers()) {
+    out.push_back(
+        {{"id", id.value},
+         {"asset", offer.asset.value},
+         {"digest", offer.digest},
+         {"home", offer.file}}
+    );
+  }
+  return out;
+}
+
+std::vector<Json> CatalogKeeper::problems(Lang lang) const {
+  const std::lock_guard lock(mutex_);
+  std::vector<Json> out;
+  for (const auto& problem : problems_) {
+    out.push_back(
+        {{"file", problem.file},
+         {"pointer", problem.pointer},
+         {"code", problem.message.code},
+         {"params", problem.message.params},
+         {"text", render(problem.message, lang)}}
+    );
+  }
+  return out;
+}
+
+awaitable<Result<void>> CatalogKeeper::put(std::string kind, std::string id, std::string text) {
+  const auto old = parts_.store.row(kind, id);
+  if (!old) co_return fail(ErrorKind::unavailable, old.error().message);
+  audit::RecordDraft draft("admin.action", new_event(parts_.random, parts_.clock.read().at));
+  draft.set("action", kind + ".put").set("target", id).set("content", sha256(text));
+  Transaction transaction;
+  transaction.puts.push_back({kind, id, *old ? (*old)->version : 0, "", "", std::move(text)});
+  std::vector<audit::RecordDraft> drafts;
+  drafts.push_back(std::move(draft));
+  auto committed = co_await parts_.journal.commit(std::move(transaction), std::move(drafts));
+  if (!committed) co_return fail(std::move(committed));
+  co_return co_await reload();
+}
+
+awaitable<Result<void>> CatalogKeeper::remove(
+    std::string kind, std::string id, std::string unknown
+) {
+  auto old = parts_.store.row(kind, id);
+  if (!old) co_return fail(ErrorKind::unavailable, old.error().message);
+  if (!*old) co_return fail(ErrorKind::not_found, {unknown, {{"asset", id}, {"id", id}}});
+  audit::RecordDraft draft("admin.action", new_event(parts_.random, parts_.clock.read().at));
+  draft.set("action", kind + ".removed").set("target", id);
+  Transaction transaction;
+  transaction.erases.push_back(std::move(**old));
+  std::vector<audit::RecordDraft> drafts;
+  drafts.push_back(std::move(draft));
+  auto committed = co_await parts_.journal.commit(std::move(transaction), std::move(drafts));
+  if (!committed) co_return fail(std::move(committed));
+  co_return co_await reload();
+}
+
+awaitable<Result<void>> CatalogKeeper::put_asset(AssetId id, Json document) {
+  std::string text = document.dump();
+  const catalog::Document checked{"api:" + id.value, text, catalog::Home::api};
+  auto asset = catalog::check_asset(checked, *current(), options_);
+  if (!asset) co_return fail(std::move(asset));
+  if (asset->id != id) {
+    co_return fail(ErrorKind::invalid, {"daemon.id-differs", {{"id", id.value}}}, "/id");
+  }
+  co_return co_await put("asset_document", id.value, std::move(text));
+}
+
+awaitable<Result<void>> CatalogKeeper::put_policy(std::string id, Json document) {
+  std::string text = document.dump();
+  const catalog::Document checked{"api:" + id, text, catalog::Home::api};
+  auto offer = catalog::check_policy(checked, *current(), options_);
+  if (!offer) co_return fail(std::move(offer));
+  if (offer->id.value != id) {
+    co_return fail(ErrorKind::invalid, {"daemon.id-differs", {{"id", id}}}, "/policy/uid");
+  }
+  co_return co_await put("policy_document", id, std::move(text));
+}
+
+awaitable<Result<void>> CatalogKeeper::remove_asset(AssetId id) {
+  const auto home = current()->home_of(id);
+  if (home && home->home == catalog::Home::file) {
+    co_return fail(
+        ErrorKind::conflict, {"api.home-is-file", {{"id", id.value}, {"file", home->name}}}
+    );
+  }
+  co_return co_await remove("asset_document", id.value, "api.unknown-asset");
+}
+
+awaitable<Result<void>> CatalogKeeper::remove_policy(std::string id) {
+  const auto home = current()->home_of(OfferId(id));
+  if (home && home->home == catalog::Home::file) {
+    co_return fail(ErrorKind::conflict, {"api.home-is-file", {{"id", id}, {"file", home->name}}});
+  }
+  co_return co_await remove("policy_document", id, "api.unknown-policy");
+}
+
+// --- what agreements are served from ---
+
+Result<CatalogKeeper::Pinned> CatalogKeeper::pinned(const AgreementId& agreement) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto known = pinned_.find(agreement.value);
+    if (known != pinned_.end()) return known->second;
+  }
+  const auto found = negotiation::find_agreement(parts_.store, agreement);
+  if (!found) return tl::unexpected(found.error());
+  const auto gone = [&] {
+    return fail(ErrorKind::not_found, {"api.asset-gone", {{"agreement", agreement.value}}});
+  };
+  if (!*found) return gone();
+  const auto row =
+      parts_.store.row("asset_version", version_id((*found)->asset, (*found)->asset_version));
+  if (!row) return tl::unexpected(row.error());
+  if (!*row) return gone();
+  const auto body = Json::parse((*row)->body, nullptr, false);
+  if (!body.is_object()) return gone();
+  auto asset = std::make_shared<api::ServedAsset>();
+  asset->source = body.value("source", Json::object());
+  asset->media_type = body.value("mediaType", std::string("application/octet-stream"));
+  Pinned out{std::move(asset), (*found)->purposes};
+  const std::lock_guard lock(mutex_);
+  pinned_[agreement.value] = out;
+  return out;
+}
+
+Result<std::shared_ptr<const api::ServedAsset>> CatalogKeeper::of(const AgreementId& agreement) {
+  auto found = pinned(agreement);
+  if (!found) return fail(std::move(found));
+  return found->asset;
+}
+
+Result<std::vector<std::string>> CatalogKeeper::purposes_of(const AgreementId& agreement) {
+  auto found = pinned(agreement);
+  if (!found) return fail(std::move(found));
+  return found->purposes;
+}
+
+// --- negotiation::OfferBook, transfer::FormatBook ---
+
+std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
+    const OfferId& offer, const AssetId& target, const PartyId& party
+) const {
+  const auto catalog = current();
+  const auto* found = catalog->visible_offer(offer, party);
+  if (found == nullptr || found->asset != target) return std::nullopt;
+  const auto* asset = catalog->asset(target);
+  if (asset == nullptr) return std::nullopt;
+  negotiation::VisibleOffer out;
+  out.id = found->id;
+  out.asset = found->asset;
+  out.asset_version = asset->digest;
+  out.policy = found->message_offer();
+  out.require_signature = found->require_signature;
+  out.accept_unconfirmed = found->accept_unconfirmed;
+  return out;
+}
+
+std::optional<std::string> CatalogKeeper::action_of(const AssetId& asset, const std::string& format)
+    const {
+  return current()->action_of(asset, format);
+}
+
+}  // namespace tally::daemon

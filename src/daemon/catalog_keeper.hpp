@@ -1,0 +1,109 @@
+// Keeps the catalogue in step with the folders assets/ and policies/ and with what the API stored,
+// and answers every module that asks it: the catalogue's routes, negotiation, transfer, the data
+// route, the operator.
+//
+// A change is published in one commit: the offers as they are now, the assets as they stood (an
+// agreement is served from the version it was made for, whatever became of the file), and a record
+// for each offer published, updated, withdrawn, and each document refused. A bad document changes
+// nothing but its own record; the rest goes on. Changes on the home executor; lookups from any
+// thread.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tally/api/data_routes.hpp"
+#include "tally/api/management_routes.hpp"
+#include "tally/api/peer_routes.hpp"
+#include "tally/audit/journal.hpp"
+#include "tally/catalog/catalog.hpp"
+#include "tally/core/store.hpp"
+#include "tally/negotiation/negotiation_service.hpp"
+#include "tally/transfer/transfer_service.hpp"
+
+namespace tally::daemon {
+
+struct CatalogParts {
+  Store& store;
+  audit::Journal& journal;
+  Clock& clock;
+  Random& random;
+  Timers& timers;
+  Worker& worker;
+  Notices& notices;
+};
+
+class CatalogKeeper final : public api::CatalogView,
+                            public api::CatalogAdmin,
+                            public api::ServedAssets,
+                            public negotiation::OfferBook,
+                            public transfer::FormatBook {
+ public:
+  CatalogKeeper(CatalogParts parts, std::filesystem::path folder, catalog::BuildOptions options);
+  ~CatalogKeeper() override;
+
+  // Reads the folders now. Errors: unavailable (store, log); what was in force stays.
+  awaitable<Result<void>> reload();
+  // Looks at the folders every second until cancelled.
+  awaitable<void> watch();
+  [[nodiscard]] std::size_t offers() const;
+
+  // --- api::CatalogView ---
+  [[nodiscard]] std::string catalog(const PartyId& party) const override;
+  [[nodiscard]] std::optional<std::string> dataset(const AssetId& asset, const PartyId& party)
+      const override;
+  // --- api::CatalogAdmin ---
+  [[nodiscard]] std::vector<Json> assets() const override;
+  [[nodiscard]] std::vector<Json> policies() const override;
+  [[nodiscard]] std::vector<Json> problems(Lang lang) const override;
+  awaitable<Result<void>> put_asset(AssetId id, Json document) override;
+  awaitable<Result<void>> put_policy(std::string id, Json document) override;
+  awaitable<Result<void>> remove_asset(AssetId id) override;
+  awaitable<Result<void>> remove_policy(std::string id) override;
+  // --- api::ServedAssets ---
+  Result<std::shared_ptr<const api::ServedAsset>> of(const AgreementId& agreement) override;
+  Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) override;
+  // --- negotiation::OfferBook ---
+  [[nodiscard]] std::optional<negotiation::VisibleOffer> find(
+      const OfferId& offer, const AssetId& target, const PartyId& party
+  ) const override;
+  // --- transfer::FormatBook ---
+  [[nodiscard]] std::optional<std::string> action_of(
+      const AssetId& asset, const std::string& format
+  ) const override;
+
+ private:
+  struct Documents {
+    std::vector<catalog::Document> assets;
+    std::vector<catalog::Document> policies;
+  };
+  // What one agreement's data path needs, looked up once.
+  struct Pinned {
+    std::shared_ptr<const api::ServedAsset> asset;
+    std::vector<std::string> purposes;
+  };
+
+  [[nodiscard]] std::shared_ptr<const catalog::Catalog> current() const;
+  Result<Documents> stored() const;
+  awaitable<Result<void>> publish(Documents documents);
+  awaitable<Result<void>> put(std::string kind, std::string id, std::string text);
+  awaitable<Result<void>> remove(std::string kind, std::string id, std::string unknown);
+  Result<Pinned> pinned(const AgreementId& agreement);
+
+  CatalogParts parts_;
+  const std::filesystem::path folder_;
+  const catalog::BuildOptions options_;
+  Digest seen_{};  // of names, sizes and times of the files as last read
+  bool publishing_ = false;
+  mutable std::mutex mutex_;  // guards the three below
+  std::shared_ptr<const catalog::Catalog> current_;
+  std::vector<catalog::Problem> problems_;
+  std::map<std::string, Pinned> pinned_;  // by agreement
+};
+
+}  // namespace tally::daemon

@@ -1,0 +1,52 @@
+#include <tuple>
+
+#include "tally/custody/key_source.hpp"
+
+#include "keys.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+void note(std::vector<ConfigProblem>& problems, const Error& error, std::string pointer) {
+  problems.push_back({error.message, std::move(pointer)});
+}
+
+}  // namespace
+
+std::vector<ConfigProblem> check(const Config& config) {
+  std::vector<ConfigProblem> problems;
+  const std::pair<const std::filesystem::path&, const char*> files[] = {
+      {config.tls_certificate, "tally.json/tls/certificate"},
+      {config.contract_certificate, "tally.json/contract/certificate"},
+  };
+  const std::pair<const std::filesystem::path&, const char*> keys[] = {
+      {config.tls_key, "tally.json/tls/key"},
+      {config.contract_key, "tally.json/contract/key"},
+      {config.log_key, "tally.json/log/key"},
+  };
+  for (const auto& [file, pointer] : files) {
+    if (auto text = read_file(file); !text) note(problems, text.error(), pointer);
+  }
+  for (const auto& [file, pointer] : keys) {
+    if (auto text = read_key_file(file); !text) note(problems, text.error(), pointer);
+  }
+  if (problems.empty()) {
+    if (auto loaded = load_credentials(config, "check"); !loaded) {
+      note(problems, loaded.error(), loaded.error().pointer);
+    }
+  }
+  if (auto trust = load_trust(config); !trust) note(problems, trust.error(), "tally.json/trust");
+  if (!std::filesystem::is_directory(config.data_root)) {
+    problems.push_back(
+        {{"daemon.folder-missing", {{"folder", config.data_root.string()}}}, "tally.json/dataRoot"}
+    );
+  }
+  if (!config.wrapping_key.empty()) {
+    auto key = custody::open_key_file(config.wrapping_key, config.folder);
+    if (!key) note(problems, key.error(), "tally.json/custody/wrappingKey");
+  }
+  return problems;
+}
+
+}  // namespace tally::daemon

@@ -1,0 +1,741 @@
+#include "connector.hpp"
+
+#include <csignal>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/api/data_routes.hpp"
+#include "tally/audit/recovery.hpp"
+#include "tally/audit/story.hpp"
+#include "tally/negotiation/agreement.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+std::string peer_base(const Config& config) {
+  return config.peers.public_url + std::string(api::dsp_base_path);
+}
+
+api::Role role_of(const std::string& role) {
+  if (role == "admin") return api::Role::admin;
+  return role == "operator" ? api::Role::operator_ : api::Role::auditor;
+}
+
+net::ListenerConfig plain_listener(const Listener& listener, const std::filesystem::path& folder) {
+  net::ListenerConfig out;
+  out.transport = net::Transport::plain;
+  out.address = listener.address;
+  out.port = listener.port;
+  if (!listener.socket.empty()) out.unix_socket = (folder / listener.socket).string();
+  return out;
+}
+
+}  // namespace
+
+// --- opening ---
+
+Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notices) {
+  Opened opened;
+  store::SqliteStore::Options options;
+  options.folder = config.folder;
+  auto store = store::SqliteStore::open(std::move(options), notices);
+  if (!store) return fail(std::move(store));
+  opened.store = std::move(*store);
+  auto mark = opened.store->mark();
+  if (!mark) return fail(std::move(mark));
+
+  const std::string origin = config.participant.uri + "/log/1";
+  auto credentials = load_credentials(config, origin);
+  if (!credentials) return fail(std::move(credentials));
+  opened.credentials = std::move(*credentials);
+  auto trust = load_trust(config);
+  if (!trust) return fail(std::move(trust));
+  opened.trust = std::move(*trust);
+
+  const auto folder = config.folder / "log";
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  auto storage = audit::open_log_folder(folder, audit::FolderAccess::writable);
+  if (!storage) return fail(std::move(storage));
+  opened.log_storage = std::move(*storage);
+  auto recovered = audit::recover(*opened.log_storage, *mark);
+  if (!recovered && recovered.error().kind == ErrorKind::not_found && mark->size == 0) {
+    // A first start: the log begins here.
+    audit::Genesis genesis{
+        origin, config.participant, opened.credentials.log_vkey, config.test_log};
+    SystemClock clock(config.test_log);
+    OsRandom random;
+    auto created = audit::create_log(*opened.log_storage, genesis, clock, random);
+    if (!created) return fail(std::move(created));
+    recovered = audit::recover(*opened.log_storage, *mark);
+  }
+  if (!recovered) return fail(std::move(recovered));
+  opened.recovered = std::move(*recovered);
+  const auto& genesis = opened.recovered.genesis;
+  if (genesis.actor != config.participant || genesis.test != config.test_log) {
+    return fail(
+        ErrorKind::invalid,
+        {"daemon.log-of-another",
+         {{"uri", genesis.actor.uri}, {"test", genesis.test ? "true" : "false"}}}
+    );
+  }
+
+  std::unique_ptr<Connector> connector(new Connector(std::move(config), notices, genesis.test));
+  auto assembled = connector->assemble(std::move(opened));
+  if (!assembled) return fail(std::move(assembled));
+  return connector;
+}
+
+Connector::Connector(Config config, Notices& notices, bool test_clock)
+    : config_(std::move(config)),
+      notices_(notices),
+      clock_(test_clock),
+      timers_(clock_),
+      worker_(std::make_unique<ThreadWorker>(2)) {
+  for (unsigned i = 0; i < config_.threads; ++i) {
+    contexts_.push_back(std::make_unique<boost::asio::io_context>(1));
+  }
+}
+
+Connector::~Connector() = default;
+
+Result<void> Connector::assemble(Opened opened) {
+  const auto& limits = config_.limits;
+  const auto home = home_.get_executor();
+
+  // Store and log, and what binds the two.
+  store_ = std::move(opened.store);
+  log_storage_ = std::move(opened.log_storage);
+  genesis_ = opened.recovered.genesis;
+  const std::uint64_t recorded = opened.recovered.size;
+  log_ = std::make_unique<audit::LogWriter>(
+      *log_storage_, std::move(opened.recovered), clock_, random_, limits
+  );
+  journal_ = std::make_unique<audit::Journal>(*store_, *log_);
+
+  // The ledger is the sum of the log.
+  enforcer_ = std::make_unique<usage::Enforcer>(*log_, clock_, random_, limits);
+  auto drafts = store_->drafts();
+  if (!drafts) return fail(std::move(drafts));
+  outbox_.emplace(std::move(*drafts));
+  Result<void> replayed;
+  std::uint64_t seen = 0;
+  auto read = audit::for_each_record(*log_storage_, 0, [&](const audit::RecordView& record) {
+    ++seen;
+    outbox_->see(record);
+    if (replayed) replayed = enforcer_->replay(record);
+  });
+  if (!read) return fail(std::move(read));
+  if (!replayed) return fail(std::move(replayed));
+  if (seen != recorded) return fail(ErrorKind::unavailable, {"daemon.log-short-read", {}});
+
+  // Who is who.
+  credentials_ = std::move(opened.credentials);
+  trust_ = std::make_unique<identity::TrustSource>(std::move(opened.trust));
+  net::HttpsPeerConfig peer_config;
+  peer_config.peers = addresses_of(config_.known_peers);
+  peer_config.certificate_pem = credentials_.tls_certificate_pem;
+  peer_config.key_pem = credentials_.tls_key_pem;
+  peer_config.insecure_loopback = config_.insecure_loopback;
+  auto peer = net::HttpsPeer::create(home, std::move(peer_config), limits, *trust_, clock_);
+  if (!peer) return fail(std::move(peer));
+  peer_ = std::move(*peer);
+  peers_ = std::make_unique<ConfiguredPeers>(*peer_, config_.known_peers);
+  refusals_ = std::make_unique<RefusalLog>(*log_, clock_, random_);
+
+  // What is offered, and from where it is served.
+  tasks_ = std::make_unique<TaskGroup>(home, notices_);
+  apps_ = std::make_unique<usage::AppRegistry>(*store_, *journal_, clock_, random_);
+  auto sources = sources::FileSources::open({config_.data_root}, *worker_);
+  if (!sources) return fail(std::move(sources));
+  sources_ = std::move(*sources);
+  catalog::BuildOptions build;
+  build.publisher = {config_.participant.uri, peer_base(config_)};
+  build.limits = limits;
+  for (const auto& entry : config_.trust) build.domains.push_back(entry.domain);
+  build.check_source = [this](const Json& spec) -> Result<void> {
+    auto source = sources_->source(spec);
+    if (!source) return fail(std::move(source));
+    return {};
+  };
+  catalog_ = std::make_unique<CatalogKeeper>(
+      CatalogParts{*store_, *journal_, clock_, random_, timers_, *worker_, notices_},
+      config_.folder,
+      std::move(build)
+  );
+
+  // What is held for others.
+  if (!config_.wrapping_key.empty()) {
+    auto key_source = custody::open_key_file(config_.wrapping_key, config_.folder);
+    if (!key_source) return fail(std::move(key_source));
+    key_source_ = std::move(*key_source);
+    const auto folder = config_.folder / "custody";
+    std::error_code failed;
+    std::filesystem::create_directories(folder, failed);
+    auto blobs = custody::open_posix_blob_store(folder);
+    if (!blobs) return fail(std::move(blobs));
+    blobs_ = std::move(*blobs);
+    custody_ = std::make_unique<custody::Custody>(*blobs_, *key_source_, *worker_, random_);
+    holdings_ = std::make_unique<custody::Holdings>(*store_, *journal_);
+    puller_ = std::make_unique<custody::Puller>(
+        *peer_, *custody_, *holdings_, clock_, timers_, notices_, limits
+    );
+  }
+
+  // Contracts and transfers.
+  identity::KeyStatement statement;
+  statement.party = config_.participant.uri;
+  statement.log_origin = genesis_.origin;
+  statement.first_log_vkey = genesis_.vkey;
+  statement.not_before = credentials_.contract.not_before;
+  statement.not_after = credentials_.contract.not_after;
+  delivery_ = std::make_unique<negotiation::Delivery>(
+      *store_, *peer_, clock_, timers_, *tasks_, notices_, limits
+  );
+  negotiation::NegotiationSettings negotiation_settings;
+  negotiation_settings.self = config_.participant;
+  negotiation_settings.base_url = peer_base(config_);
+  negotiation_settings.key_statement =
+      identity::sign_key_statement(statement, *credentials_.signer);
+  negotiations_ = std::make_unique<negotiation::NegotiationService>(
+      negotiation::NegotiationParts{
+          *store_,
+          *journal_,
+          *delivery_,
+          clock_,
+          random_,
+          *tasks_,
+          notices_,
+          *catalog_,
+          *peers_,
+          *enforcer_,
+          *trust_,
+          credentials_.signer},
+      std::move(negotiation_settings)
+  );
+  tokens_ = std::make_unique<transfer::TokenRegistry>();
+  transfer::TransferSettings transfer_settings;
+  transfer_settings.self = config_.participant;
+  transfer_settings.base_url = peer_base(config_);
+  transfer_settings.data_url =
+      config_.data_url.empty() ? config_.peers.public_url : config_.data_url;
+  transfer_settings.log_origin = genesis_.origin;
+  transfers_ = std::make_unique<transfer::TransferService>(
+      transfer::TransferParts{
+          *store_,
+          *journal_,
+          *delivery_,
+          *peer_,
+          clock_,
+          timers_,
+          random_,
+          *tasks_,
+          notices_,
+          *catalog_,
+          *peers_,
+          *enforcer_,
+          *tokens_,
+          puller_.get(),
+          credentials_.signer,
+          limits},
+      std::move(transfer_settings)
+  );
+  deletions_ = std::make_unique<transfer::DeletionSender>(
+      transfer::DeletionParts{
+          *store_, *journal_, *delivery_, clock_, random_, notices_, *peers_, credentials_.signer},
+      config_.participant
+  );
+  if (custody_) {
+    auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
+      transfer::DeletionNote note;
+      note.agreement = record.agreement;
+      note.content = record.content;
+      note.bytes = record.bytes;
+      note.method = record.method;
+      note.time = format_micros(record.time);
+      note.log = {genesis_.origin, record.seq, to_hex(record.leaf)};
+      co_return co_await deletions_->send(std::move(note));
+    };
+    auto expired = [this](AgreementId agreement) -> awaitable<Result<void>> {
+      co_return co_await set_status(std::move(agreement), negotiation::AgreementStatus::expired);
+    };
+    keeper_ = std::make_unique<custody::Keeper>(
+        custody::KeeperParts{
+            *custody_, *holdings_, *journal_, *enforcer_, clock_, timers_, random_, notices_},
+        std::move(tell_provider),
+        std::move(expired)
+    );
+  }
+  delivery_->serve("negotiation", *negotiations_);
+  delivery_->serve("transfer", *transfers_);
+  delivery_->serve("deletion", *deletions_);
+  return {};
+}
+
+// --- running ---
+
+struct Connector::Serving {
+  std::unique_ptr<api::Router> peer_router;
+  std::unique_ptr<api::Router> app_router;
+  std::unique_ptr<api::Router> management_router;
+  std::unique_ptr<net::Server> peers;
+  std::unique_ptr<net::Server> apps;
+  std::unique_ptr<net::Server> management;
+};
+
+int Connector::run() {
+  store_thread_ = std::make_unique<store::StoreThread>(*store_);
+  log_thread_ = std::make_unique<audit::LogThread>(*log_);
+
+  std::vector<std::thread> threads;
+  std::vector<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> guards;
+  for (auto& context : contexts_) {
+    guards.emplace_back(context->get_executor());
+    threads.emplace_back([&context] { context->run(); });
+  }
+
+  boost::asio::signal_set signals(home_, SIGTERM, SIGINT, SIGHUP);
+  bool stopping = false;
+  std::function<void()> wait = [&] {
+    signals.async_wait([&](boost::system::error_code failed, int signal) {
+      if (failed) return;
+      if (signal == SIGHUP) {
+        reload();
+        return wait();
+      }
+      // A second signal ends what the first one left to finish.
+      if (std::exchange(stopping, true)) return home_.stop();
+      boost::asio::co_spawn(home_, stop(), [&](std::exception_ptr) { signals.cancel(); });
+      wait();
+    });
+  };
+  wait();
+  boost::asio::co_spawn(home_, start_and_report(), [&](std::exception_ptr fault) {
+    if (!fault && exit_code_ == 0) return;
+    if (fault) exit_code_ = 1;
+    signals.cancel();
+    home_.stop();
+  });
+  home_.run();
+
+  for (auto& guard : guards) guard.reset();
+  for (auto& context : contexts_) context->stop();
+  for (auto& thread : threads) thread.join();
+  worker_.reset();  // joins its threads: nothing completes after this
+  log_thread_.reset();
+  if (log_->failed()) {
+    exit_code_ = 1;
+  } else if (auto closed = log_->close(); !closed) {
+    notices_.note(Severity::error, closed.error().message);
+    exit_code_ = 1;
+  }
+  store_thread_.reset();
+  return exit_code_;
+}
+
+awaitable<void> Connector::start_and_report() {
+  auto started = co_await start();
+  if (started) started = listen();
+  if (!started) {
+    notices_.note(Severity::error, started.error().message);
+    exit_code_ = 1;
+    co_return;
+  }
+  notices_.note(
+      Severity::info,
+      {"daemon.serving",
+       {{"uri", config_.participant.uri},
+        {"peers", config_.peers.public_url},
+        {"apps", config_.apps.address + ":" + std::to_string(config_.apps.port)},
+        {"management", config_.management.address + ":" + std::to_string(config_.management.port)},
+        {"offers", std::to_string(catalog_->offers())},
+        {"agreements", std::to_string(enforcer_->agreements().size())}}}
+  );
+  if (genesis_.test) notices_.note(Severity::warning, {"daemon.test-log", {}});
+  if (config_.insecure_loopback) notices_.note(Severity::warning, {"daemon.insecure-loopback", {}});
+}
+
+awaitable<Result<void>> Connector::start() {
+  // First what the log lacks, then everything that is the sum of log and store.
+  auto search = std::move(*outbox_);
+  outbox_.reset();
+  if (auto done = co_await journal_->replay(std::move(search)); !done) co_return done;
+  if (auto done = negotiations_->load(); !done) co_return done;
+  if (auto done = transfers_->load(); !done) co_return done;
+  if (auto done = apps_->load(); !done) co_return done;
+  if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
+  if (keeper_) {
+    if (auto done = holdings_->load(); !done) co_return done;
+    if (auto done = co_await keeper_->start(); !done) co_return done;
+    tasks_->spawn("keeper", keeper_->run());
+  }
+  if (auto done = co_await catalog_->reload(); !done) co_return done;
+  tasks_->spawn("catalogue", catalog_->watch());
+  tasks_->spawn("housekeeping", housekeeping());
+  if (auto done = delivery_->resume(); !done) co_return done;
+  if (auto done = negotiations_->resume(); !done) co_return done;
+  co_return transfers_->resume();
+}
+
+Result<void> Connector::listen() {
+  serving_ = std::make_unique<Serving>();
+  const auto& limits = config_.limits;
+  const auto home = home_.get_executor();
+  std::vector<boost::asio::io_context*> contexts;
+  for (auto& context : contexts_) contexts.push_back(context.get());
+
+  auto peer_routes =
+      api::peer_routes({*catalog_, *negotiations_, *transfers_, [this] { return closed(); }, limits}
+      );
+  auto data_routes = api::peer_data_routes(
+      {*enforcer_, *tokens_, *transfers_, *sources_, *catalog_, *tasks_, home, notices_, limits}
+  );
+  peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
+  serving_->peer_router = std::make_unique<api::Router>(
+      std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
+  );
+  serving_->app_router = std::make_unique<api::Router>(
+      api::app_routes({*enforcer_, *apps_, *this, config_.participant, limits}),
+      api::admit_apps(*apps_),
+      home,
+      limits,
+      clock_,
+      notices_
+  );
+  std::vector<api::ApiToken> tokens;
+  for (const auto& token : config_.management.tokens) {
+    tokens.push_back({token.name, role_of(token.role), token.sha256});
+  }
+  serving_->management_router = std::make_unique<api::Router>(
+      api::management_routes(
+          {*this,
+           *catalog_,
+           *store_,
+           *peer_,
+           *peers_,
+           *negotiations_,
+           *transfers_,
+           *enforcer_,
+           *apps_,
+           config_.participant,
+           limits}
+      ),
+      api::admit_tokens(std::move(tokens)),
+      home,
+      limits,
+      clock_,
+      notices_
+  );
+
+  net::ListenerConfig peers = plain_listener(config_.peers, config_.folder);
+  if (!config_.insecure_loopback) {
+    peers.transport = net::Transport::mutual_tls;
+    peers.certificate_pem = credentials_.tls_certificate_pem;
+    peers.key_pem = credentials_.tls_key_pem;
+  }
+  const auto make = [&](net::ListenerConfig listener, const api::Router& router) {
+    return std::make_unique<net::Server>(
+        contexts,
+        std::move(listener),
+        limits,
+        *trust_,
+        clock_,
+        [&router](HttpRequest request, const identity::Caller& caller) {
+          return router.handle(std::move(request), caller);
+        },
+        *refusals_,
+        notices_
+    );
+  };
+  serving_->management =
+      make(plain_listener(config_.management, config_.folder), *serving_->management_router);
+  serving_->apps = make(plain_listener(config_.apps, config_.folder), *serving_->app_router);
+  serving_->peers = make(std::move(peers), *serving_->peer_router);
+  for (auto* server : {&serving_->management, &serving_->apps, &serving_->peers}) {
+    auto port = (*server)->listen();
+    if (!port) return fail(std::move(port));
+  }
+  return {};
+}
+
+awaitable<void> Connector::housekeeping() {
+  for (Nanos since_flush = 0;; since_flush += milliseconds(500)) {
+    co_await timers_.sleep_for(milliseconds(500));
+    enforcer_->flush_completions(false);
+    if (since_flush >= seconds(60)) {
+      refusals_->flush();
+      since_flush = 0;
+    }
+  }
+}
+
+awaitable<void> Connector::stop() {
+  notices_.note(Severity::info, {"daemon.stopping", {}});
+  if (serving_) {
+    for (auto* server : {&serving_->peers, &serving_->apps, &serving_->management}) {
+      if (*server) co_await (*server)->shutdown();
+    }
+  }
+  enforcer_->flush_completions(true);
+  refusals_->flush();
+  tasks_->cancel();
+  co_await tasks_->drained();
+}
+
+void Connector::reload() {
+  auto changed = load_config(config_.folder);
+  if (!changed) {
+    for (const auto& problem : changed.error()) notices_.note(Severity::error, problem.message);
+    return;
+  }
+  auto trust = load_trust(*changed);
+  auto credentials = load_credentials(*changed, genesis_.origin);
+  for (const auto* failed :
+       {trust ? nullptr : &trust.error(), credentials ? nullptr : &credentials.error()}) {
+    if (failed != nullptr) notices_.note(Severity::error, failed->message);
+  }
+  if (!trust || !credentials) return;  // what is in force stays
+
+  // Recorded before it takes effect.
+  auto apply = [](Connector& self,
+                  Config config,
+                  std::shared_ptr<const identity::TrustStore> store,
+                  Credentials fresh) -> awaitable<void> {
+    audit::RecordDraft draft("config.changed", new_event(self.random_, self.clock_.read().at));
+    draft.set("change", "reload").set("certificate", fresh.tls.sha256);
+    auto recorded = co_await audit::append(*self.log_, std::move(draft));
+    if (!recorded) {
+      self.notices_.note(Severity::error, recorded.error().message);
+      co_return;
+    }
+    self.trust_->replace(std::move(store));
+    auto tls = self.serving_->peers->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
+    if (tls) tls = self.peer_->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
+    if (!tls) self.notices_.note(Severity::error, tls.error().message);
+    self.credentials_.tls = fresh.tls;
+    self.peer_->set_addresses(addresses_of(config.known_peers));
+    self.peers_->replace(config.known_peers);
+    auto catalog = co_await self.catalog_->reload();
+    if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
+    self.notices_.note(Severity::info, {"daemon.reloaded", {}});
+  };
+  tasks_->spawn(
+      "reload", apply(*this, std::move(*changed), std::move(*trust), std::move(*credentials))
+  );
+}
+
+// --- state of health ---
+
+std::optional<Error> Connector::closed() const {
+  if (auto failure = log_->failure()) return failure;
+  if (log_->on_reserve()) {
+    return Error{ErrorKind::unavailable, {"daemon.disk-reserve", {}}, {}};
+  }
+  if (store_->health() != store::Health::good) {
+    return Error{ErrorKind::unavailable, {"daemon.store-failed", {}}, {}};
+  }
+  return std::nullopt;
+}
+
+std::vector<api::Check> Connector::checks() const {
+  std::vector<api::Check> out;
+  const auto failure = log_->failure();
+  if (failure) {
+    out.push_back({"log", false, failure->message});
+  } else if (log_->on_reserve()) {
+    out.push_back({"log", false, {"daemon.disk-reserve", {}}});
+  } else {
+    out.push_back({"log", true, {"daemon.log-good", {{"size", std::to_string(log_->mark().size)}}}}
+    );
+  }
+  const auto health = store_->health();
+  out.push_back(
+      {"store",
+       health == store::Health::good,
+       {health == store::Health::good        ? "daemon.store-good"
+        : health == store::Health::low_space ? "daemon.disk-reserve"
+                                             : "daemon.store-failed",
+        {}}}
+  );
+  // A clock that may not be believed makes timed uses refuse; the reading itself needs no write.
+  const auto reading = const_cast<SystemClock&>(clock_).read();
+  out.push_back(
+      {"clock",
+       reading.reliable,
+       {reading.reliable ? "daemon.clock-good" : "daemon.clock-stepped", {}}}
+  );
+  const auto until = std::min(credentials_.tls.not_after, credentials_.contract.not_after);
+  const bool valid = reading.at < until;
+  out.push_back(
+      {"certificate",
+       valid,
+       {valid ? "daemon.certificate-good" : "daemon.certificate-expired",
+        {{"until", format_seconds(until)}}}}
+  );
+  const auto problems = keeper_ ? keeper_->problems() : std::vector<Message>{};
+  out.push_back(
+      {"duties",
+       problems.empty(),
+       problems.empty() ? Message{"daemon.duties-good", {}} : problems.front()}
+  );
+  return out;
+}
+
+Json Connector::status() const {
+  const auto mark = log_->mark();
+  bool ready = true;
+  for (const auto& check : checks()) ready = ready && check.good;
+  return {
+      {"participant", {{"domain", config_.participant.domain}, {"uri", config_.participant.uri}}},
+      {"publicUrl", config_.peers.public_url},
+      {"log",
+       {{"origin", genesis_.origin},
+        {"size", mark.size},
+        {"leaf", mark.leaf},
+        {"test", genesis_.test}}},
+      {"offers", catalog_->offers()},
+      {"agreements", enforcer_->agreements().size()},
+      {"ready", ready},
+      {"time", format_micros(const_cast<SystemClock&>(clock_).read().at)}};
+}
+
+// --- commands ---
+
+std::string Connector::log_folder() const {
+  return (config_.folder / "log").string();
+}
+
+awaitable<Result<Json>> Connector::history(AgreementId agreement, Lang lang) {
+  Result<audit::Story> story = fail(ErrorKind::unavailable, {"api.internal", {}});
+  auto job = [this, &story, &agreement] {
+    auto storage = audit::open_log_folder(log_folder(), audit::FolderAccess::read_only);
+    if (!storage) {
+      story = fail(std::move(storage));
+      return;
+    }
+    story = audit::tell_story({storage->get()}, agreement);
+  };
+  co_await worker_->run(std::move(job));
+  if (!story) co_return fail(std::move(story));
+  Json rows = Json::array();
+  for (const auto& row : story->rows) {
+    rows.push_back(
+        {{"time", row.time},
+         {"seq", row.seq},
+         {"type", row.type},
+         {"summary",
+          {{"code", row.summary.code},
+           {"params", row.summary.params},
+           {"text", render(row.summary, lang)}}}}
+    );
+  }
+  co_return Json{{"agreement", agreement.value}, {"rows", std::move(rows)}};
+}
+
+awaitable<Result<void>> Connector::set_status(AgreementId id, negotiation::AgreementStatus status) {
+  for (;;) {
+    auto found = negotiation::find_agreement(*store_, id);
+    if (!found) co_return fail(std::move(found));
+    if (!*found || (*found)->status == status) co_return Result<void>{};
+    (*found)->status = status;
+    Transaction transaction;
+    transaction.puts.push_back(negotiation::to_row(**found));
+    auto committed = co_await journal_->commit(std::move(transaction), {});
+    if (committed) co_return Result<void>{};
+    if (committed.error().kind != ErrorKind::conflict) co_return fail(std::move(committed));
+  }
+}
+
+awaitable<Result<void>> Connector::terminate(AgreementId id, std::string reason) {
+  auto found = negotiation::find_agreement(*store_, id);
+  if (!found) co_return fail(std::move(found));
+  if (!*found) {
+    co_return fail(ErrorKind::not_found, {"api.unknown-agreement", {{"agreement", id.value}}});
+  }
+  const auto agreement = std::move(**found);
+  Message why{"daemon.agreement-ended", {{"agreement", id.value}, {"reason", std::move(reason)}}};
+  audit::RecordDraft draft("contract.terminated", new_event(random_, clock_.read().at));
+  draft.about(id).set("counterparty", agreement.peer()).set("pid", agreement.negotiation.value);
+  // Free text stays out of the log: what an operator typed may name a person.
+  draft.set("reason", Message{why.code, {{"agreement", id.value}}});
+  // Under the lock of authorise: no use is permitted after this record.
+  auto closed = co_await enforcer_->close(id, usage::Closed::terminated, std::move(draft));
+  if (!closed) co_return closed;
+  if (auto stored = co_await set_status(id, negotiation::AgreementStatus::terminated); !stored) {
+    co_return stored;
+  }
+  auto running = transfers_->list();
+  if (!running) co_return fail(std::move(running));
+  for (const auto& process : *running) {
+    const auto state = process.value("state", "");
+    if (process.value("agreement", "") != id.value || state == "TERMINATED" ||
+        state == "COMPLETED") {
+      continue;
+    }
+    Pid pid(process.value("id", ""));
+    Message told = why;
+    // A transfer that ended meanwhile needs no ending.
+    auto ended = co_await transfers_->terminate(std::move(pid), std::move(told));
+    if (!ended && ended.error().kind == ErrorKind::unavailable) co_return ended;
+  }
+  if (keeper_) co_return co_await keeper_->destroy(id, why);
+  co_return Result<void>{};
+}
+
+awaitable<Result<Instant>> Connector::advance_clock(Nanos span) {
+  if (!clock_.is_test()) co_return fail(ErrorKind::conflict, {"daemon.clock-not-test", {}});
+  audit::RecordDraft draft("admin.action", new_event(random_, clock_.read().at));
+  draft.set("action", "clock.advanced").set("seconds", span / nanos_per_second);
+  auto recorded = co_await audit::append(*log_, std::move(draft));
+  if (!recorded) co_return fail(std::move(recorded));
+  auto moved = clock_.advance(span);
+  if (!moved) co_return fail(std::move(moved));
+  if (keeper_) keeper_->kick();
+  co_return clock_.read().at;
+}
+
+// --- what custody holds ---
+
+Result<void> Connector::held(const AgreementId& agreement) {
+  std::optional<Instant> destroyed;
+  if (holdings_) {
+    for (const auto& holding : holdings_->of(agreement)) {
+      if (holding.state == custody::HoldingState::held) return {};
+      if (holding.destroyed) destroyed = holding.destroyed;
+    }
+  }
+  if (destroyed) {
+    return fail(
+        ErrorKind::not_found,
+        {"api.destroyed", {{"agreement", agreement.value}, {"at", format_seconds(*destroyed)}}}
+    );
+  }
+  return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
+}
+
+awaitable<Result<api::HeldData>> Connector::open(AgreementId agreement) {
+  if (auto there = held(agreement); !there) co_return fail(std::move(there));
+  // Several pulls under one agreement share its counter; the latest is what is read.
+  std::optional<custody::Holding> latest;
+  for (auto& holding : holdings_->of(agreement)) {
+    if (holding.state != custody::HoldingState::held) continue;
+    if (!latest || latest->received < holding.received) latest = std::move(holding);
+  }
+  if (!latest) {
+    co_return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
+  }
+  auto opened = co_await custody_->open(latest->id);
+  if (!opened) co_return fail(std::move(opened));
+  api::HeldData out;
+  out.body = std::move(opened->body);
+  out.length = opened->length;
+  out.media_type = latest->media_type.empty() ? "application/octet-stream" : latest->media_type;
+  co_return out;
+}
+
+}  // namespace tally::daemon

@@ -1,0 +1,136 @@
+// One running connector: every part constructed here and handed to those that need it, nowhere
+// else. The constructor reads like the story of the program; `open` may fail and says why.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include "tally/api/management_routes.hpp"
+#include "tally/audit/log_writer.hpp"
+#include "tally/audit/posix.hpp"
+#include "tally/custody/custody.hpp"
+#include "tally/custody/holdings.hpp"
+#include "tally/custody/keeper.hpp"
+#include "tally/custody/key_source.hpp"
+#include "tally/custody/posix_blob_store.hpp"
+#include "tally/custody/puller.hpp"
+#include "tally/negotiation/delivery.hpp"
+#include "tally/sources/file_sources.hpp"
+#include "tally/store/sqlite_store.hpp"
+#include "tally/transfer/deletion_sender.hpp"
+
+#include "catalog_keeper.hpp"
+#include "config.hpp"
+#include "keys.hpp"
+#include "peer_directory.hpp"
+#include "real_world.hpp"
+#include "refusal_log.hpp"
+
+namespace tally::daemon {
+
+class Connector final : public api::Connector, public api::HeldDataReader {
+ public:
+  // Opens store and log, recovers, and is ready to run. Nothing listens yet. Errors name what is
+  // wrong and where; nothing was changed that recovery must not change.
+  static Result<std::unique_ptr<Connector>> open(Config config, Notices& notices);
+  ~Connector() override;
+  Connector(const Connector&) = delete;
+  Connector& operator=(const Connector&) = delete;
+
+  // Serves until SIGTERM or SIGINT; SIGHUP reloads. Returns the exit code.
+  int run();
+
+  // --- api::Connector ---
+  [[nodiscard]] std::vector<api::Check> checks() const override;
+  [[nodiscard]] Json status() const override;
+  awaitable<Result<Json>> history(AgreementId agreement, Lang lang) override;
+  awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) override;
+  awaitable<Result<Instant>> advance_clock(Nanos span) override;
+  // --- api::HeldDataReader ---
+  awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
+  Result<void> held(const AgreementId& agreement) override;
+
+ private:
+  // What `open` finds before the parts can be built.
+  struct Opened {
+    std::unique_ptr<store::SqliteStore> store;
+    std::unique_ptr<audit::LogStorage> log_storage;
+    audit::Recovered recovered;
+    Credentials credentials;
+    std::shared_ptr<const identity::TrustStore> trust;
+    std::unique_ptr<sources::FileSources> sources;
+    std::unique_ptr<custody::KeySource> key_source;  // null: no custody
+    std::unique_ptr<custody::BlobStore> blobs;
+    std::unique_ptr<net::HttpsPeer> peer;
+  };
+  struct Serving;  // listeners and their routers
+
+  Connector(Config config, Notices& notices, bool test_clock);
+  Result<void> assemble(Opened opened);
+  awaitable<Result<void>> start();
+  awaitable<void> start_and_report();
+  awaitable<void> stop();
+  awaitable<void> housekeeping();
+  Result<void> listen();
+  void reload();
+  [[nodiscard]] std::optional<Error> closed() const;
+  [[nodiscard]] std::string log_folder() const;
+  awaitable<Result<void>> set_status(AgreementId id, negotiation::AgreementStatus status);
+
+  Config config_;
+  Notices& notices_;
+
+  // The world.
+  boost::asio::io_context home_{1};
+  std::vector<std::unique_ptr<boost::asio::io_context>> contexts_;
+  OsRandom random_;
+  SystemClock clock_;
+  AsioTimers timers_;
+  std::unique_ptr<ThreadWorker> worker_;
+
+  // What survives.
+  std::unique_ptr<store::SqliteStore> store_;
+  std::unique_ptr<store::StoreThread> store_thread_;
+  std::unique_ptr<audit::LogStorage> log_storage_;
+  audit::Genesis genesis_;
+  std::unique_ptr<audit::LogWriter> log_;
+  std::unique_ptr<audit::LogThread> log_thread_;
+  std::unique_ptr<audit::Journal> journal_;
+  std::optional<audit::OutboxSearch> outbox_;
+
+  // Who is who.
+  Credentials credentials_;
+  std::unique_ptr<identity::TrustSource> trust_;
+  std::unique_ptr<net::HttpsPeer> peer_;
+  std::unique_ptr<ConfiguredPeers> peers_;
+  std::unique_ptr<RefusalLog> refusals_;
+
+  // The services.
+  std::unique_ptr<TaskGroup> tasks_;
+  std::unique_ptr<usage::Enforcer> enforcer_;
+  std::unique_ptr<usage::AppRegistry> apps_;
+  std::unique_ptr<sources::FileSources> sources_;
+  std::unique_ptr<CatalogKeeper> catalog_;
+  std::unique_ptr<custody::KeySource> key_source_;
+  std::unique_ptr<custody::BlobStore> blobs_;
+  std::unique_ptr<custody::Custody> custody_;
+  std::unique_ptr<custody::Holdings> holdings_;
+  std::unique_ptr<custody::Puller> puller_;
+  std::unique_ptr<custody::Keeper> keeper_;
+  std::unique_ptr<negotiation::Delivery> delivery_;
+  std::unique_ptr<negotiation::NegotiationService> negotiations_;
+  std::unique_ptr<transfer::TokenRegistry> tokens_;
+  std::unique_ptr<transfer::TransferService> transfers_;
+  std::unique_ptr<transfer::DeletionSender> deletions_;
+
+  std::unique_ptr<Serving> serving_;
+  int exit_code_ = 0;
+};
+
+}  // namespace tally::daemon

@@ -1,0 +1,137 @@
+#include "keys.hpp"
+
+#include <array>
+#include <fstream>
+#include <sstream>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <sys/stat.h>
+
+#include "tally/audit/note.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+// The raw public key of an Ed25519 private key in PEM.
+std::optional<Bytes> ed25519_public(const std::string& pem) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free
+  );
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr), &EVP_PKEY_free
+  );
+  if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519) return std::nullopt;
+  Bytes out(32);
+  std::size_t length = out.size();
+  if (EVP_PKEY_get_raw_public_key(key.get(), out.data(), &length) != 1 || length != 32) {
+    return std::nullopt;
+  }
+  return out;
+}
+
+// Names the file in an error about what stands in it.
+template <class T>
+tl::unexpected<Error> in_file(const Result<T>& result, const std::filesystem::path& file) {
+  Error error = result.error();
+  error.message.params.emplace("file", file.string());
+  if (error.pointer.empty()) error.pointer = file.string();
+  return tl::unexpected(std::move(error));
+}
+
+Result<void> check_party(
+    const identity::CertificateFacts& facts, const Config& config, const std::filesystem::path& file
+) {
+  if (facts.uris == std::vector<std::string>{config.participant.uri}) return {};
+  return fail(
+      ErrorKind::invalid,
+      {"daemon.certificate-other-uri",
+       {{"file", file.string()},
+        {"expected", config.participant.uri},
+        {"found", facts.uris.empty() ? "-" : facts.uris.front()}}}
+  );
+}
+
+}  // namespace
+
+Result<std::string> read_file(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  if (!in) return fail(ErrorKind::invalid, {"daemon.file-unreadable", {{"file", file.string()}}});
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+Result<std::string> read_key_file(const std::filesystem::path& file) {
+  struct stat facts {};
+  if (::stat(file.c_str(), &facts) == 0 && (facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+    return fail(ErrorKind::invalid, {"daemon.file-readable-by-others", {{"file", file.string()}}});
+  }
+  return read_file(file);
+}
+
+Result<Credentials> load_credentials(const Config& config, const std::string& log_origin) {
+  Credentials out;
+  auto tls_chain = read_file(config.tls_certificate);
+  if (!tls_chain) return fail(std::move(tls_chain));
+  auto tls_key = read_key_file(config.tls_key);
+  if (!tls_key) return fail(std::move(tls_key));
+  if (auto fits = identity::check_key_of_certificate(*tls_key, *tls_chain); !fits) {
+    return in_file(fits, config.tls_certificate);
+  }
+  auto tls = identity::certificate_facts(*tls_chain);
+  if (!tls) return in_file(tls, config.tls_certificate);
+  if (auto ours = check_party(*tls, config, config.tls_certificate); !ours) {
+    return fail(ErrorKind::invalid, ours.error().message);
+  }
+  auto contract_chain = read_file(config.contract_certificate);
+  if (!contract_chain) return fail(std::move(contract_chain));
+  auto contract_key = read_key_file(config.contract_key);
+  if (!contract_key) return fail(std::move(contract_key));
+  auto signer = identity::ContractSigner::load(*contract_key, *contract_chain);
+  if (!signer) return in_file(signer, config.contract_certificate);
+  auto contract = identity::certificate_facts(*contract_chain);
+  if (!contract) return in_file(contract, config.contract_certificate);
+  if (auto ours = check_party(*contract, config, config.contract_certificate); !ours) {
+    return fail(ErrorKind::invalid, ours.error().message);
+  }
+  auto log_key = read_key_file(config.log_key);
+  if (!log_key) return fail(std::move(log_key));
+  const auto log_public = ed25519_public(*log_key);
+  if (!log_public) {
+    return fail(
+        ErrorKind::invalid, {"daemon.log-key-malformed", {{"file", config.log_key.string()}}}
+    );
+  }
+  out.tls_certificate_pem = std::move(*tls_chain);
+  out.tls_key_pem = std::move(*tls_key);
+  out.tls = std::move(*tls);
+  out.contract = std::move(*contract);
+  out.signer = std::move(*signer);
+  out.log_vkey = audit::make_verifier_key(log_origin, *log_public).text();
+  return out;
+}
+
+Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& config) {
+  std::vector<identity::TrustDomainConfig> domains;
+  for (const auto& entry : config.trust) {
+    identity::TrustDomainConfig domain;
+    domain.domain = entry.domain;
+    auto anchors = read_file(entry.anchors);
+    if (!anchors) return fail(std::move(anchors));
+    domain.anchors_pem = std::move(*anchors);
+    domain.uri_prefixes = entry.uri_prefixes;
+    domain.crl = entry.crl_required ? identity::CrlPolicy::required : identity::CrlPolicy::none;
+    if (!entry.crl.empty()) {
+      auto crl = read_file(entry.crl);
+      if (!crl) return fail(std::move(crl));
+      domain.crl_pem.push_back(std::move(*crl));
+    }
+    domain.crl_grace = entry.crl_grace;
+    domains.push_back(std::move(domain));
+  }
+  return identity::TrustStore::build(std::move(domains));
+}
+
+}  // namespace tally::daemon

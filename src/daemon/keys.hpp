@@ -1,0 +1,37 @@
+// Key and certificate files of a connector, read at start and on reload.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tally/identity/contract_key.hpp"
+#include "tally/identity/enrolment.hpp"
+#include "tally/identity/trust.hpp"
+
+#include "config.hpp"
+
+namespace tally::daemon {
+
+// What the certificates of this connector say, for readiness and `--check`.
+struct Credentials {
+  std::string tls_certificate_pem;
+  std::string tls_key_pem;
+  identity::CertificateFacts tls;
+  identity::CertificateFacts contract;
+  std::shared_ptr<const identity::ContractSigner> signer;
+  std::string log_vkey;  // verifier key of the log key, for `origin`
+};
+
+// Errors: invalid (daemon.file-unreadable, daemon.file-readable-by-others,
+// daemon.certificate-other-uri, identity.*), each naming the file.
+Result<std::string> read_file(const std::filesystem::path& file);
+Result<std::string> read_key_file(const std::filesystem::path& file);
+Result<Credentials> load_credentials(const Config& config, const std::string& log_origin);
+Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& config);
+
+// Opens everything that the configuration names and says all that is wrong: `tallyd --check`.
+std::vector<ConfigProblem> check(const Config& config);
+
+}  // namespace tally::daemon
