@@ -1,5 +1,7 @@
 #include "catalog/read.hpp"
 
+#include <fstream>
+
 #include <gtest/gtest.h>
 
 #include "catalog/documents.hpp"
@@ -243,6 +245,25 @@ TEST(Policies, AMisspeltOperandIsToldTheClosestTerm) {
   EXPECT_NE(text.find("p.json /policy/permission/0/constraint/0/leftOperand"), std::string::npos)
       << text;
   EXPECT_NE(text.find("purpose"), std::string::npos) << text;
+}
+
+// What docs/assets-and-offers.md shows can be copied and works.
+TEST(Policies, TheExamplesOfTheDocumentationAreGood) {
+  std::ifstream in(std::string(TALLY_SOURCE_DIR) + "/docs/assets-and-offers.md");
+  std::vector<std::string> blocks;
+  std::string line;
+  bool inside = false;
+  while (std::getline(in, line)) {
+    if (line.starts_with("```")) {
+      inside = !inside;
+      if (inside) blocks.emplace_back();
+    } else if (inside) {
+      blocks.back() += line + "\n";
+    }
+  }
+  ASSERT_EQ(blocks.size(), 2U);
+  const auto built = build({{"asset", blocks[0]}}, {{"policy", blocks[1]}}, options());
+  EXPECT_TRUE(built.problems.empty()) << all(built.problems);
 }
 
 TEST(Policies, EverySentenceOfThisModuleIsInTheTable) {
