@@ -206,7 +206,8 @@ TEST(Load, RefusesWithCodeAndPointer) {
        constrained(Json{{"or", Json::array({atom("count", "lteq", 3)})}, {"leftOperand", "count"}}),
        {"odrl.constraint-ambiguous " + c + "/leftOperand"}},
       {"fault deep inside",
-       constrained(Json{{"or", Json::array({Json{{"and", Json::array({atom("conut", "eq", 1)})}}})}}),
+       constrained(Json{{"or", Json::array({Json{{"and", Json::array({atom("conut", "eq", 1)})}}})}}
+       ),
        {"odrl.unknown-left-operand " + c + "/or/0/and/0/leftOperand"}},
       {"two values for eq",
        constrained(atom("purpose", "eq", Json::array({"urn:x", "urn:y"}))),
