@@ -24,7 +24,9 @@ awaitable<Result<Pid>> NegotiationService::negotiate(NegotiateOrder order) {
   }
   Json offer = dsp::with_wire_terms(with_purposes(std::move(order.policy), order.purposes));
   if (!offer.is_object()) {
-    const Message malformed{"core.member-type", {{"member", "policy"}, {"expected", "object"}}};
+    const Message malformed{
+        "core.member-type",
+        {{"member", "policy"}, {"expected", "object"}, {"found", offer.type_name()}}};
     co_return fail(ErrorKind::invalid, malformed, "/policy");
   }
   offer.erase("@context");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tally/core/ids.hpp"
+#include "tally/core/instant.hpp"
 #include "tally/core/store.hpp"
 #include "tally/identity/peer_identity.hpp"
 
@@ -43,11 +44,16 @@ class TokenRegistry {
   Result<void> load(Store& store);
   // The row to store for `token`; `add` publishes it once the commit and its record are durable.
   static Row row_of(
-      std::string_view token, const TokenGrant& grant, std::string_view certificate_sha256
+      std::string_view token,
+      const TokenGrant& grant,
+      std::string_view certificate_sha256,
+      Instant issued
   );
   void add(const Row& row);
-  void revoke(const Pid& transfer);
-  [[nodiscard]] std::vector<Row> rows_of(Store& store, const Pid& transfer) const;
+  // While a transfer is suspended its tokens open nothing.
+  void rest(const Pid& transfer, bool resting);
+  void revoke(const Pid& transfer);  // the rows go with the commit that calls for it
+  [[nodiscard]] Result<std::vector<Row>> rows_of(Store& store, const Pid& transfer) const;
 
  private:
   struct State;

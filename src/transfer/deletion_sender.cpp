@@ -1,0 +1,154 @@
+#include "tally/transfer/deletion_sender.hpp"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/digest.hpp"
+#include "tally/negotiation/agreement.hpp"
+#include "tally/negotiation/exchange.hpp"
+
+namespace tally::transfer {
+
+using negotiation::Refused;
+using negotiation::Standing;
+
+namespace {
+
+constexpr std::string_view kind = "deletion";
+
+// One row for each content that was destroyed under an agreement.
+std::string row_id(const DeletionNote& note) {
+  return to_hex(sha256(note.agreement.value + "\n" + note.content));
+}
+
+}  // namespace
+
+struct DeletionSender::State {
+  DeletionParts parts;
+  PartyId self;
+
+  // Takes the message out of the store and leaves the row in `state`.
+  awaitable<Result<void>> settle(OutgoingMessage message, std::string state, std::string answer);
+};
+
+DeletionSender::DeletionSender(DeletionParts parts, PartyId self)
+    : state_(new State{std::move(parts), std::move(self)}) {
+  state_->parts.delivery.serve(std::string(kind), *this);
+}
+
+DeletionSender::~DeletionSender() = default;
+
+awaitable<Result<void>> DeletionSender::send(DeletionNote note) {
+  const DeletionParts& parts = state_->parts;
+  const auto id = row_id(note);
+  auto known = parts.store.row(kind, id);
+  if (!known) co_return fail(std::move(known));
+  if (*known) co_return Result<void>{};
+  auto agreement = negotiation::find_agreement(parts.store, note.agreement);
+  if (!agreement) co_return fail(std::move(agreement));
+  if (!*agreement) {
+    const Message unknown{"transfer.unknown-agreement", {}};
+    co_return fail(ErrorKind::not_found, unknown);
+  }
+  const PartyId provider = (*agreement)->provider;
+  const auto base = parts.peers.tally_url(provider);
+  if (!base || !parts.signer) {
+    // Nobody there would understand it, or nothing here could sign it: the record stands alone.
+    const Message nowhere{"transfer.deletion-not-told", {{"peer", provider.uri}}};
+    parts.notices.note(Severity::warning, nowhere);
+    co_return Result<void>{};
+  }
+  auto text = sign_deletion(note, state_->self.uri, *parts.signer);
+  if (!text) co_return fail(std::move(text));
+
+  const Instant now = parts.clock.read().at;
+  Transaction transaction;
+  Row row;
+  row.kind = kind;
+  row.id = id;
+  row.state = "sending";
+  row.owner = note.agreement.value;
+  const Json stored = {{"note", *text}, {"content", note.content}, {"time", note.time}};
+  row.body = stored.dump();
+  transaction.puts.push_back(std::move(row));
+  const Json body = {{"agreement", note.agreement.value}, {"note", *text}};
+  HttpRequest request;
+  request.method = "POST";
+  request.body = body.dump();
+  transaction.messages.push_back(negotiation::outgoing(
+      new_pid(parts.random).value,
+      negotiation::process_key(kind, id),
+      provider,
+      *base + "/deletion-records",
+      request,
+      now
+  ));
+  std::vector<OutgoingMessage> messages = transaction.messages;
+  audit::RecordDraft record("receipt.issued", new_event(parts.random, now));
+  record.about(note.agreement).set("pid", (*agreement)->negotiation.value);
+  record.set("receipt", sha256(*text)).set("of", "deletion").set("content", note.content);
+  std::vector<audit::RecordDraft> drafts;
+  drafts.push_back(std::move(record));
+  auto done = co_await parts.journal.commit(
+      std::move(transaction), std::move(drafts), audit::Priority::reserved
+  );
+  if (!done && done.error().kind == ErrorKind::conflict) co_return Result<void>{};  // sent already
+  if (!done) co_return fail(std::move(done));
+  parts.delivery.queue(std::move(messages));
+  co_return Result<void>{};
+}
+
+awaitable<Result<void>> DeletionSender::State::settle(
+    OutgoingMessage message, std::string state, std::string answer
+) {
+  const auto id = negotiation::parse_process_key(message.process).id;
+  for (;;) {
+    auto found = parts.store.row(kind, id);
+    if (!found) co_return fail(std::move(found));
+    Transaction transaction;
+    transaction.delivered_messages.push_back(message.id);
+    if (*found) {
+      Row row = std::move(**found);
+      row.state = state;
+      auto json = negotiation::parse_row(row);
+      if (json) {
+        (*json)["answer"] = answer.substr(0, 2000);
+        row.body = json->dump(-1, ' ', false, Json::error_handler_t::replace);
+      }
+      transaction.puts.push_back(std::move(row));
+    }
+    auto done = co_await parts.journal.commit(std::move(transaction), {});
+    if (!done && done.error().kind == ErrorKind::conflict) continue;
+    if (!done) co_return fail(std::move(done));
+    co_return Result<void>{};
+  }
+}
+
+awaitable<Result<void>> DeletionSender::on_delivered(OutgoingMessage message, std::string body) {
+  std::string state = "delivered";
+  co_return co_await state_->settle(std::move(message), std::move(state), std::move(body));
+}
+
+awaitable<Result<void>> DeletionSender::on_refused(OutgoingMessage message, Refused refused) {
+  const Message told{
+      "transfer.deletion-refused",
+      {{"peer", message.to.uri}, {"status", std::to_string(refused.status)}}};
+  state_->parts.notices.note(Severity::warning, told);
+  std::string state = "refused";
+  co_return co_await state_->settle(std::move(message), std::move(state), std::move(refused.body));
+}
+
+std::string DeletionSender::state_url(const OutgoingMessage&) {
+  return {};  // a note has no state to ask for: what is refused stays refused
+}
+
+Standing DeletionSender::compare(const OutgoingMessage&, const std::string&) {
+  return Standing::elsewhere;
+}
+
+std::optional<Nanos> DeletionSender::deadline() const {
+  return std::nullopt;
+}
+
+}  // namespace tally::transfer

@@ -1,0 +1,154 @@
+#include "tally/transfer/token_registry.hpp"
+
+#include <atomic>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/digest.hpp"
+#include "tally/negotiation/exchange.hpp"
+
+namespace tally::transfer {
+
+namespace {
+
+constexpr std::string_view kind = "token";
+
+struct Entry {
+  TokenGrant grant;
+  std::string certificate;  // hex SHA-256
+  std::string issued;
+  std::vector<std::shared_ptr<Entry>> replaces;  // end when this one is first presented
+  std::atomic<bool> dead{false};
+  std::atomic<bool> resting{false};  // its transfer is suspended
+};
+
+using Snapshot = std::unordered_map<std::string, std::shared_ptr<Entry>>;  // by hex of SHA-256
+
+}  // namespace
+
+struct TokenRegistry::State {
+  // Swapped whole: readers copy the pointer under the lock, for nanoseconds.
+  mutable std::mutex mutex;
+  std::shared_ptr<const Snapshot> snapshot = std::make_shared<const Snapshot>();
+
+  std::shared_ptr<const Snapshot> current() const {
+    const std::lock_guard lock(mutex);
+    return snapshot;
+  }
+  template <class Change>
+  void change(Change apply) {
+    auto next = std::make_shared<Snapshot>(*current());
+    apply(*next);
+    const std::lock_guard lock(mutex);
+    snapshot = std::move(next);
+  }
+};
+
+TokenRegistry::TokenRegistry() : state_(std::make_unique<State>()) {}
+TokenRegistry::~TokenRegistry() = default;
+
+std::variant<TokenGrant, TokenRefusal> TokenRegistry::find(
+    std::string_view token, const identity::PeerIdentity& peer
+) const {
+  const auto snapshot = state_->current();
+  const auto found = snapshot->find(to_hex(sha256(token)));
+  if (found == snapshot->end()) return TokenRefusal::unknown;
+  const Entry& entry = *found->second;
+  // Another party's token looks like none at all.
+  if (entry.dead || entry.resting || entry.grant.consumer != peer.party) {
+    return TokenRefusal::unknown;
+  }
+  if (!equal_secret(entry.certificate, peer.certificate_sha256)) {
+    return TokenRefusal::certificate_changed;
+  }
+  for (const auto& old : entry.replaces) old->dead = true;
+  return entry.grant;
+}
+
+Row TokenRegistry::row_of(
+    std::string_view token,
+    const TokenGrant& grant,
+    std::string_view certificate_sha256,
+    Instant issued
+) {
+  Row row;
+  row.kind = kind;
+  row.id = to_hex(sha256(token));
+  row.owner = grant.transfer.value;
+  row.state = "live";
+  const Json body = {
+      {"transfer", grant.transfer.value},
+      {"agreement", grant.agreement.value},
+      {"asset", grant.asset.value},
+      {"consumer", negotiation::to_json(grant.consumer)},
+      {"action", grant.action},
+      {"certificate", certificate_sha256},
+      {"issued", format_micros(issued)},
+  };
+  row.body = body.dump();
+  return row;
+}
+
+Result<void> TokenRegistry::load(Store& store) {
+  // In the order in which they were issued, so that each replaces those before it.
+  std::multimap<std::string, Row> tokens;
+  Store::Query query;
+  query.kind = kind;
+  query.most = 500;
+  for (;;) {
+    auto page = store.rows(query);
+    if (!page) return fail(std::move(page));
+    if (page->empty()) break;
+    query.after = page->back().id;
+    for (const auto& row : *page) {
+      const auto json = negotiation::parse_row(row);
+      if (json) tokens.emplace(negotiation::text_of(*json, "issued"), row);
+    }
+  }
+  for (const auto& [issued, row] : tokens) add(row);
+  return {};
+}
+
+void TokenRegistry::add(const Row& row) {
+  const auto json = negotiation::parse_row(row);
+  if (!json) return;  // a token that cannot be read opens nothing
+  auto entry = std::make_shared<Entry>();
+  entry->grant.transfer = Pid(negotiation::text_of(*json, "transfer"));
+  entry->grant.agreement = AgreementId(negotiation::text_of(*json, "agreement"));
+  entry->grant.asset = AssetId(negotiation::text_of(*json, "asset"));
+  entry->grant.consumer = negotiation::party_from_json(json->value("consumer", Json::object()));
+  entry->grant.action = negotiation::text_of(*json, "action");
+  entry->certificate = negotiation::text_of(*json, "certificate");
+  state_->change([&](Snapshot& next) {
+    for (const auto& [id, other] : next) {
+      if (other->grant.transfer == entry->grant.transfer) entry->replaces.push_back(other);
+    }
+    next.insert_or_assign(row.id, entry);
+  });
+}
+
+void TokenRegistry::revoke(const Pid& transfer) {
+  state_->change([&](Snapshot& next) {
+    std::erase_if(next, [&](const auto& one) { return one.second->grant.transfer == transfer; });
+  });
+}
+
+void TokenRegistry::rest(const Pid& transfer, bool resting) {
+  const auto snapshot = state_->current();
+  for (const auto& [id, entry] : *snapshot) {
+    if (entry->grant.transfer == transfer) entry->resting = resting;
+  }
+}
+
+Result<std::vector<Row>> TokenRegistry::rows_of(Store& store, const Pid& transfer) const {
+  Store::Query query;
+  query.kind = kind;
+  query.owner = transfer.value;
+  return store.rows(query);
+}
+
+}  // namespace tally::transfer

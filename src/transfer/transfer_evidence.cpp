@@ -1,0 +1,301 @@
+// What two Tallys tell each other beyond DSP: receipts, fresh tokens, deletion records
+// (docs/peer-api.md).
+#include <algorithm>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/binding.hpp"
+
+#include "transfer_state.hpp"
+
+namespace tally::transfer {
+
+using dsp::Family;
+using dsp::Role;
+using dsp::TransferState;
+using negotiation::error_answer;
+using negotiation::json_answer;
+using negotiation::parse_body;
+using negotiation::text_of;
+
+namespace {
+
+HttpAnswer refuse(int status, const Message& message, std::string_view pointer = {}) {
+  return error_answer(Family::transfer, status, message, {}, pointer);
+}
+
+HttpAnswer refuse(const Error& error) {
+  return error_answer(Family::transfer, error, {});
+}
+
+HttpAnswer not_here() {
+  return refuse(404, {"transfer.unknown-process", {}});
+}
+
+}  // namespace
+
+awaitable<Result<void>> TransferService::sent(Sent sent) {
+  State& state = *state_;
+  const Process::Measured measured{sent.content, sent.bytes};
+  for (;;) {
+    auto found = state.find(sent.process);
+    if (!found) co_return fail(std::move(found));
+    if (!*found || (*found)->role != Role::provider) {
+      const Message unknown{"transfer.unknown-process", {}};
+      co_return fail(ErrorKind::not_found, unknown);
+    }
+    Step step;
+    step.process = std::move(**found);
+    Process& process = step.process;
+    const bool known = process.sent == measured;
+    if (known && !process.sent_receipt.empty()) co_return Result<void>{};
+    if (!known) {
+      process.sent = measured;
+      process.sent_receipt.clear();
+      process.place.reset();
+      auto record = state.draft("transfer.sent", process);
+      record.set("content", measured.content).set("bytes", measured.bytes);
+      step.drafts.push_back(std::move(record));
+      state.note(process, "local", "sent", "", measured.content);
+      auto done = co_await state.commit(std::move(step));
+      if (!done && done.error().kind == ErrorKind::conflict) continue;
+      if (!done) co_return fail(std::move(done));
+      state.sent_at[sent.process.value] = state.place_of(done->front());
+      continue;  // the receipt names the record, so it comes after it
+    }
+    if (!state.parts.signer) co_return Result<void>{};
+    Receipt receipt;
+    receipt.agreement = process.agreement;
+    receipt.process = process.pid;
+    receipt.content = measured.content;
+    receipt.bytes = measured.bytes;
+    receipt.time = format_micros(state.now());
+    if (const auto place = state.sent_at.find(process.pid.value); place != state.sent_at.end()) {
+      receipt.from = place->second;
+      process.place = place->second;
+    }
+    auto note = sign_receipt(receipt, state.settings.self.uri, *state.parts.signer);
+    if (!note) co_return fail(std::move(note));
+    process.sent_receipt = *note;
+    auto record = state.draft("receipt.issued", process);
+    record.set("receipt", sha256(*note));
+    step.drafts.push_back(std::move(record));
+    auto done = co_await state.commit(std::move(step));
+    if (!done && done.error().kind == ErrorKind::conflict) continue;
+    if (!done) co_return fail(std::move(done));
+    state.sent_at.erase(sent.process.value);
+    co_return Result<void>{};
+  }
+}
+
+awaitable<HttpAnswer> TransferService::get_receipt(Received received) {
+  const Pid pid(received.own_pid);
+  auto found = state_->find(pid);
+  if (!found) co_return refuse(found.error());
+  if (!*found || (*found)->peer != received.caller.party || (*found)->role != Role::provider) {
+    co_return not_here();
+  }
+  if (state_->unpublished.contains(pid.value) || (*found)->sent_receipt.empty()) {
+    const Message missing{"transfer.no-receipt", {}};
+    co_return refuse(404, missing);
+  }
+  const Json body = {{"note", (*found)->sent_receipt}};
+  co_return json_answer(200, body);
+}
+
+awaitable<HttpAnswer> TransferService::receive_receipt(Received received) {
+  State& state = *state_;
+  const Pid pid(received.own_pid);
+  const auto body = parse_body(received.request);
+  for (;;) {
+    auto found = state.find(pid);
+    if (!found) co_return refuse(found.error());
+    if (!*found || (*found)->peer != received.caller.party || (*found)->role != Role::provider) {
+      co_return not_here();
+    }
+    if (!body) co_return refuse(body.error());
+    Step step;
+    step.process = std::move(**found);
+    Process& process = step.process;
+    auto agreement = state.agreement_of(process);
+    if (!agreement) co_return refuse(agreement.error());
+    const auto key = agreement->peer_key();
+    if (!key) {
+      const Message none{"transfer.no-key", {}};
+      co_return refuse(400, none);
+    }
+    const auto note = text_of(body->json, "note");
+    const auto receipt = verify_receipt(note, process.peer.uri, *key);
+    if (!receipt) co_return refuse(receipt.error());
+    if (receipt->agreement != process.agreement || receipt->process != process.pid) {
+      const Message other{"transfer.receipt-of-another", {}};
+      co_return refuse(400, other, "/note");
+    }
+    const Process::Measured measured{receipt->content, receipt->bytes};
+    if (process.sent != measured) {
+      const Message differs{
+          "transfer.digest-mismatch",
+          {{"sent", process.sent ? process.sent->content : std::string()},
+           {"received", receipt->content}}};
+      co_return refuse(400, negotiation::bounded(differs), "/note");
+    }
+    const Json answer = {{"held", digest_text(sha256(note))}};
+    if (process.received_receipt == note) {
+      if (!state.unpublished.contains(pid.value)) co_return json_answer(200, answer);
+      const Message busy{"transfer.busy", {}};
+      co_return refuse(503, busy);
+    }
+    process.received_receipt = note;
+    auto record = state.draft("receipt.held", process);
+    record.set("receipt", sha256(note));
+    if (receipt->to) {
+      const Json to = {
+          {"origin", receipt->to->origin}, {"seq", receipt->to->seq}, {"leaf", receipt->to->leaf}};
+      record.set_json("peer", to);
+    }
+    step.drafts.push_back(std::move(record));
+    state.note(process, "in", "receipt", "", measured.content);
+    auto done = co_await state.commit(std::move(step));
+    if (done) co_return json_answer(200, answer);
+    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error());
+  }
+}
+
+awaitable<HttpAnswer> TransferService::fresh_token(Received received) {
+  State& state = *state_;
+  const Pid pid(received.own_pid);
+  for (;;) {
+    auto found = state.find(pid);
+    if (!found) co_return refuse(found.error());
+    if (!*found || (*found)->peer != received.caller.party || (*found)->role != Role::provider) {
+      co_return not_here();
+    }
+    Step step;
+    step.process = std::move(**found);
+    Process& process = step.process;
+    const auto& pending = process.pending;
+    const bool starting = pending && pending->event == dsp::TransferEvent::start;
+    const bool ending = pending && pending->event == dsp::TransferEvent::termination;
+    if ((process.state != TransferState::started && !starting) || ending) {
+      const Message not_running{
+          "transfer.not-running", {{"state", std::string(dsp::to_string(process.shown()))}}};
+      co_return refuse(400, not_running);
+    }
+    // Of those before, only the newest stays until the fresh one is used.
+    auto rows = state.parts.tokens.rows_of(state.parts.store, pid);
+    if (!rows) co_return refuse(rows.error());
+    if (rows->size() > 1) {
+      std::sort(rows->begin(), rows->end(), [](const Row& a, const Row& b) {
+        const auto issued = [](const Row& row) {
+          const auto json = negotiation::parse_row(row);
+          return json ? text_of(*json, "issued") : std::string();
+        };
+        return issued(a) < issued(b);
+      });
+      rows->pop_back();
+      step.erases = std::move(*rows);
+    }
+    process.certificate = received.caller.certificate_sha256;
+    const auto token = state.add_token(step, process.certificate);
+    state.note(process, "in", "fresh-token", "", "");
+    auto done = co_await state.commit(std::move(step));
+    if (done) {
+      const Json answer = {{"authorization", token}, {"authType", "bearer"}};
+      co_return json_answer(200, answer);
+    }
+    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error());
+  }
+}
+
+namespace {
+
+constexpr std::string_view deletion_kind = "deletion_record";
+
+}  // namespace
+
+awaitable<HttpAnswer> TransferService::receive_deletion(Received received) {
+  State& state = *state_;
+  const auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error());
+  const AgreementId id(text_of(body->json, "agreement"));
+  const auto note_text = text_of(body->json, "note");
+  auto found = negotiation::find_agreement(state.parts.store, id);
+  if (!found) co_return refuse(found.error());
+  if (!*found || (*found)->our_side != odrl::Side::provider ||
+      (*found)->consumer != received.caller.party) {
+    const Message unknown{"transfer.unknown-agreement", {}};
+    co_return refuse(404, unknown, "/agreement");
+  }
+  const Agreement& agreement = **found;
+  const auto key = agreement.peer_key();
+  if (!key) {
+    const Message none{"transfer.no-key", {}};
+    co_return refuse(400, none);
+  }
+  const auto note = verify_deletion(note_text, agreement.consumer.uri, *key);
+  if (!note) co_return refuse(note.error());
+  if (note->agreement != id) {
+    const Message other{"transfer.receipt-of-another", {}};
+    co_return refuse(400, other, "/note");
+  }
+  const Digest digest = sha256(note_text);
+  const Json answer = {{"held", digest_text(digest)}};
+  Row row;
+  row.kind = deletion_kind;
+  row.id = to_hex(digest);
+  auto known = state.parts.store.row(row.kind, row.id);
+  if (!known) co_return refuse(known.error());
+  if (*known) {
+    if (!state.deletions.contains(row.id)) co_return json_answer(200, answer);
+    const Message busy{"transfer.busy", {}};
+    co_return refuse(503, busy);
+  }
+  row.owner = id.value;
+  row.state = "held";
+  const Json stored = {
+      {"note", note_text},
+      {"content", note->content},
+      {"bytes", note->bytes},
+      {"method", note->method},
+      {"time", note->time},
+      {"received", format_micros(state.now())},
+  };
+  row.body = stored.dump();
+
+  // The transfer that brought the data there, when it is one of ours.
+  std::string pid = agreement.negotiation.value;
+  Store::Query query;
+  query.kind = process_kind;
+  query.owner = id.value;
+  auto transfers = state.parts.store.rows(query);
+  if (!transfers) co_return refuse(transfers.error());
+  for (const auto& one : *transfers) {
+    const auto process = parse_process(one);
+    if (process && process->sent && process->sent->content == note->content) pid = one.id;
+  }
+  audit::RecordDraft record("receipt.held", state.event());
+  record.about(id).set("pid", pid).set("receipt", digest).set("of", "deletion");
+  record.set("content", note->content).set("bytes", note->bytes).set("method", note->method);
+  const Json place = {
+      {"origin", note->log.origin}, {"seq", note->log.seq}, {"leaf", note->log.leaf}};
+  record.set_json("peer", place);
+  Transaction transaction;
+  transaction.puts.push_back(row);
+  std::vector<audit::RecordDraft> drafts;
+  drafts.push_back(std::move(record));
+  // An entry that stays belongs to a record that is not in the log: only a restart clears it.
+  state.deletions.insert(row.id);
+  auto done = co_await state.parts.journal.commit(
+      std::move(transaction), std::move(drafts), audit::Priority::reserved
+  );
+  if (done || done.error().kind == ErrorKind::conflict) state.deletions.erase(row.id);
+  if (done) co_return json_answer(200, answer);
+  if (done.error().kind == ErrorKind::conflict) {
+    const Message busy{"transfer.busy", {}};
+    co_return refuse(503, busy);
+  }
+  co_return refuse(done.error());
+}
+
+}  // namespace tally::transfer

@@ -1,0 +1,405 @@
+// What peers send about transfers.
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/binding.hpp"
+
+#include "transfer_state.hpp"
+
+namespace tally::transfer {
+
+using dsp::Family;
+using dsp::Role;
+using dsp::TransferEvent;
+using dsp::TransferState;
+using negotiation::check_id;
+using negotiation::error_answer;
+using negotiation::json_answer;
+using negotiation::known_answer;
+using negotiation::parse_body;
+using negotiation::reason_from;
+using negotiation::remember;
+
+namespace {
+
+constexpr int most_decisions = 16;
+
+HttpAnswer refuse(
+    int status, const Message& message, const dsp::KnownPids& pids, std::string_view pointer = {}
+) {
+  return error_answer(Family::transfer, status, message, pids, pointer);
+}
+
+HttpAnswer refuse(const Error& error, const dsp::KnownPids& pids) {
+  return error_answer(Family::transfer, error, pids);
+}
+
+HttpAnswer not_here(const dsp::KnownPids& pids) {
+  return refuse(404, {"transfer.unknown-process", {}}, pids);
+}
+
+// The pids of a message, or of its path when it is not even JSON.
+dsp::KnownPids own_only(Role role, const Pid& own) {
+  return role == Role::provider ? dsp::KnownPids{own, {}} : dsp::KnownPids{{}, own};
+}
+
+}  // namespace
+
+HttpAnswer TransferService::State::answer_of(const Process& process, int status) const {
+  return json_answer(status, dsp::to_json(process.as_message()));
+}
+
+TransferService::State::Verdict TransferService::State::illegal(
+    const Process& process, TransferEvent event_received
+) const {
+  const Message message{
+      "transfer.illegal-move",
+      {{"message", std::string(dsp::to_string(event_received))},
+       {"state", std::string(dsp::to_string(process.shown()))}}};
+  return {std::nullopt, refuse(400, message, process.pids())};
+}
+
+std::optional<TransferState> TransferService::State::accept(
+    Step& step, TransferEvent event_received
+) const {
+  Process& process = step.process;
+  const bool ending = process.pending && process.pending->event == TransferEvent::termination;
+  if (ending && event_received != TransferEvent::termination) return std::nullopt;
+  const Role sender = dsp::other(process.role);
+  auto to = dsp::next(process.state, event_received, sender);
+  if (!to && process.pending) to = dsp::next(process.pending->target, event_received, sender);
+  if (!to) return std::nullopt;
+  if (process.pending) {
+    step.dropped.push_back(process.pending->message);
+    process.pending.reset();
+  }
+  process.state = *to;
+  return to;
+}
+
+awaitable<HttpAnswer> TransferService::State::take(
+    Received received, ParsedBody body, dsp::KnownPids pids, Role role, Decide decide
+) {
+  const Pid pid(received.own_pid);
+  for (int decisions = 0; decisions < most_decisions; ++decisions) {
+    auto found = find(pid);
+    if (!found) co_return refuse(found.error(), pids);
+    if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
+    Process& process = **found;
+    const auto known = process.pids();
+    const Pid& named_own = role == Role::provider ? pids.provider : pids.consumer;
+    const Pid& named_peer = role == Role::provider ? pids.consumer : pids.provider;
+    if (process.role != role || named_own != pid || named_peer.empty() ||
+        (!process.peer_pid.empty() && named_peer != process.peer_pid)) {
+      const Message wrong{"transfer.other-pids", {}};
+      co_return refuse(400, wrong, known);
+    }
+    auto repeat = known_answer(parts.store, process.key(), body, Family::transfer, known);
+    if (!repeat) co_return refuse(repeat.error(), known);
+    if (*repeat) {
+      if (unpublished.contains(pid.value)) {
+        const Message busy{"transfer.busy", {}};
+        co_return refuse(503, busy, known);
+      }
+      co_return **repeat;
+    }
+    if (process.peer_pid.empty()) process.peer_pid = named_peer;
+    auto verdict = decide(std::move(process));
+    if (!verdict) co_return refuse(verdict.error(), known);
+    if (!verdict->step) co_return verdict->answer;
+    Step step = std::move(*verdict->step);
+    step.answer = remember(step.process.key(), body, verdict->answer);
+    auto done = co_await commit(std::move(step));
+    if (done) {
+      advance_soon(pid);
+      co_return verdict->answer;
+    }
+    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error(), known);
+  }
+  const Message busy{"transfer.busy", {}};
+  co_return refuse(503, busy, pids);
+}
+
+awaitable<HttpAnswer> TransferService::receive_request(Received received) {
+  State& state = *state_;
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), {});
+  const auto pids = dsp::known_pids(body->json, Role::provider);
+  const auto message = dsp::from_json<dsp::TransferRequestMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  const PartyId peer = received.caller.party;
+  if (!state.parts.peers.host_allowed(peer, message->callback_address)) {
+    const Message outside{"negotiation.callback-not-allowed", {{"url", message->callback_address}}};
+    co_return refuse(400, negotiation::bounded(outside), pids, "/callbackAddress");
+  }
+  if (message->data_address) {
+    const Message push{"transfer.push-unsupported", {}};
+    co_return refuse(400, push, pids, "/dataAddress");
+  }
+
+  for (int decisions = 0; decisions < most_decisions; ++decisions) {
+    auto existing = state.find_by_peer(peer, message->consumer_pid);
+    if (!existing) co_return refuse(existing.error(), pids);
+    if (*existing) {
+      const Process& process = **existing;
+      const auto known = process.pids();
+      if (state.unpublished.contains(process.pid.value)) {
+        const Message busy{"transfer.busy", {}};
+        co_return refuse(503, busy, known);
+      }
+      auto repeat = known_answer(state.parts.store, process.key(), *body, Family::transfer, known);
+      if (!repeat) co_return refuse(repeat.error(), known);
+      const bool same = process.agreement == message->agreement_id &&
+                        process.format == message->format &&
+                        process.peer_base == message->callback_address;
+      // DSP 2025-1, 7.6 of the digest: a repeat of the request gets the start message again.
+      if ((*repeat || same) && process.state == TransferState::started) {
+        const auto start = state.starts.find(process.pid.value);
+        if (start != state.starts.end()) state.parts.delivery.queue({start->second});
+      }
+      if (*repeat) co_return **repeat;
+      if (!same) {
+        const Message other{"transfer.other-request", {}};
+        co_return refuse(400, other, known);
+      }
+      co_return state.answer_of(process);
+    }
+
+    auto agreement = negotiation::find_agreement(state.parts.store, message->agreement_id);
+    if (!agreement) co_return refuse(agreement.error(), pids);
+    // Somebody else's agreement, or one that is not in force, is none for this purpose.
+    const bool usable = *agreement && (*agreement)->our_side == odrl::Side::provider &&
+                        (*agreement)->consumer == peer &&
+                        (*agreement)->status == negotiation::AgreementStatus::active;
+    if (!usable) {
+      const Message unknown{"transfer.unknown-agreement", {}};
+      co_return refuse(400, unknown, pids, "/agreementId");
+    }
+    const auto action = state.parts.formats.action_of((*agreement)->asset, message->format);
+    if (!action) {
+      const Message unknown{"transfer.unknown-format", {{"format", message->format}}};
+      co_return refuse(400, negotiation::bounded(unknown), pids, "/format");
+    }
+
+    Step step;
+    Process& process = step.process;
+    process.pid = new_pid(state.parts.random);
+    process.role = Role::provider;
+    process.peer = peer;
+    process.peer_pid = message->consumer_pid;
+    process.peer_base = message->callback_address;
+    process.state = TransferState::requested;
+    process.agreement = message->agreement_id;
+    process.asset = (*agreement)->asset;
+    process.format = message->format;
+    process.action = *action;
+    process.certificate = received.caller.certificate_sha256;
+    process.began_at = format_micros(state.now());
+    state.note(process, "in", "TransferRequestMessage", body->message_id, "REQUESTED");
+    Row index;
+    index.kind = peer_index_kind;
+    index.id = peer_index(peer, process.peer_pid);
+    index.owner = process.agreement.value;
+    const Json index_body = {{"pid", process.pid.value}};
+    index.body = index_body.dump();
+    step.rows.push_back(std::move(index));
+    auto record = state.draft("transfer.requested", process);
+    record.set("format", process.format);
+    step.drafts.push_back(std::move(record));
+    const auto answer = state.answer_of(process, 201);
+    step.answer = remember(process.key(), *body, answer);
+    const Pid pid = process.pid;
+    auto done = co_await state.commit(std::move(step));
+    if (done) {
+      state.advance_soon(pid);
+      co_return answer;
+    }
+    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error(), pids);
+  }
+  const Message busy{"transfer.busy", {}};
+  co_return refuse(503, busy, pids);
+}
+
+awaitable<HttpAnswer> TransferService::receive_start(Received received) {
+  const Pid own(received.own_pid);
+  auto found = state_->find(own);
+  if (!found) co_return refuse(found.error(), {});
+  const Role role = *found ? (*found)->role : Role::consumer;
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), own_only(role, own));
+  const auto pids = dsp::known_pids(body->json, role, own);
+  if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
+  const auto message = dsp::from_json<dsp::TransferStartMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  State::Decide decide = [this, id = body->message_id, address = message->data_address](
+                             Process process
+                         ) -> Result<State::Verdict> {
+    Step step;
+    step.process = std::move(process);
+    Process& moved = step.process;
+    if (!state_->accept(step, TransferEvent::start)) {
+      return state_->illegal(moved, TransferEvent::start);
+    }
+    state_->note(moved, "in", "TransferStartMessage", id, "STARTED");
+    auto record = state_->draft("transfer.started", moved);
+    if (moved.role == Role::provider) {
+      // The consumer goes on after a suspension: the token it has opens again.
+      auto agreement = state_->agreement_of(moved);
+      if (!agreement) return fail(std::move(agreement));
+      if (agreement->status != negotiation::AgreementStatus::active) {
+        const Message ended{"transfer.unknown-agreement", {}};
+        return State::Verdict{std::nullopt, refuse(400, ended, moved.pids())};
+      }
+      step.tokens = Step::Tokens::wake;
+    } else {
+      if (address && address->endpoint) moved.endpoint = *address->endpoint;
+      if (address && !address->endpoint) {
+        // Some peers give the address as a property.
+        if (const auto* endpoint = address->property("endpoint")) moved.endpoint = *endpoint;
+      }
+      if (address) {
+        const auto* token = address->property("authorization");
+        moved.token = token ? *token : std::string();
+      }
+      if (moved.endpoint.empty()) {
+        moved.objection = Message{"transfer.no-data-address", {}};
+      } else if (!state_->parts.peers.host_allowed(moved.peer, moved.endpoint)) {
+        moved.objection =
+            negotiation::bounded({"transfer.endpoint-not-allowed", {{"url", moved.endpoint}}});
+      }
+      if (moved.endpoint.size() > 2048 || moved.token.size() > 8192) {
+        moved.endpoint.clear();
+        moved.token.clear();
+        moved.objection = Message{"transfer.no-data-address", {}};
+      }
+    }
+    step.drafts.push_back(std::move(record));
+    auto answer = state_->answer_of(moved);
+    return State::Verdict{std::move(step), std::move(answer)};
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->take(
+      std::move(received), std::move(parsed), pids, role, std::move(decide)
+  );
+}
+
+awaitable<HttpAnswer> TransferService::receive_suspension(Received received) {
+  const Pid own(received.own_pid);
+  auto found = state_->find(own);
+  if (!found) co_return refuse(found.error(), {});
+  const Role role = *found ? (*found)->role : Role::provider;
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), own_only(role, own));
+  const auto pids = dsp::known_pids(body->json, role, own);
+  if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
+  const auto message = dsp::from_json<dsp::TransferSuspensionMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  const auto reason = reason_from("transfer.suspended-by-peer", message->code, message->reason);
+  State::Decide decide = [this, reason, id = body->message_id](Process process
+                         ) -> Result<State::Verdict> {
+    Step step;
+    step.process = std::move(process);
+    Process& moved = step.process;
+    if (!state_->accept(step, TransferEvent::suspension)) {
+      return state_->illegal(moved, TransferEvent::suspension);
+    }
+    state_->note(moved, "in", "TransferSuspensionMessage", id, reason.code);
+    auto record = state_->draft("transfer.suspended", moved);
+    record.set("reason", reason).set("by", "peer");
+    step.drafts.push_back(std::move(record));
+    step.tokens = Step::Tokens::rest;
+    auto answer = state_->answer_of(moved);
+    return State::Verdict{std::move(step), std::move(answer)};
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->take(
+      std::move(received), std::move(parsed), pids, role, std::move(decide)
+  );
+}
+
+awaitable<HttpAnswer> TransferService::receive_completion(Received received) {
+  const Pid own(received.own_pid);
+  auto found = state_->find(own);
+  if (!found) co_return refuse(found.error(), {});
+  const Role role = *found ? (*found)->role : Role::provider;
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), own_only(role, own));
+  const auto pids = dsp::known_pids(body->json, role, own);
+  if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
+  const auto message = dsp::from_json<dsp::TransferCompletionMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  State::Decide decide = [this, id = body->message_id](Process process) -> Result<State::Verdict> {
+    Step step;
+    step.process = std::move(process);
+    Process& moved = step.process;
+    if (!state_->accept(step, TransferEvent::completion)) {
+      return state_->illegal(moved, TransferEvent::completion);
+    }
+    state_->note(moved, "in", "TransferCompletionMessage", id, "COMPLETED");
+    step.drafts.push_back(state_->draft("transfer.completed", moved));
+    // A consumer that keeps custody sends its receipt before it completes.
+    const bool owed = moved.role == Role::provider && moved.sent && moved.received_receipt.empty();
+    if (owed && !moved.receipt_missing) {
+      moved.receipt_missing = true;
+      step.drafts.push_back(state_->draft("receipt.missing", moved));
+    }
+    moved.token.clear();
+    auto dropped = state_->drop_tokens(step);
+    if (!dropped) return fail(std::move(dropped));
+    auto answer = state_->answer_of(moved);
+    return State::Verdict{std::move(step), std::move(answer)};
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->take(
+      std::move(received), std::move(parsed), pids, role, std::move(decide)
+  );
+}
+
+awaitable<HttpAnswer> TransferService::receive_termination(Received received) {
+  const Pid own(received.own_pid);
+  auto found = state_->find(own);
+  if (!found) co_return refuse(found.error(), {});
+  const Role role = *found ? (*found)->role : Role::provider;
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), own_only(role, own));
+  const auto pids = dsp::known_pids(body->json, role, own);
+  if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
+  const auto message = dsp::from_json<dsp::TransferTerminationMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  const auto reason = reason_from("transfer.terminated-by-peer", message->code, message->reason);
+  State::Decide decide = [this, reason, id = body->message_id](Process process
+                         ) -> Result<State::Verdict> {
+    Step step;
+    step.process = std::move(process);
+    Process& moved = step.process;
+    if (!state_->accept(step, TransferEvent::termination)) {
+      return state_->illegal(moved, TransferEvent::termination);
+    }
+    state_->note(moved, "in", "TransferTerminationMessage", id, reason.code);
+    auto closed = state_->close_with(step, reason, true);
+    if (!closed) return fail(std::move(closed));
+    auto answer = state_->answer_of(moved);
+    return State::Verdict{std::move(step), std::move(answer)};
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->take(
+      std::move(received), std::move(parsed), pids, role, std::move(decide)
+  );
+}
+
+awaitable<HttpAnswer> TransferService::read(Received received) {
+  const Pid pid(received.own_pid);
+  auto found = state_->find(pid);
+  if (!found) co_return refuse(found.error(), {});
+  if (!*found || (*found)->peer != received.caller.party) co_return not_here({pid, {}});
+  auto shown = (*found)->as_message();
+  const auto unpublished = state_->unpublished.find(pid.value);
+  if (unpublished != state_->unpublished.end()) {
+    shown.state = unpublished->second.shown;
+    if (shown.state == TransferState::none) co_return not_here({pid, {}});
+  }
+  co_return json_answer(200, dsp::to_json(shown));
+}
+
+}  // namespace tally::transfer

@@ -1,0 +1,78 @@
+// One transfer as its row holds it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tally/core/store.hpp"
+#include "tally/dsp/messages.hpp"
+#include "tally/negotiation/exchange.hpp"
+#include "tally/transfer/receipt.hpp"
+
+namespace tally::transfer {
+
+inline constexpr std::string_view process_kind = "transfer";
+inline constexpr std::string_view peer_index_kind = "transfer-peer";
+
+struct Process {
+  struct Pending {
+    std::string message;
+    dsp::TransferEvent event = dsp::TransferEvent::request;
+    dsp::TransferState target = dsp::TransferState::requested;
+  };
+  struct Measured {
+    std::string content;
+    std::uint64_t bytes = 0;
+    bool operator==(const Measured&) const = default;
+  };
+
+  Row row;
+  Pid pid;
+  dsp::Role role = dsp::Role::provider;
+  PartyId peer;
+  Pid peer_pid;
+  std::string peer_base;
+  dsp::TransferState state = dsp::TransferState::none;
+  std::optional<Pending> pending;
+  AgreementId agreement;
+  AssetId asset;
+  std::string format;
+  std::optional<Message> objection;
+  std::optional<Message> reason;
+  bool ended_by_peer = false;
+  std::string began_at;
+  std::vector<negotiation::HistoryEntry> history;
+
+  // The provider's.
+  std::string action;       // what the token opens: odrl archive or read
+  std::string certificate;  // of the request: what the token is bound to
+  std::optional<Measured> sent;
+
+  // The consumer's.
+  std::string endpoint;
+  std::string token;
+  bool received = false;           // `transfer.received` is in the log
+  bool published = false;          // the artefact may be read
+  std::optional<Measured> pulled;  // of what was received
+
+  // Both: the two receipts, and where our own record of the data stands.
+  std::optional<LogPlace> place;
+  std::string sent_receipt;
+  std::string received_receipt;
+  bool receipt_missing = false;
+
+  [[nodiscard]] std::string key() const;
+  [[nodiscard]] dsp::TransferState shown() const;
+  [[nodiscard]] dsp::TransferProcess as_message() const;
+  [[nodiscard]] dsp::KnownPids pids() const;
+  [[nodiscard]] const Pid& provider_pid() const {
+    return role == dsp::Role::provider ? pid : peer_pid;
+  }
+};
+
+std::string peer_index(const PartyId& peer, const Pid& peer_pid);
+Result<Process> parse_process(const Row& row);
+Row to_row(const Process& process);
+
+}  // namespace tally::transfer

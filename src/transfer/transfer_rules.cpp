@@ -1,0 +1,377 @@
+// What follows by rule: the provider starts what an agreement permits; the consumer fetches,
+// compares digests, makes the artefact visible, sends its receipt and completes.
+#include <algorithm>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/binding.hpp"
+#include "tally/odrl/explain.hpp"
+#include "tally/odrl/terms.hpp"
+
+#include "transfer_state.hpp"
+
+namespace tally::transfer {
+
+using dsp::Role;
+using dsp::TransferEvent;
+using dsp::TransferState;
+
+void TransferService::State::advance_soon(const Pid& pid) {
+  parts.tasks.spawn("transfer", advance(pid));
+}
+
+awaitable<void> TransferService::State::advance(Pid pid) {
+  for (;;) {
+    auto found = find(pid);
+    if (!found || !*found) co_return;
+    auto process = std::move(**found);
+    if (process.pending || dsp::is_final(process.state)) co_return;
+    Step step;
+    if (process.objection) {
+      const Message reason = *process.objection;
+      step.process = std::move(process);
+      const auto ended = end(step, reason);
+      if (!ended) {
+        parts.notices.note(Severity::error, ended.error().message);
+        co_return;
+      }
+    } else if (process.role == Role::provider && process.state == TransferState::requested) {
+      auto begun = begin(std::move(process));
+      if (!begun) {
+        parts.notices.note(Severity::error, begun.error().message);
+        co_return;
+      }
+      step = std::move(*begun);
+    } else if (process.role == Role::consumer && process.state == TransferState::started) {
+      co_await fetch(pid);
+      co_return;
+    } else {
+      co_return;
+    }
+    const auto done = co_await commit(std::move(step));
+    if (!done && done.error().kind != ErrorKind::conflict) co_return;  // until a restart
+  }
+}
+
+// The provider's rule: what the policy permits is started at once.
+Result<Step> TransferService::State::begin(Process process) const {
+  auto agreement = agreement_of(process);
+  if (!agreement) return fail(std::move(agreement));
+  Step step;
+  std::optional<Message> refusal;
+  Json decided;
+  if (agreement->status != negotiation::AgreementStatus::active) {
+    refusal = Message{"transfer.unknown-agreement", {}};
+  } else if (process.action == odrl::iri::archive) {
+    // Asked without counting: the use is the read from custody, and where a pull does count it is
+    // counted when the data goes out.
+    usage::Act act;
+    act.agreement = agreement->id;
+    act.action = process.action;
+    act.party = process.peer;
+    act.purposes = agreement->purposes;
+    act.process = process.pid;
+    auto decision = parts.enforcer.dry_run(act);
+    if (!decision) return fail(std::move(decision));
+    decided = {
+        {"at", format_micros(now())},
+        {"outcome", decision->permit ? "permit" : "deny"},
+        {"reason", odrl::to_string(decision->reason)},
+    };
+    if (!decision->permit) {
+      const auto why = odrl::explain(*decision);
+      refusal = Message{
+          "transfer.not-permitted",
+          {{"reason", std::string(odrl::to_string(decision->reason))},
+           {"why", why.size() > 1 ? render(why[1], Lang::en) : std::string()}}};
+    }
+  }
+  step.process = std::move(process);
+  if (refusal) {
+    auto ended = end(step, negotiation::bounded(*refusal));
+    if (!ended) return fail(std::move(ended));
+    return step;
+  }
+
+  Process& moved = step.process;
+  const auto token = add_token(step, moved.certificate);
+  const auto pids = moved.pids();
+  dsp::TransferStartMessage message;
+  message.id = new_pid(parts.random).value;
+  message.provider_pid = pids.provider;
+  message.consumer_pid = pids.consumer;
+  dsp::DataAddress address;
+  address.endpoint_type = "https://w3id.org/idsa/v4.1/HTTP";
+  address.endpoint =
+      dsp::join_url(settings.data_url, "/data/" + percent_encode_segment(moved.pid.value));
+  address.endpoint_properties = {{"authorization", token}, {"authType", "bearer"}};
+  message.data_address = std::move(address);
+  auto record = draft("transfer.started", moved);
+  record.set("action", moved.action);
+  if (!decided.is_null()) record.set_json("decision", decided);
+  step.drafts.push_back(std::move(record));
+  send(
+      step,
+      TransferEvent::start,
+      TransferState::started,
+      dsp::transfer_path(moved.peer_pid, "start"),
+      dsp::to_json(message),
+      "TransferStartMessage"
+  );
+  return step;
+}
+
+// --- the consumer's side -------------------------------------------------------------------------
+
+awaitable<void> TransferService::State::fetch(Pid pid) {
+  if (!parts.executor || !pulling.insert(pid.value).second) co_return;
+  struct Release {
+    std::set<std::string>& set;
+    const std::string& key;
+    ~Release() { set.erase(key); }
+  };
+  const Release release{pulling, pid.value};
+  co_await fetch_once(pid);
+}
+
+// From STARTED to the completion message; every step looks at the row again.
+awaitable<void> TransferService::State::fetch_once(Pid pid) {
+  Nanos pause = parts.limits.retry_first;
+  for (;;) {
+    auto found = find(pid);
+    if (!found || !*found) co_return;
+    const Process process = std::move(**found);
+    if (process.received) {
+      const auto finished = co_await finish(pid);
+      if (!finished) parts.notices.note(Severity::error, finished.error().message);
+      co_return;
+    }
+    if (process.state != TransferState::started || process.pending) {
+      if (dsp::is_final(process.state)) co_await parts.executor->discard(pid);
+      co_return;
+    }
+    PullOrder order;
+    order.process = pid;
+    order.provider_pid = process.peer_pid;
+    order.agreement = process.agreement;
+    order.asset = process.asset;
+    order.provider = process.peer;
+    order.endpoint = process.endpoint;
+    order.token = process.token;
+    if (const auto base = parts.peers.tally_url(process.peer)) {
+      order.fresh_token_url = *base + "/tokens/" + percent_encode_segment(process.peer_pid.value);
+    }
+    auto pulled = co_await parts.executor->pull(order);
+    auto outcome = Fetched::again;
+    if (pulled) {
+      outcome = co_await receive(pid, *pulled);
+    } else if (pulled.error().kind != ErrorKind::unavailable) {
+      // Trying again would not help: the reason goes to the peer and to the operator.
+      auto again = find(pid);
+      if (!again || !*again) co_return;
+      if ((*again)->state == TransferState::started && !(*again)->pending) {
+        Step step;
+        step.process = std::move(**again);
+        const Message reason{
+            "transfer.pull-failed", {{"problem", render(pulled.error().message, Lang::en)}}};
+        const auto ended = end(step, reason);
+        if (!ended) co_return;
+        const auto done = co_await commit(std::move(step));
+        if (!done && done.error().kind != ErrorKind::conflict) co_return;
+        if (done) {
+          co_await parts.executor->discard(pid);
+          co_return;
+        }
+      }
+    } else {
+      parts.notices.note(Severity::info, pulled.error().message);
+    }
+    if (outcome == Fetched::stop) co_return;
+    if (outcome == Fetched::done) continue;
+    co_await parts.timers.sleep_for(pause);
+    pause = std::min(pause * 2, parts.limits.retry_most);
+  }
+}
+
+// What arrived is compared with what the provider signed that it sent.
+awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid pid, Pulled pulled) {
+  auto before = find(pid);
+  if (!before || !*before) co_return Fetched::stop;
+  auto agreement = agreement_of(**before);
+  if (!agreement) co_return Fetched::stop;
+  const bool is_signed = !agreement->provider_signature.empty();
+  auto note_text = co_await provider_receipt(**before);
+
+  auto found = find(pid);
+  if (!found || !*found) co_return Fetched::stop;
+  if ((*found)->state != TransferState::started || (*found)->pending) co_return Fetched::done;
+  Step step;
+  step.process = std::move(**found);
+  Process& process = step.process;
+  std::optional<Receipt> receipt;
+  if (note_text) {
+    const auto key = agreement->peer_key();
+    auto verified = key ? verify_receipt(*note_text, process.peer.uri, *key)
+                        : Result<Receipt>(fail(ErrorKind::invalid, {"transfer.no-key", {}}));
+    if (!verified) {
+      note_text = tl::unexpected(verified.error());
+    } else if (verified->agreement != process.agreement || verified->process != process.peer_pid) {
+      note_text = fail(ErrorKind::invalid, {"transfer.receipt-of-another", {}});
+    } else {
+      receipt = std::move(*verified);
+    }
+  }
+  std::optional<Message> rejection;
+  if (!receipt) {
+    step.drafts.push_back(draft("receipt.missing", process));
+    process.receipt_missing = true;
+    // Whoever signs agreements gives receipts. From others their word is all there is.
+    if (is_signed) rejection = Message{"transfer.no-receipt", {}};
+  } else if (receipt->content != pulled.content || receipt->bytes != pulled.bytes) {
+    rejection = Message{
+        "transfer.digest-mismatch", {{"sent", receipt->content}, {"received", pulled.content}}};
+  }
+  if (receipt) {
+    process.sent_receipt = *note_text;
+    auto held = draft("receipt.held", process);
+    held.set("receipt", sha256(*note_text));
+    if (receipt->from) {
+      const Json from = {
+          {"origin", receipt->from->origin},
+          {"seq", receipt->from->seq},
+          {"leaf", receipt->from->leaf},
+      };
+      held.set_json("peer", from);
+    }
+    step.drafts.push_back(std::move(held));
+  }
+  if (rejection) {
+    auto record = draft("transfer.rejected", process);
+    record.set("reason", *rejection);
+    record.set("content", pulled.content).set("bytes", pulled.bytes);
+    if (receipt) record.set("sent", receipt->content);
+    step.drafts.push_back(std::move(record));
+    const auto ended = end(step, *rejection);
+    if (!ended) co_return Fetched::stop;
+    // Nobody can read what is staged; it goes before anything else can want it.
+    co_await parts.executor->discard(pid);
+    const auto done = co_await commit(std::move(step));
+    if (done) co_return Fetched::stop;
+    co_return done.error().kind == ErrorKind::conflict ? Fetched::again : Fetched::stop;
+  }
+  process.received = true;
+  process.pulled = Process::Measured{pulled.content, pulled.bytes};
+  auto record = draft("transfer.received", process);
+  record.set("content", pulled.content).set("bytes", pulled.bytes);
+  if (receipt) record.set("receipt", sha256(process.sent_receipt));
+  record.set("assurance", receipt ? "enforced" : "asserted");
+  const std::size_t at = step.drafts.size();
+  step.drafts.push_back(std::move(record));
+  note(process, "local", "received", "", pulled.content);
+  const auto done = co_await commit(std::move(step));
+  if (!done) {
+    co_return done.error().kind == ErrorKind::conflict ? Fetched::again : Fetched::stop;
+  }
+  // Where the record stands goes into our receipt; a crash here leaves a receipt without it.
+  received_at[pid.value] = place_of((*done)[at]);
+  co_return Fetched::done;
+}
+
+// Visible, receipt, completion: each once, whatever was lost before.
+awaitable<Result<void>> TransferService::State::finish(Pid pid) {
+  auto published = co_await parts.executor->publish(pid);
+  if (!published) co_return published;
+  for (;;) {
+    auto found = find(pid);
+    if (!found) co_return fail(std::move(found));
+    if (!*found) co_return Result<void>{};
+    Step step;
+    step.process = std::move(**found);
+    Process& process = step.process;
+    if (dsp::is_final(process.state) || process.pending) co_return Result<void>{};
+    process.published = true;
+    const auto tally = parts.peers.tally_url(process.peer);
+    if (process.received_receipt.empty() && parts.signer && process.pulled) {
+      Receipt receipt;
+      receipt.agreement = process.agreement;
+      receipt.process = process.peer_pid;
+      receipt.content = process.pulled->content;
+      receipt.bytes = process.pulled->bytes;
+      receipt.time = format_micros(now());
+      if (const auto place = received_at.find(pid.value); place != received_at.end()) {
+        receipt.to = place->second;
+        process.place = place->second;
+      }
+      auto signed_note = sign_receipt(receipt, settings.self.uri, *parts.signer);
+      if (!signed_note) co_return fail(std::move(signed_note));
+      process.received_receipt = *signed_note;
+      auto issued = draft("receipt.issued", process);
+      issued.set("receipt", sha256(*signed_note));
+      step.drafts.push_back(std::move(issued));
+      if (tally) {
+        const Json body = {{"note", *signed_note}};
+        HttpRequest request;
+        request.method = "POST";
+        request.body = body.dump();
+        const auto url = *tally + "/receipts/" + percent_encode_segment(process.peer_pid.value);
+        auto id = new_pid(parts.random).value;
+        note(process, "out", "receipt", id, "queued");
+        step.messages.push_back(
+            negotiation::outgoing(std::move(id), process.key(), process.peer, url, request, now())
+        );
+      }
+    }
+    if (process.state == TransferState::started) {
+      const auto pids = process.pids();
+      dsp::TransferCompletionMessage message;
+      message.id = new_pid(parts.random).value;
+      message.provider_pid = pids.provider;
+      message.consumer_pid = pids.consumer;
+      step.drafts.push_back(draft("transfer.completed", process));
+      process.token.clear();
+      send(
+          step,
+          TransferEvent::completion,
+          TransferState::completed,
+          dsp::transfer_path(process.peer_pid, "completion"),
+          dsp::to_json(message),
+          "TransferCompletionMessage"
+      );
+    }
+    auto done = co_await commit(std::move(step));
+    if (!done && done.error().kind == ErrorKind::conflict) continue;
+    if (!done) co_return fail(std::move(done));
+    received_at.erase(pid.value);
+    co_return Result<void>{};
+  }
+}
+
+// The provider's signed "sent" receipt, asked for until it is there or the time is up. Errors: not
+// there (not_found), or the last answer's.
+awaitable<Result<std::string>> TransferService::State::provider_receipt(Process process) {
+  const auto base = parts.peers.tally_url(process.peer);
+  const Message missing{"transfer.no-receipt", {}};
+  if (!base) co_return fail(ErrorKind::not_found, missing);
+  const auto url = *base + "/receipts/" + percent_encode_segment(process.peer_pid.value);
+  const Instant until = now() + settings.receipt_wait;
+  Nanos pause = parts.limits.retry_first / 4;
+  for (;;) {
+    PeerRequest request;
+    request.to = process.peer;
+    request.url = url;
+    request.http.method = "GET";
+    auto answer = co_await parts.peer.send(std::move(request));
+    if (answer && answer->status == 200) {
+      const auto json = parse_json(answer->body);
+      auto text = json ? negotiation::text_of(*json, "note") : std::string();
+      if (text.empty()) co_return fail(ErrorKind::invalid, missing);
+      co_return text;
+    }
+    if (now() >= until) co_return fail(ErrorKind::not_found, missing);
+    co_await parts.timers.sleep_for(pause);
+    pause = std::min(pause * 2, parts.limits.retry_most);
+  }
+}
+
+}  // namespace tally::transfer

@@ -1,0 +1,118 @@
+// The inside of TransferService, shared by its source files: messages, rules, evidence, commands.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tally/negotiation/agreement.hpp"
+#include "tally/negotiation/exchange.hpp"
+#include "tally/transfer/transfer_service.hpp"
+
+#include "transfer_process.hpp"
+
+namespace tally::transfer {
+
+using negotiation::Agreement;
+using negotiation::ParsedBody;
+
+// What one decision changes, made durable as a whole by State::commit.
+struct Step {
+  Process process;
+  std::vector<Row> rows;
+  std::vector<Row> erases;
+  std::vector<audit::RecordDraft> drafts;
+  std::vector<OutgoingMessage> messages;
+  std::vector<std::string> dropped;
+  std::optional<StoredAnswer> answer;
+  audit::Priority priority = audit::Priority::ordinary;
+
+  // What is published once it is durable.
+  enum class Tokens { keep, rest, wake, revoke };
+  Tokens tokens = Tokens::keep;
+  std::optional<Row> new_token;
+};
+
+struct TransferService::State {
+  State(TransferParts with, TransferSettings options)
+      : parts(std::move(with)), settings(std::move(options)) {}
+
+  TransferParts parts;
+  TransferSettings settings;
+  struct Unpublished {
+    dsp::TransferState shown = dsp::TransferState::none;
+    int steps = 0;
+  };
+  std::map<std::string, Unpublished> unpublished;
+  // The start message of each running transfer, for a repeat of its request. Holds a token, hence
+  // not in the store once the peer has it.
+  std::map<std::string, OutgoingMessage> starts;
+  std::set<std::string> pulling;                // one fetch at a time for each transfer
+  std::map<std::string, LogPlace> received_at;  // of transfer.received, until the receipt is signed
+  std::map<std::string, LogPlace> sent_at;      // of transfer.sent, likewise
+  std::set<std::string> deletions;              // being made durable
+
+  // --- reading and making durable (transfer_service.cpp) ---
+  Result<std::optional<Process>> find(const Pid& pid) const;
+  Result<std::optional<Process>> find_by_peer(const PartyId& peer, const Pid& peer_pid) const;
+  Result<Agreement> agreement_of(const Process& process) const;
+  // The records as they stand in the log. Errors: conflict: decide again.
+  awaitable<Result<std::vector<audit::Appended>>> commit(Step step);
+  Instant now() const { return parts.clock.read().at; }
+  EventId event() const { return new_event(parts.random, now()); }
+  audit::RecordDraft draft(std::string_view type, const Process& process) const;
+  LogPlace place_of(const audit::Appended& appended) const;
+  void note(
+      Process& process, std::string direction, std::string type, std::string id, std::string note
+  ) const;
+
+  // --- parts of steps ---
+  void send(
+      Step& step,
+      dsp::TransferEvent event,
+      dsp::TransferState target,
+      std::string_view step_path,
+      const Json& body,
+      std::string_view type
+  ) const;
+  // Ends by our own will, telling the peer.
+  Result<void> end(Step& step, const Message& reason) const;
+  // What every end has in common: record, tokens.
+  Result<void> close_with(Step& step, const Message& reason, bool by_peer) const;
+  Result<void> drop_tokens(Step& step) const;
+  // A fresh token for the transfer, as the start message and the fresh-token answer carry it.
+  std::string add_token(Step& step, const std::string& certificate_sha256) const;
+
+  // --- commands (transfer_commands.cpp) ---
+  using Change = std::function<Result<void>(Step& step)>;
+  awaitable<Result<void>> command(Pid pid, Change change);
+
+  // --- received messages (transfer_messages.cpp) ---
+  struct Verdict {
+    std::optional<Step> step;
+    HttpAnswer answer;
+  };
+  using Decide = std::function<Result<Verdict>(Process process)>;
+  awaitable<HttpAnswer> take(
+      Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role role, Decide decide
+  );
+  std::optional<dsp::TransferState> accept(Step& step, dsp::TransferEvent event) const;
+  HttpAnswer answer_of(const Process& process, int status = 200) const;
+  Verdict illegal(const Process& process, dsp::TransferEvent event) const;
+
+  // --- what follows by rule (transfer_rules.cpp) ---
+  void advance_soon(const Pid& pid);
+  awaitable<void> advance(Pid pid);
+  Result<Step> begin(Process process) const;
+  awaitable<void> fetch(Pid pid);
+  awaitable<void> fetch_once(Pid pid);
+  enum class Fetched { done, again, stop };
+  awaitable<Fetched> receive(Pid pid, Pulled pulled);
+  awaitable<Result<void>> finish(Pid pid);
+  awaitable<Result<std::string>> provider_receipt(Process process);
+};
+
+}  // namespace tally::transfer
