@@ -51,6 +51,8 @@ struct ListenerConfig {
   std::string key_pem;
 };
 
+struct ServerState;
+
 class Server {
  public:
   // The contexts and everything referred to must outlive the server; the contexts must have stopped
@@ -86,8 +88,7 @@ class Server {
   [[nodiscard]] std::size_t requests_in_flight() const;
 
  private:
-  struct State;
-  std::shared_ptr<State> state_;
+  std::shared_ptr<ServerState> state_;
 };
 
 }  // namespace tally::net

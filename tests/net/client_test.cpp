@@ -1,0 +1,335 @@
+#include "tally/net/client.hpp"
+
+#include <chrono>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "test_server.hpp"
+
+namespace tally::net {
+namespace {
+
+namespace asio = boost::asio;
+using testing::TestPki;
+
+class Pieces : public BodyReader {
+ public:
+  explicit Pieces(std::size_t total, bool endless = false) : left_(total), endless_(endless) {}
+  awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
+    if (endless_) {
+      asio::steady_timer timer(co_await asio::this_coro::executor);
+      timer.expires_after(std::chrono::milliseconds(50));
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+    const std::size_t size = endless_ ? 1 : std::min(left_, out.size());
+    std::fill_n(out.begin(), size, std::uint8_t{7});
+    left_ -= endless_ ? 0 : size;
+    co_return size;
+  }
+
+ private:
+  std::size_t left_;
+  bool endless_;
+};
+
+awaitable<HttpResponse> answers(HttpRequest request, const identity::Caller& caller) {
+  HttpResponse response;
+  if (request.target == "/redirect") {
+    response.status = 307;
+    response.headers.set("Location", "https://evil.example/");
+  } else if (request.target == "/big") {
+    response.body.assign((1 << 20) + 1, 'x');
+  } else if (request.target == "/big-chunked") {
+    response.stream = std::make_unique<Pieces>((1 << 20) + 1);
+  } else if (request.target == "/data") {
+    response.stream = std::make_unique<Pieces>(5'000'000);
+    response.stream_length = 5'000'000;
+  } else if (request.target == "/short") {
+    response.stream = std::make_unique<Pieces>(1000);
+    response.stream_length = 5000;
+  } else if (request.target == "/endless") {
+    response.stream = std::make_unique<Pieces>(0, true);
+  } else if (request.target == "/stuck") {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    timer.expires_after(std::chrono::seconds(60));
+    co_await timer.async_wait(asio::use_awaitable);
+  } else {
+    response.body = (caller.peer ? to_string(caller.peer->party) : "nobody") + " " + request.body;
+  }
+  co_return response;
+}
+
+// The client side: a home context that runs while a call does.
+struct Home {
+  Home(TestServer& server, Limits limits = {}, bool insecure = false) : trust(server.pki.trust()) {
+    HttpsPeerConfig config;
+    const auto own = server.pki.health.tls(institute);
+    config.certificate_pem = own.chain_pem;
+    config.key_pem = own.key_pem;
+    config.insecure_loopback = insecure;
+    config.peers = {{hospital_party, {"127.0.0.1:" + std::to_string(server.port)}}};
+    auto made = HttpsPeer::create(context.get_executor(), config, limits, trust, clock);
+    if (!made) throw std::runtime_error(made.error().message.code);
+    peer = std::move(*made);
+  }
+  ~Home() {
+    peer.reset();
+    context.stop();
+  }
+
+  template <class T>
+  T run(awaitable<T> work) {
+    std::optional<T> result;
+    std::exception_ptr failure;
+    asio::co_spawn(context, std::move(work), [&](std::exception_ptr error, T value) {
+      failure = error;
+      result = std::move(value);
+    });
+    context.restart();
+    while (!result && context.run_one() > 0) {
+    }
+    if (failure) std::rethrow_exception(failure);
+    return std::move(*result);
+  }
+
+  PeerRequest request(const std::string& url, const PartyId& to = hospital_party) {
+    PeerRequest made;
+    made.to = to;
+    made.url = url;
+    made.http.method = "POST";
+    made.http.body = "hello";
+    return made;
+  }
+  Result<PeerAnswer> send(const std::string& url, const PartyId& to = hospital_party) {
+    return run(peer->send(request(url, to)));
+  }
+  Result<std::string> pull(const std::string& url) { return run(pull_all(request(url))); }
+  awaitable<Result<std::string>> pull_all(PeerRequest made) {
+    auto opening = peer->open(std::move(made));
+    Result<PeerStream> stream = co_await std::move(opening);
+    if (!stream) co_return tl::unexpected(stream.error());
+    std::string all;
+    std::vector<std::uint8_t> piece(100'000);
+    for (;;) {
+      auto reading = stream->body->read(piece);
+      const Result<std::size_t> size = co_await std::move(reading);
+      if (!size) co_return tl::unexpected(size.error());
+      if (*size == 0) co_return all;
+      all.append(reinterpret_cast<const char*>(piece.data()), *size);
+    }
+  }
+
+  asio::io_context context{1};
+  TestClock clock;
+  identity::TrustSource trust;
+  std::unique_ptr<HttpsPeer> peer;
+};
+
+std::string code(const Result<std::string>& result) {
+  return result ? "good" : result.error().message.code;
+}
+
+TEST(HttpsPeer, SendsToThePartyItWasToldAndKeepsTheConnection) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  Home home(server);
+  for (int i = 0; i < 3; ++i) {
+    const auto answer = home.send(server.url("/"));
+    ASSERT_TRUE(answer) << answer.error().message.code;
+    EXPECT_EQ(answer->body, "health|" + institute + " hello");
+  }
+  EXPECT_EQ(server.server->connections(), 1u);
+}
+
+TEST(HttpsPeer, ConnectsToNoHostButThePeersOwn) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  Home home(server);
+  const std::string port = std::to_string(server.port);
+  EXPECT_EQ(outcome(home.send("https://localhost:" + port + "/")), "net.peer-host-not-configured");
+  EXPECT_EQ(outcome(home.send("https://127.0.0.1:1/")), "net.peer-host-not-configured");
+  EXPECT_EQ(
+      outcome(home.send("https://127.0.0.1:" + port + "@evil.example/")), "net.url-malformed"
+  );
+  EXPECT_EQ(outcome(home.send(server.url("/"), institute_party)), "net.peer-unknown");
+  EXPECT_EQ(outcome(home.send(server.url("/"), {"city", hospital})), "net.peer-unknown");
+  EXPECT_EQ(outcome(home.send("http://127.0.0.1:" + port + "/")), "net.peer-insecure");
+  EXPECT_EQ(server.server->connections(), 0u);
+  EXPECT_TRUE(home.peer->reachable(hospital_party, server.url("/")));
+  EXPECT_FALSE(home.peer->reachable(hospital_party, "https://evil.example/"));
+
+  home.peer->set_addresses({});
+  EXPECT_EQ(outcome(home.send(server.url("/"))), "net.peer-unknown");
+}
+
+TEST(HttpsPeer, BelievesOnlyTheCertificateOfTheParty) {
+  TestPki pki;
+  TestServer::Options options;
+  options.server_uri = "did:web:impostor.example";
+  TestServer server(pki, answers, options);
+  Home home(server);
+  EXPECT_EQ(outcome(home.send(server.url("/"))), "net.peer-other-identity");
+
+  TestPki strangers(42);
+  TestServer stranger(strangers, answers);
+  Home other(server);
+  other.peer->set_addresses({{hospital_party, {"127.0.0.1:" + std::to_string(stranger.port)}}});
+  const auto refused = other.send(stranger.url("/"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message.code, "net.peer-certificate-refused");
+  EXPECT_EQ(refused.error().message.params.at("reason"), "identity.unknown-anchor");
+  EXPECT_EQ(refused.error().kind, ErrorKind::forbidden);
+}
+
+TEST(HttpsPeer, ARevokedServerIsNotSpokenToOverAKeptConnection) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  Home home(server);
+  EXPECT_EQ(outcome(home.send(server.url("/"))), "200");
+  auto domains = pki.domains();
+  // Serial 2 is the first certificate of this anchor: the server's.
+  domains[0].crl_pem = {pki.health.crl({"2"}, {1'767'139'200, 0}, {1'767'312'000, 0})};
+  home.trust.replace(*identity::TrustStore::build(domains));
+  EXPECT_EQ(outcome(home.send(server.url("/"))), "net.peer-certificate-refused");
+}
+
+TEST(HttpsPeer, IsToldWhenItsOwnCertificateIsRefused) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  auto domains = pki.domains();
+  domains[0].uri_prefixes = {hospital};
+  Home home(server);
+  server.trust.replace(*identity::TrustStore::build(domains));
+  EXPECT_EQ(outcome(home.send(server.url("/"))), "net.peer-refused-us");
+}
+
+TEST(HttpsPeer, DoesNotFollowRedirects) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  Home home(server);
+  EXPECT_EQ(outcome(home.send(server.url("/redirect"))), "307");
+}
+
+TEST(HttpsPeer, AnswersAreBoundedInSizeAndTime) {
+  TestPki pki;
+  TestServer::Options options;
+  options.limits.drain = milliseconds(300);
+  TestServer server(pki, answers, options);
+  Limits limits;
+  limits.request_timeout = milliseconds(600);
+  limits.body_timeout = milliseconds(600);
+  Home home(server, limits);
+  EXPECT_EQ(outcome(home.send(server.url("/big"))), "net.peer-answer-too-large");
+  EXPECT_EQ(outcome(home.send(server.url("/big-chunked"))), "net.peer-answer-too-large");
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(outcome(home.send(server.url("/stuck"))), "net.peer-timeout");
+  EXPECT_EQ(outcome(home.send(server.url("/endless"))), "net.peer-timeout");
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
+}
+
+TEST(HttpsPeer, StreamsWholeBodiesAndSeesBrokenOnes) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  Home home(server);
+  for (int i = 0; i < 2; ++i) {
+    const auto data = home.pull(server.url("/data"));
+    ASSERT_TRUE(data) << data.error().message.code;
+    EXPECT_EQ(*data, std::string(5'000'000, '\7'));
+  }
+  EXPECT_EQ(server.server->connections(), 1u);
+  EXPECT_EQ(code(home.pull(server.url("/short"))), "net.peer-cut");
+}
+
+TEST(HttpsPeer, AServerThatClosedItsIdleConnectionIsReachedAgain) {
+  TestPki pki;
+  TestServer::Options options;
+  options.limits.idle_timeout = milliseconds(300);
+  TestServer server(pki, answers, options);
+  Home home(server);
+  EXPECT_EQ(outcome(home.send(server.url("/"))), "200");
+  EXPECT_TRUE(eventually([&] { return server.server->connections() == 0; }));
+  EXPECT_EQ(outcome(home.send(server.url("/"))), "200");
+}
+
+TEST(HttpsPeer, NobodyThereIsSaid) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  Home home(server);
+  server.shut_down();
+  EXPECT_EQ(outcome(home.send(server.url("/"))), "net.peer-unreachable");
+}
+
+TEST(HttpsPeer, SilentServersTimeOut) {
+  // A listening socket that nobody accepts from.
+  TestPki pki;
+  TestServer server(pki, answers);
+  const int silent = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(silent, 4), 0);
+  ASSERT_EQ(::getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string host = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  Limits limits;
+  limits.handshake_timeout = milliseconds(300);
+  Home home(server, limits);
+  home.peer->set_addresses({{hospital_party, {host}}});
+  EXPECT_EQ(outcome(home.send("https://" + host + "/")), "net.peer-timeout");
+  ::close(silent);
+}
+
+TEST(HttpsPeer, PlainHttpIsForLoopbackAndOnlyWhenAllowed) {
+  TestPki pki;
+  TestServer::Options options;
+  options.transport = Transport::plain;
+  TestServer server(pki, answers, options);
+  Home allowed(server, {}, true);
+  EXPECT_EQ(outcome(allowed.send(server.url("/"))), "200");
+  Home refused(server);
+  EXPECT_EQ(outcome(refused.send(server.url("/"))), "net.peer-insecure");
+  allowed.peer->set_addresses({{hospital_party, {"192.0.2.1:80"}}});
+  EXPECT_EQ(outcome(allowed.send("http://192.0.2.1/")), "net.peer-insecure");
+}
+
+TEST(HttpsPeer, WorkThatIsCancelledStops) {
+  TestPki pki;
+  TestServer::Options options;
+  options.limits.drain = milliseconds(300);
+  TestServer server(pki, answers, options);
+  Home home(server);
+  asio::cancellation_signal stop;
+  bool ended = false;
+  asio::co_spawn(
+      home.context,
+      home.peer->send(home.request(server.url("/stuck"))),
+      asio::bind_cancellation_slot(
+          stop.slot(), [&](std::exception_ptr, Result<PeerAnswer>) { ended = true; }
+      )
+  );
+  asio::steady_timer timer(home.context);
+  timer.expires_after(std::chrono::milliseconds(200));
+  timer.async_wait([&](boost::system::error_code) { stop.emit(asio::cancellation_type::terminal); }
+  );
+  const auto begin = std::chrono::steady_clock::now();
+  while (!ended && home.context.run_one() > 0) {
+  }
+  EXPECT_TRUE(ended);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
+}
+
+}  // namespace
+}  // namespace tally::net
