@@ -134,6 +134,7 @@ Result<std::uint64_t> SimLogStorage::free_bytes() {
 
 LogPump::LogPump(Node& node, audit::LogWriter& writer) : node_(node), writer_(writer) {
   writer_.on_work([this] { schedule(); });
+  schedule();  // a torn tail may wait to be recorded
 }
 
 LogPump::~LogPump() {
