@@ -47,6 +47,11 @@ Truth both(Truth a, Truth b) {
   return std::min(a, b);
 }
 
+bool is_archive(std::optional<ActionId> action) {
+  static const auto archive = find_action(iri::archive);
+  return action == archive;
+}
+
 // The state of the world as one decision sees it.
 class Evaluation {
  public:
@@ -145,7 +150,7 @@ Outcome Evaluation::date_time(const Atom& atom) const {
 Outcome Evaluation::count(const Atom& atom, const Rule& rule) const {
   if (atom.owner != world_.here) {
     // Filling the custody is no use where the other side counts; any other act would slip past it.
-    return known(action_ == find_action(iri::archive), "counted-elsewhere");
+    return known(is_archive(action_), "counted-elsewhere");
   }
   if (!world_.usage_known) return unknown(other_doubt, "state-unavailable");
   const auto& values = std::get<std::vector<std::int64_t>>(atom.values);
@@ -573,8 +578,7 @@ Decision Evaluation::decide(Explain explain) {
     // Where only the other side counts, the act is no use here, unless the time since the first one
     // is measured here. Filling the custody never is a use of the side that holds it.
     const bool elsewhere = rule.has_count() && !rule.counts_at(world_.here) && !rule.has_elapsed;
-    const bool fills_custody =
-        world_.here == Side::consumer && action_ == find_action(iri::archive);
+    const bool fills_custody = world_.here == Side::consumer && is_archive(action_);
     consume.n = elsewhere || fills_custody ? 0 : 1;
     decision.consume.push_back(std::move(consume));
   } else if (decision.reason == Reason::undecidable || decision.reason == Reason::clock_unreliable) {

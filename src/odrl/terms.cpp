@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <unordered_map>
 
 #include "vocabulary.hpp"
 
@@ -164,9 +165,14 @@ constexpr auto operators = std::to_array<std::string_view>({
 struct ActionTable {
   std::array<std::string_view, actions.size()> names;
   std::array<std::int16_t, actions.size()> parents;
+  std::unordered_map<std::string_view, ActionId> ids;  // aliases included
 
   ActionTable() {
-    for (std::size_t i = 0; i < actions.size(); ++i) names[i] = actions[i].name;
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+      names[i] = actions[i].name;
+      ids.emplace(actions[i].name, static_cast<ActionId>(i));
+    }
+    for (const auto& alias : aliases) ids.emplace(alias.from, ids.at(alias.to));
     for (std::size_t i = 0; i < actions.size(); ++i) {
       const auto at = std::ranges::find(names, actions[i].parent);
       parents[i] =
@@ -211,12 +217,10 @@ std::span<const Alias> action_aliases() {
 }
 
 std::optional<ActionId> find_action(std::string_view name) {
-  const auto& names = table().names;
-  const auto found = std::ranges::find(names, name);
-  if (found != names.end()) return static_cast<ActionId>(found - names.begin());
-  const auto alias = std::ranges::find(aliases, name, &Alias::from);
-  if (alias == aliases.end()) return std::nullopt;
-  return find_action(alias->to);
+  const auto& ids = table().ids;
+  const auto found = ids.find(name);
+  if (found == ids.end()) return std::nullopt;
+  return found->second;
 }
 
 std::string_view action_iri(ActionId action) {
