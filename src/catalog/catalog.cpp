@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "publish.hpp"
 #include "read.hpp"
 
 namespace tally::catalog {
@@ -22,52 +23,11 @@ std::optional<HomeOf> home_in(const std::map<Id, Item>& map, const Id& id) {
   return HomeOf{item->home, item->file};
 }
 
-// Members that say what an asset is, for people and for catalogues.
-Json describe(const Asset& asset) {
-  Json extra = asset.metadata;
-  extra["dct:title"] = asset.title;
-  if (!asset.description.empty()) extra["dct:description"] = asset.description;
-  extra["dcat:mediaType"] = asset.media_type;
-  extra["dcat:version"] = asset.version;
-  // Strings, since a JSON-LD reader makes doubles of numbers.
-  extra["urn:tally:profile:1#level"] = std::to_string(asset.level);
-  if (!asset.class_.empty()) extra["urn:tally:profile:1#class"] = asset.class_;
-  return extra;
-}
-
-dsp::DataService service_of(const Publisher& publisher) {
-  dsp::DataService service;
-  service.id = publisher.base_url;
-  service.endpoint_url = publisher.base_url;
-  return service;
-}
-
-// `object` without its closing brace, ready for one more member.
-std::string open_end(const Json& object) {
-  std::string text = to_jcs(object);
-  text.pop_back();
-  return text + ",";
-}
-
 }  // namespace
 
 // --- building ----------------------------------------------------------------------------------
 
 Catalog::Catalog(Publisher publisher) : publisher_(std::move(publisher)) {}
-
-void Catalog::add(Asset asset) {
-  Json members = dsp::to_nested_json(dataset(asset, {}));
-  members.erase("hasPolicy");
-  dataset_text_.emplace(asset.id, open_end(members));
-  AssetId id = asset.id;
-  assets_.emplace(std::move(id), std::move(asset));
-}
-
-void Catalog::add(Offer offer) {
-  OfferId id = offer.id;
-  const auto [added, ignored] = offers_.emplace(std::move(id), std::move(offer));
-  offers_on_[added->second.asset].push_back(&added->second);
-}
 
 BuildResult build(
     const std::vector<Document>& assets,
@@ -88,7 +48,8 @@ BuildResult build(
           "catalog.duplicate-asset", {{"id", asset->id.value}, {"file", first->file}}};
       report({{document.name, "/id", message}});
     } else {
-      catalog->add(std::move(*asset));
+      AssetId id = asset->id;
+      catalog->assets_.emplace(std::move(id), std::move(*asset));
     }
   }
   for (const Document& document : policies) {
@@ -100,15 +61,16 @@ BuildResult build(
           "catalog.duplicate-offer", {{"id", offer->id.value}, {"file", first->file}}};
       report({{document.name, "/policy/@id", message}});
     } else {
-      catalog->add(std::move(*offer));
+      OfferId id = offer->id;
+      catalog->offers_.emplace(std::move(id), std::move(*offer));
     }
   }
-  // By id, so that what a party reads does not depend on the order of a folder.
-  for (auto& [asset, offers] : catalog->offers_on_) {
-    std::sort(offers.begin(), offers.end(), [](const Offer* a, const Offer* b) {
-      return a->id < b->id;
-    });
-  }
+  for (const auto& [id, offer] : catalog->offers_) catalog->by_asset_.push_back(&offer);
+  std::stable_sort(
+      catalog->by_asset_.begin(),
+      catalog->by_asset_.end(),
+      [](const Offer* a, const Offer* b) { return a->asset < b->asset; }
+  );
   result.catalog = std::move(catalog);
   return result;
 }
@@ -181,10 +143,14 @@ const Offer* Catalog::visible_offer(const OfferId& id, const PartyId& party) con
 
 std::vector<const Offer*> Catalog::visible_offers(const AssetId& id, const PartyId& party) const {
   std::vector<const Offer*> visible;
-  const auto* offers = find_in(offers_on_, id);
-  if (!offers) return visible;
-  for (const Offer* offer : *offers) {
-    if (offer->visible_to_party(party)) visible.push_back(offer);
+  const auto first = std::lower_bound(
+      by_asset_.begin(),
+      by_asset_.end(),
+      id,
+      [](const Offer* offer, const AssetId& asset) { return offer->asset < asset; }
+  );
+  for (auto at = first; at != by_asset_.end() && (*at)->asset == id; ++at) {
+    if ((*at)->visible_to_party(party)) visible.push_back(*at);
   }
   return visible;
 }
@@ -201,41 +167,10 @@ std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_vie
 
 // --- as the protocol shows it ------------------------------------------------------------------
 
-dsp::Dataset Catalog::dataset(const Asset& asset, const std::vector<const Offer*>& offers) const {
-  dsp::Dataset dataset;
-  dataset.id = asset.id.value;
-  for (const Offer* offer : offers) dataset.has_policy.push_back(Json::parse(offer->policy));
-  dsp::Distribution distribution;
-  distribution.format = std::string(format_of(asset.delivery));
-  // Inline, so that a dataset that is asked for alone needs no list beside it.
-  distribution.access_service = service_of(publisher_);
-  dataset.distribution.push_back(std::move(distribution));
-  dataset.extra = describe(asset);
-  return dataset;
-}
+namespace {
 
-dsp::Catalog Catalog::to_catalog(const PartyId& party) const {
-  dsp::Catalog out;
-  out.id = publisher_.base_url + "/catalog";
-  out.participant_id = publisher_.participant_id;
-  out.service.push_back(service_of(publisher_));
-  for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party);
-    if (!offers.empty()) out.dataset.push_back(dataset(asset, offers));
-  }
-  return out;
-}
-
-std::optional<dsp::Dataset> Catalog::to_dataset(const AssetId& id, const PartyId& party) const {
-  const auto offers = visible_offers(id, party);
-  if (offers.empty()) return std::nullopt;
-  return dataset(assets_.at(id), offers);
-}
-
-void Catalog::append_dataset(
-    std::string& out, const Asset& asset, const std::vector<const Offer*>& offers
-) const {
-  out += dataset_text_.at(asset.id);
+void append_dataset(std::string& out, const Asset& asset, const std::vector<const Offer*>& offers) {
+  out += asset.dataset;
   out += "\"hasPolicy\":[";
   for (std::size_t i = 0; i < offers.size(); ++i) {
     if (i > 0) out += ',';
@@ -244,33 +179,63 @@ void Catalog::append_dataset(
   out += "]}";
 }
 
+std::string dataset_text(const Asset& asset, const std::vector<const Offer*>& offers) {
+  std::string members;
+  append_dataset(members, asset, offers);
+  return "{\"@context\":[\"" + std::string(dsp::context_url) + "\"]," + members.substr(1);
+}
+
+dsp::Dataset to_struct(const Asset& asset, const std::vector<const Offer*>& offers) {
+  auto dataset = dsp::from_json<dsp::Dataset>(Json::parse(dataset_text(asset, offers)));
+  return dataset ? std::move(*dataset) : dsp::Dataset{};
+}
+
+dsp::Catalog empty_catalog(const Publisher& publisher) {
+  dsp::Catalog out;
+  out.id = publisher.base_url + "/catalog";
+  out.participant_id = publisher.participant_id;
+  out.service.push_back(service_of(publisher));
+  return out;
+}
+
+}  // namespace
+
+dsp::Catalog Catalog::to_catalog(const PartyId& party) const {
+  dsp::Catalog out = empty_catalog(publisher_);
+  for (const auto& [id, asset] : assets_) {
+    const auto offers = visible_offers(id, party);
+    if (!offers.empty()) out.dataset.push_back(to_struct(asset, offers));
+  }
+  return out;
+}
+
+std::optional<dsp::Dataset> Catalog::to_dataset(const AssetId& id, const PartyId& party) const {
+  const auto offers = visible_offers(id, party);
+  if (offers.empty()) return std::nullopt;
+  return to_struct(assets_.at(id), offers);
+}
+
 std::string Catalog::catalog_body(const PartyId& party) const {
-  dsp::Catalog empty;
-  empty.id = publisher_.base_url + "/catalog";
-  empty.participant_id = publisher_.participant_id;
-  empty.service.push_back(service_of(publisher_));
-  std::string out = open_end(dsp::to_json(empty));
-  out += "\"dataset\":[";
-  bool first = true;
+  const std::string empty = to_jcs(dsp::to_json(empty_catalog(publisher_)));
+  std::string out;
   for (const auto& [id, asset] : assets_) {
     const auto offers = visible_offers(id, party);
     if (offers.empty()) continue;
-    if (!first) out += ',';
-    first = false;
+    if (out.empty()) {
+      out = empty.substr(0, empty.size() - 1) + ",\"dataset\":[";
+    } else {
+      out += ',';
+    }
     append_dataset(out, asset, offers);
   }
   // The schema refuses an empty list.
-  if (first) return to_jcs(dsp::to_json(empty));
-  return out + "]}";
+  return out.empty() ? empty : out + "]}";
 }
 
 std::optional<std::string> Catalog::dataset_body(const AssetId& id, const PartyId& party) const {
   const auto offers = visible_offers(id, party);
   if (offers.empty()) return std::nullopt;
-  std::string out = "{\"@context\":[\"" + std::string(dsp::context_url) + "\"],";
-  std::string members;
-  append_dataset(members, assets_.at(id), offers);
-  return out + members.substr(1);
+  return dataset_text(assets_.at(id), offers);
 }
 
 }  // namespace tally::catalog

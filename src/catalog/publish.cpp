@@ -81,4 +81,38 @@ Json publish(Json policy, odrl::Side owner) {
   return offer;
 }
 
+dsp::DataService service_of(const Publisher& publisher) {
+  dsp::DataService service;
+  service.id = publisher.base_url;
+  service.endpoint_url = publisher.base_url;
+  return service;
+}
+
+std::string publish_dataset(
+    const Asset& asset,
+    const std::string& description,
+    const Json& metadata,
+    const Publisher& publisher
+) {
+  dsp::Distribution distribution;
+  distribution.format = std::string(format_of(asset.delivery));
+  // Inline, so that a dataset that is asked for alone needs no list beside it.
+  distribution.access_service = service_of(publisher);
+  dsp::Dataset dataset;
+  dataset.id = asset.id.value;
+  dataset.distribution.push_back(std::move(distribution));
+  Json& extra = dataset.extra = metadata;
+  extra["dct:title"] = asset.title;
+  if (!description.empty()) extra["dct:description"] = description;
+  extra["dcat:mediaType"] = asset.media_type;
+  extra["dcat:version"] = asset.version;
+  // Strings, since a JSON-LD reader makes doubles of numbers.
+  extra["urn:tally:profile:1#level"] = std::to_string(asset.level);
+  if (!asset.class_.empty()) extra["urn:tally:profile:1#class"] = asset.class_;
+  std::string text = to_jcs(dsp::to_nested_json(dataset));
+  text.back() = ',';  // for hasPolicy
+  text.shrink_to_fit();
+  return text;
+}
+
 }  // namespace tally::catalog

@@ -1,8 +1,9 @@
 // From the policy that an operator wrote to the offer that other connectors read.
 #pragma once
 
-#include <string_view>
+#include <string>
 
+#include "tally/catalog/catalog.hpp"
 #include "tally/core/json.hpp"
 #include "tally/odrl/policy.hpp"
 
@@ -11,5 +12,15 @@ namespace tally::catalog {
 // Terms as full IRIs, `@id` for `uid`, no `@context` and no target (the dataset is it), and beside
 // each count that does not say so who counts it: `owner`. Precondition: the policy loads.
 Json publish(Json policy, odrl::Side owner);
+
+dsp::DataService service_of(const Publisher& publisher);
+
+// What Asset::dataset holds: id, description for people, distribution, metadata.
+std::string publish_dataset(
+    const Asset& asset,
+    const std::string& description,
+    const Json& metadata,
+    const Publisher& publisher
+);
 
 }  // namespace tally::catalog

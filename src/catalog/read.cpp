@@ -275,6 +275,7 @@ void read_terms(
   offer.id = OfferId(published.at("@id").get<std::string>());
   if (!is_usable_id(offer.id.value)) in.fault({"catalog.bad-id", {}}, child(at, "@id"));
   offer.policy = to_jcs(published);
+  offer.policy.shrink_to_fit();
 }
 
 }  // namespace
@@ -290,7 +291,7 @@ Read<Asset> read_asset(const Document& document, const BuildOptions& options) {
   if (faults.empty() && !is_usable_id(asset.id.value))
     in.fault({"catalog.bad-id", {}}, in.at("id"));
   asset.title = in.text("title", asset.id.value);
-  asset.description = in.text("description");
+  const std::string description = in.text("description");
   asset.media_type = in.text("mediaType", "application/octet-stream");
   asset.version = in.text("version", "1");
   asset.level = in.number("level", 0, highest_level);
@@ -307,12 +308,13 @@ Read<Asset> read_asset(const Document& document, const BuildOptions& options) {
     asset.source = *source;
     check_source(in, asset.source, options);
   }
-  asset.metadata = read_metadata(in);
+  const Json metadata = read_metadata(in);
   in.refuse_others();
   asset.file = document.name;
   asset.home = document.home;
   asset.digest = digest_text(sha256(to_jcs(*value)));
   if (!faults.empty()) return tl::unexpected(std::move(faults));
+  asset.dataset = publish_dataset(asset, description, metadata, options.publisher);
   return asset;
 }
 

@@ -111,18 +111,11 @@ class Catalog {
  private:
   friend BuildResult
   build(const std::vector<Document>&, const std::vector<Document>&, const BuildOptions&);
-  [[nodiscard]] dsp::Dataset dataset(const Asset& asset, const std::vector<const Offer*>& offers)
-      const;
-  void append_dataset(std::string& out, const Asset& asset, const std::vector<const Offer*>& offers)
-      const;
-  void add(Asset asset);
-  void add(Offer offer);
 
   Publisher publisher_;
   std::map<AssetId, Asset> assets_;
   std::map<OfferId, Offer> offers_;
-  std::map<AssetId, std::vector<const Offer*>> offers_on_;
-  std::map<AssetId, std::string> dataset_text_;  // the members of a dataset but for its offers
+  std::vector<const Offer*> by_asset_;  // all offers, by asset and id
 };
 
 }  // namespace tally::catalog

@@ -39,15 +39,16 @@ odrl::Side counting_side(Delivery delivery);
 struct Asset {
   AssetId id;
   std::string title;  // the id if none was written
-  std::string description;
   std::string media_type;
   std::string version;
   int level = 0;       // security level of the data, 0 (not rated) to 9
   std::string class_;  // its class in the owner's own scheme, or empty
   Delivery delivery = Delivery::custody;
-  Json source;                     // opaque here: {"type": "file", "path": …}
-  Json metadata = Json::object();  // published with the dataset: names are IRIs or prefixed
-  std::string file;                // Document::name
+  Json source;  // opaque here: {"type": "file", "path": …}
+  // The Dataset as it is published, but for its offers: JSON text that ends in a comma, since of
+  // thousands of assets a tree each would be most of the memory. Holds description and metadata.
+  std::string dataset;
+  std::string file;  // Document::name
   Home home = Home::file;
   std::string digest;  // digest_text of the document in JCS
 };
