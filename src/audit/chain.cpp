@@ -9,6 +9,7 @@
 #include "tally/audit/record_types.hpp"
 
 #include "record_scan.hpp"
+#include "stamp.hpp"
 
 namespace tally::audit {
 namespace {
@@ -149,7 +150,8 @@ std::optional<ChainFault> Chain::take(
   if (head != nullptr) *head = {head->aseq + 1, view.leaf};
   if (genesis) genesis_ = std::move(genesis);
   leaf_ = view.leaf;
-  leaf_hex_ = to_hex(leaf_);
+  leaf_hex_.clear();
+  append_hex(leaf_hex_, leaf_);
   time_ = view.time;
   ++size_;
   return std::nullopt;

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
@@ -24,7 +23,28 @@ namespace tally::audit {
 namespace asio = boost::asio;
 namespace {
 
-using Handler = asio::any_completion_handler<void(Result<Appended>)>;
+// A waiting coroutine. (any_completion_handler of Boost 1.81 calls itself for ever when it is
+// copied from a non-const lvalue.)
+class Waiter {
+ public:
+  virtual ~Waiter() = default;
+  virtual void resume(Result<Appended> result) = 0;  // on its executor
+};
+
+template <class Handler>
+class WaiterOf final : public Waiter {
+ public:
+  explicit WaiterOf(Handler handler) : handler_(std::move(handler)) {}
+  void resume(Result<Appended> result) override {
+    asio::get_associated_cancellation_slot(handler_).clear();
+    Handler handler = std::move(handler_);
+    std::move(handler)(std::move(result));
+  }
+
+ private:
+  Handler handler_;
+};
+using Handler = std::unique_ptr<Waiter>;
 
 // A queued record and whoever waits for it. The waiter's thread and the writer's meet in `phase_`:
 // exactly one of completion and cancellation gets the handler.
@@ -78,9 +98,8 @@ void post_results(std::vector<Waiters>& groups) {
     const asio::any_io_executor executor = group.executor;
     asio::post(executor, [list = std::move(group.list)]() mutable {
       for (const std::shared_ptr<Pending>& pending : list) {
-        Handler handler = std::move(pending->handler());
-        asio::get_associated_cancellation_slot(handler).clear();
-        std::move(handler)(std::move(pending->result()));
+        const Handler handler = std::move(pending->handler());
+        handler->resume(std::move(pending->result()));
       }
     });
   }
@@ -444,13 +463,13 @@ awaitable<Result<Appended>> LogWriter::wait(Ticket ticket) {
         const auto here = weak.lock();
         if (!here || !here->cancel()) return;
         const asio::any_io_executor back = here->executor();
-        asio::post(back, [handler = std::move(here->handler())]() mutable {
-          asio::get_associated_cancellation_slot(handler).clear();
-          std::move(handler)(fail(ErrorKind::unavailable, {"audit.wait-cancelled", {}}));
+        asio::post(back, [handler = std::move(here->handler())] {
+          handler->resume(fail(ErrorKind::unavailable, {"audit.wait-cancelled", {}}));
         });
       });
     }
-    if (!awaited->await(Handler(std::move(handler)), executor)) {
+    auto waiter = std::make_unique<WaiterOf<decltype(handler)>>(std::move(handler));
+    if (!awaited->await(std::move(waiter), executor)) {
       std::vector<Waiters> one;
       add_waiter(one, std::move(awaited));
       post_results(one);
@@ -484,6 +503,8 @@ bool LogWriter::on_reserve() const {
 void LogWriter::on_work(std::function<void()> wake) {
   const std::scoped_lock lock(state_->mutex);
   state_->wake = std::move(wake);
+  // A torn tail waits to be recorded before anybody could have asked for a wake.
+  if (state_->wake && !state_->incoming.empty()) state_->wake();
 }
 
 bool LogWriter::commit_batch() {

@@ -9,7 +9,7 @@ const std::vector<RecordType>& record_types() {
   // What an agreement fixes stands once, in contract.finalized; records under it name the agreement
   // and what is their own.
   static const std::vector<RecordType> types = {
-      {"admin.action", {"action"}},
+      {"admin.action", {}},
       {"aggregate.answered", {"agreement", "action", "decision", "rules"}},
       {"aggregate.refused", {"agreement", "action", "decision", "reason"}},
       {"approval.approved", {"pid"}},

@@ -54,9 +54,9 @@ Result<std::optional<std::uint64_t>> SegmentReader::next_written(std::uint64_t o
     auto bytes = window(offset, frame_most_bytes);
     if (!bytes) return fail(std::move(bytes));
     if (bytes->empty()) break;
-    const auto found =
-        std::find_if(bytes->begin(), bytes->end(), [](std::uint8_t b) { return b != 0; });
-    if (found != bytes->end()) {
+    if (!all_zero(*bytes)) {
+      const auto found =
+          std::find_if(bytes->begin(), bytes->end(), [](std::uint8_t b) { return b != 0; });
       return offset + static_cast<std::uint64_t>(found - bytes->begin());
     }
     offset += bytes->size();
@@ -65,15 +65,24 @@ Result<std::optional<std::uint64_t>> SegmentReader::next_written(std::uint64_t o
 }
 
 Result<std::optional<std::uint64_t>> SegmentReader::next_valid_frame(std::uint64_t offset) {
-  offset = (offset + frame_alignment - 1) / frame_alignment * frame_alignment;
-  for (; offset + frame_header_bytes <= size_; offset += frame_alignment) {
-    auto word = window(offset, 4);
-    if (!word) return fail(std::move(word));
-    if (word->size() < 4) break;
-    if ((*word)[0] != 'T' || (*word)[1] != 'L' || (*word)[2] != 'F' || (*word)[3] != '1') continue;
-    auto frame = frame_at(offset);
-    if (!frame) return fail(std::move(frame));
-    if (frame->state == FrameState::valid) return offset;
+  while (offset + frame_header_bytes <= size_) {
+    auto bytes = window(offset, frame_most_bytes);
+    if (!bytes) return fail(std::move(bytes));
+    constexpr std::string_view magic = "TLF1";
+    const std::string_view text(reinterpret_cast<const char*>(bytes->data()), bytes->size());
+    const std::size_t found = text.find(magic);
+    if (found == std::string_view::npos) {
+      if (offset + text.size() >= size_ || text.size() < magic.size()) break;
+      offset += text.size() - (magic.size() - 1);
+      continue;
+    }
+    offset += found;
+    if (offset % frame_alignment == 0) {
+      auto frame = frame_at(offset);
+      if (!frame) return fail(std::move(frame));
+      if (frame->state == FrameState::valid) return offset;
+    }
+    ++offset;
   }
   return std::optional<std::uint64_t>();
 }

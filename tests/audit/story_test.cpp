@@ -1,0 +1,134 @@
+#include "tally/audit/story.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
+
+#include "log_fixture.hpp"
+
+namespace tally::audit {
+namespace {
+
+class StoryTest : public ::testing::Test {
+ protected:
+  struct Side {
+    sim::World world{7};
+    sim::SimDisk disk{world};
+    std::unique_ptr<LogLife> life;
+  };
+  ManualClock clock;
+  CountingRandom random;
+  Side provider;
+  Side consumer;
+
+  void begin(Side& side, const std::string& origin, const std::string& uri) {
+    const auto storage = open_log(side.disk);
+    Genesis genesis = test_genesis(true);
+    genesis.origin = origin;
+    genesis.actor.uri = uri;
+    ASSERT_TRUE(create_log(*storage, genesis, clock, random));
+  }
+  void open(Side& side) {
+    side.life = std::make_unique<LogLife>(side.disk, clock, small_limits());
+    ASSERT_TRUE(side.life->writer);
+  }
+  void say(Side& side, const std::string& type, const std::string& members) {
+    RecordDraft draft(type, new_event(random, clock.at));
+    const Json json = Json::parse(members);
+    for (const auto& [key, value] : json.items()) {
+      if (key == "agreement") {
+        draft.about(AgreementId(value.get<std::string>()));
+      } else {
+        draft.set_json(key, value);
+      }
+    }
+    clock.at = clock.at + seconds(1);
+    Ticket ticket = side.life->writer->enqueue(std::move(draft));
+    side.life->writer->commit_batch();
+    const auto done = side.life->wait(std::move(ticket));
+    ASSERT_TRUE(done) << type << render(done.error().message, Lang::en);
+  }
+};
+
+TEST_F(StoryTest, BothHalvesOfAnAgreementAreToldSideBySide) {
+  begin(provider, "clinic.example/log/1", "did:web:clinic.example");
+  begin(consumer, "lab.example/log/1", "did:web:lab.example");
+  open(provider);
+  open(consumer);
+  say(provider, "offer.published", R"({"asset":"cohort","offer":"o1","policy":"sha256:aa"})");
+  say(provider, "offer.published", R"({"asset":"other","offer":"o2","policy":"sha256:bb"})");
+  const std::string contract = R"("pid":"n1","policy":"sha256:aa","asset":"cohort",)"
+                               R"("counterparty":{"domain":"south","uri":"did:web:lab.example"})";
+  say(provider, "contract.offered", "{" + contract + R"(,"offer":"o1"})");
+  say(provider,
+      "contract.offered",
+      R"({"pid":"n2","policy":"x","asset":"other","counterparty":{"domain":"a","uri":"b"}})");
+  say(provider, "contract.agreed", R"({"agreement":"A",)" + contract + "}");
+  const std::string actor = R"("actor":{"domain":"north","uri":"did:web:clinic.example"},)";
+  say(provider,
+      "contract.finalized",
+      R"({"agreement":"A","role":"provider",)" + actor + contract + "}");
+  say(consumer,
+      "contract.finalized",
+      R"({"agreement":"A","role":"consumer",)" + actor + contract + "}");
+  say(provider, "transfer.sent", R"({"agreement":"A","pid":"t","bytes":9,"content":"sha256:cc"})");
+  say(consumer,
+      "transfer.received",
+      R"({"agreement":"A","pid":"t2","bytes":9,"content":"sha256:cc"})");
+  say(consumer,
+      "use.permitted",
+      R"({"agreement":"A","action":"read","app":"notebook","purpose":"research",)"
+      R"("decision":{"outcome":"permit"},"rules":[]})");
+  say(consumer,
+      "use.denied",
+      R"({"agreement":"A","action":"read","app":"notebook","decision":{"outcome":"deny"},)"
+      R"("reason":{"code":"audit.log-missing","params":{}}})");
+  say(consumer, "use.permitted", R"({"agreement":"B","action":"read","decision":{},"rules":[]})");
+  say(consumer,
+      "data.destroyed",
+      R"({"agreement":"A","contents":["sha256:cc"],"method":"key-shredded"})");
+
+  const auto left = open_log(provider.disk);
+  const auto right = open_log(consumer.disk);
+  const auto story = tell_story({left.get(), right.get()}, AgreementId("A"));
+  ASSERT_TRUE(story);
+  ASSERT_EQ(story->logs.size(), 2U);
+  EXPECT_EQ(story->logs[0].role, "provider");
+  EXPECT_EQ(story->logs[1].role, "consumer");
+  EXPECT_EQ(story->logs[1].origin, "lab.example/log/1");
+  EXPECT_TRUE(story->logs[0].test);
+  std::vector<std::string> types;
+  for (const StoryRow& row : story->rows) {
+    types.push_back(std::to_string(row.log) + " " + row.type);
+    for (const Lang lang : {Lang::en, Lang::zh}) {
+      EXPECT_EQ(render(row.summary, lang).find('{'), std::string::npos);
+    }
+  }
+  EXPECT_EQ(
+      types,
+      (std::vector<std::string>{
+          "0 offer.published",
+          "0 contract.offered",
+          "0 contract.agreed",
+          "0 contract.finalized",
+          "1 contract.finalized",
+          "0 transfer.sent",
+          "1 transfer.received",
+          "1 use.permitted",
+          "1 use.denied",
+          "1 data.destroyed",
+      })
+  );
+  EXPECT_EQ(
+      render(story->rows[7].summary, Lang::en), "Use permitted: read by notebook, purpose research"
+  );
+  ASSERT_EQ(story->rows[8].reasons.size(), 1U);
+  EXPECT_EQ(story->rows[8].reasons[0].code, "audit.log-missing");
+
+  const auto unknown = tell_story({left.get()}, AgreementId("Z"));
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().message.code, "audit.agreement-unknown");
+}
+
+}  // namespace
+}  // namespace tally::audit

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""A second implementation of the format in docs/audit-log-format.md, only as large as the vectors
+need. Prints vectors.json; the tests compare what the program writes with it, byte for byte."""
+import base64
+import hashlib
+import json
+import struct
+
+CRC_TABLE = []
+for i in range(256):
+    c = i
+    for _ in range(8):
+        c = (c >> 1) ^ 0x82F63B78 if c & 1 else c >> 1
+    CRC_TABLE.append(c)
+
+
+def crc32c(data):
+    c = 0xFFFFFFFF
+    for b in data:
+        c = (c >> 8) ^ CRC_TABLE[(c ^ b) & 0xFF]
+    return c ^ 0xFFFFFFFF
+
+
+def leaf(text):
+    return hashlib.sha256(b"\x00" + text).hexdigest()
+
+
+def jcs(value):
+    # Enough for records: ASCII keys, integers, no floats.
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+
+
+def frame(first_seq, records):
+    body = b"".join(struct.pack(">I", len(r)) + r for r in records)
+    body += b"\x00" * (-(32 + len(body)) % 8)
+    def header(crc):
+        return b"TLF1" + struct.pack(
+            ">IQIIII", 32 + len(body), first_seq, len(records), 0, crc, 0)
+    return header(crc32c(header(0) + body)) + body
+
+
+ORIGIN = "clinic.example/log/1"
+KEY = bytes(range(32))  # stands for a public key; nothing is signed with it
+key_id = hashlib.sha256(ORIGIN.encode() + b"\n\x01" + KEY).digest()[:4].hex()
+VKEY = "%s+%s+%s" % (ORIGIN, key_id, base64.b64encode(b"\x01" + KEY).decode())
+NONE = "0" * 64
+ACTOR = {"domain": "north", "uri": "did:web:clinic.example"}
+
+
+def event(n):
+    return "01900000-0000-7000-8000-%012x" % n
+
+
+records = []
+
+
+def add(members, second, agreement=None):
+    record = dict(members)
+    record.update(v=1, log=ORIGIN, seq=len(records), clock="test",
+                  time="2026-03-01T08:00:%02d.000000Z" % second,
+                  prev=leaf(records[-1]) if records else NONE, event=event(len(records)))
+    if agreement:
+        before = [r for r in records if json.loads(r).get("agreement") == agreement]
+        record.update(agreement=agreement, aseq=len(before) + 1,
+                      aprev=leaf(before[-1]) if before else NONE)
+    records.append(jcs(record))
+
+
+add({"type": "log.genesis", "actor": ACTOR, "suite": "sha256-ed25519", "test": True,
+     "vkey": VKEY}, 0)
+add({"type": "log.opened"}, 1)
+PERMIT = {"type": "use.permitted", "action": "read", "decision": {"outcome": "permit"},
+          "rules": [{"id": "r1", "n": 1, "unit": "use"}]}
+add(PERMIT, 2, "urn:uuid:a")
+add(dict(PERMIT, purpose="\u7814\u7a76 \"1\"\n\u001f"), 2, "urn:uuid:b")
+add({"type": "use.aborted", "use": event(2)}, 2, "urn:uuid:a")
+
+frames = [frame(0, records[:1]), frame(1, records[1:2]), frame(2, records[2:])]
+head = "tally/head/v1\n%s\n%d\n%s\n" % (ORIGIN, len(records), leaf(records[-1]))
+print(json.dumps({
+    "origin": ORIGIN, "actor": ACTOR, "vkey": VKEY,
+    "records": [r.decode() for r in records],
+    "leaves": [leaf(r) for r in records],
+    "segment_name": "%020d.tlog" % 0,
+    "segment_hex": b"".join(frames).hex(),
+    "head": head,
+}, indent=1, ensure_ascii=False))
