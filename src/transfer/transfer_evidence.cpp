@@ -201,7 +201,7 @@ awaitable<HttpAnswer> TransferService::fresh_token(Received received) {
     state.note(process, "in", "fresh-token", "", "");
     auto done = co_await state.commit(std::move(step));
     if (done) {
-      const Json answer = {{"authorization", token}, {"authType", "bearer"}};
+      const Json answer = {{"token", token}, {"authType", "bearer"}};
       co_return json_answer(200, answer);
     }
     if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error());

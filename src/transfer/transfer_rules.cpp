@@ -135,9 +135,13 @@ awaitable<void> TransferService::State::fetch(Pid pid) {
   co_await fetch_once(pid);
 }
 
+// How often a fetch may be refused before the transfer ends: half a minute, with the pauses.
+constexpr int most_refusals = 6;
+
 // From STARTED to the completion message; every step looks at the row again.
 awaitable<void> TransferService::State::fetch_once(Pid pid) {
   Nanos pause = parts.limits.retry_first;
+  int refusals = 0;
   for (;;) {
     auto found = find(pid);
     if (!found || !*found) co_return;
@@ -166,6 +170,9 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
     auto outcome = Fetched::again;
     if (pulled) {
       outcome = co_await receive(pid, *pulled);
+    } else if (pulled.error().kind == ErrorKind::forbidden && ++refusals < most_refusals) {
+      // The provider may have suspended or ended the transfer, and its message is on the way.
+      parts.notices.note(Severity::info, pulled.error().message);
     } else if (pulled.error().kind != ErrorKind::unavailable) {
       // Trying again would not help: the reason goes to the peer and to the operator.
       auto again = find(pid);
