@@ -100,6 +100,7 @@ Result<void> SimBlobStore::remove(std::string_view name) {
 }
 
 Result<void> SimBlobStore::shred(std::string_view name) {
+  if (fail_shred) return failed(DiskFault::io, path(name));
   const auto file = disk_.open(path(name));
   if (!file && file.error() == DiskFault::missing) {
     return passed_on(disk_.sync_names(), path(name));

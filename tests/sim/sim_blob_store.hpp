@@ -21,6 +21,8 @@ class SimBlobStore final : public custody::BlobStore {
   Result<void> remove(std::string_view name) override;
   Result<void> shred(std::string_view name) override;
 
+  bool fail_shred = false;  // what a test does to it: no key can be overwritten
+
  private:
   [[nodiscard]] std::string path(std::string_view name) const;
   SimDisk& disk_;

@@ -1,0 +1,26 @@
+// When what is held under an agreement has to go, and why. Pure.
+#pragma once
+
+#include <optional>
+
+#include "tally/core/instant.hpp"
+#include "tally/core/message.hpp"
+#include "tally/usage/enforcer.hpp"
+
+namespace tally::custody {
+
+struct Due {
+  Instant at;
+  Message reason;
+  RuleId rule;             // the duty, or the rule that ended last
+  bool is_duty = false;    // a duty to delete: its fulfilment is a record too
+  bool after_use = false;  // it follows from a use, which has to end first
+};
+
+// When the agreement's ledger entry has to be closed as expired; nullopt: by time, never.
+std::optional<Due> expiry_of(const usage::AgreementState& agreement);
+
+// The earliest reason to destroy what was received at `received`; nullopt: none known now.
+std::optional<Due> destruction_of(const usage::AgreementState& agreement, Instant received);
+
+}  // namespace tally::custody

@@ -1,0 +1,353 @@
+#include "tally/custody/puller.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
+
+namespace tally::custody {
+
+namespace {
+
+// "bytes 400-999/1000"
+struct ContentRange {
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  std::optional<std::uint64_t> whole;
+};
+
+std::optional<ContentRange> parse_content_range(std::string_view text) {
+  constexpr std::string_view unit = "bytes ";
+  if (!text.starts_with(unit)) return std::nullopt;
+  text.remove_prefix(unit.size());
+  const auto number = [&text](char end, std::uint64_t& out) {
+    const char* stop = text.data() + text.size();
+    const auto [at, error] = std::from_chars(text.data(), stop, out);
+    if (error != std::errc() || (end != '\0' && (at == stop || *at != end))) return false;
+    text.remove_prefix(static_cast<std::size_t>(at - text.data()) + (end == '\0' ? 0 : 1));
+    return true;
+  };
+  ContentRange range;
+  if (!number('-', range.first) || !number('/', range.last) || range.last < range.first) {
+    return std::nullopt;
+  }
+  if (text == "*") return range;
+  std::uint64_t whole = 0;
+  if (!number('\0', whole) || !text.empty() || range.last >= whole) return std::nullopt;
+  range.whole = whole;
+  return range;
+}
+
+Message odd_answer(std::string detail) {
+  return {"custody.pull-answer", {{"detail", std::move(detail)}}};
+}
+
+// What the problem of a refusal says, as far as a machine needs it.
+awaitable<std::string> problem_code(BodyReader* body) {
+  std::string text;
+  std::vector<std::uint8_t> piece(4096);
+  while (body != nullptr && text.size() < piece.size()) {
+    const auto n = co_await body->read(piece);
+    if (!n || *n == 0) break;
+    text.append(reinterpret_cast<const char*>(piece.data()), *n);
+  }
+  const auto json = parse_json(text);
+  if (!json) co_return "";
+  co_return string_member_or(*json, "code", "", "").value_or("");
+}
+
+bool worth_another_try(int status) {
+  return status == 408 || status == 429 || status >= 500;
+}
+
+}  // namespace
+
+ArtefactId artefact_of(const Pid& process) {
+  constexpr std::string_view urn = "urn:uuid:";
+  if (process.value.starts_with(urn)) {
+    ArtefactId id(process.value.substr(urn.size()));
+    if (is_valid_id(id)) return id;
+  }
+  return ArtefactId(to_hex(sha256(process.value)));
+}
+
+struct Puller::Progress {
+  transfer::PullOrder order;
+  ArtefactId id;
+  std::unique_ptr<ArtefactWriter> writer;
+  std::string etag;                    // of what the writer holds
+  std::optional<std::uint64_t> whole;  // how long all of it is, once the provider said so
+  std::string media_type;
+  bool renewed = false;
+  std::vector<std::uint8_t> piece;
+};
+
+Puller::Puller(
+    Peer& peer,
+    Custody& custody,
+    Holdings& holdings,
+    Clock& clock,
+    Timers& timers,
+    Notices& notices,
+    const Limits& limits
+)
+    : peer_(peer),
+      custody_(custody),
+      holdings_(holdings),
+      clock_(clock),
+      timers_(timers),
+      notices_(notices),
+      limits_(limits) {}
+
+awaitable<Result<transfer::Pulled>> Puller::pull(transfer::PullOrder order) {
+  const std::string process = order.process.value;
+  if (!running_.insert(process).second) {
+    co_return fail(ErrorKind::conflict, Message{"custody.pull-running", {{"process", process}}});
+  }
+  // Taken out again however this ends, a cancellation included.
+  struct Running {
+    std::set<std::string>& all;
+    const std::string& one;
+    ~Running() { all.erase(one); }
+  };
+  const Running running{running_, process};
+  co_return co_await fetch(std::move(order));
+}
+
+awaitable<Result<transfer::Pulled>> Puller::fetch(transfer::PullOrder order) {
+  Progress progress;
+  progress.id = artefact_of(order.process);
+  progress.order = std::move(order);
+  progress.piece.resize(limits_.stream_piece);
+  const ArtefactId& id = progress.id;
+
+  auto known = holdings_.find(id);
+  if (known && known->state == HoldingState::held) {
+    co_return transfer::Pulled{known->content, known->bytes};
+  }
+  if (known && known->state != HoldingState::staged) {
+    Message message{"custody.already-destroyed", {{"artefact", id.value}}};
+    co_return fail(ErrorKind::conflict, std::move(message));
+  }
+
+  Nanos pause = limits_.retry_first;
+  std::uint64_t had = 0;
+  std::size_t attempts = 0;
+  for (; attempts <= limits_.stream_resumes; ++attempts) {
+    if (attempts > 0) {
+      co_await timers_.sleep_for(pause);
+      pause = std::min(pause * 2, limits_.retry_most);
+    }
+    if (!progress.writer) {
+      auto cleared = co_await custody_.destroy(id);
+      if (!cleared) co_return fail(std::move(cleared));
+      auto begun = co_await custody_.begin(id);
+      if (!begun) co_return fail(std::move(begun));
+      progress.writer = std::move(*begun);
+      progress.whole.reset();
+      progress.etag.clear();
+      had = 0;
+    }
+    auto step = co_await fetch_part(progress);
+    if (!step) {
+      co_await progress.writer->abandon();
+      co_return fail(std::move(step));
+    }
+    if (*step == Step::restart) {
+      auto gone = co_await progress.writer->abandon();
+      if (!gone) co_return fail(std::move(gone));
+      progress.writer.reset();
+      continue;
+    }
+    if (*step == Step::whole) {
+      auto sealed = co_await progress.writer->finish();
+      if (!sealed) {
+        co_await progress.writer->abandon();
+        co_return fail(std::move(sealed));
+      }
+      Holding holding;
+      holding.id = id;
+      holding.agreement = progress.order.agreement;
+      holding.asset = progress.order.asset;
+      holding.provider = progress.order.provider;
+      holding.process = progress.order.process;
+      holding.content = sealed->content;
+      holding.bytes = sealed->bytes;
+      holding.media_type = progress.media_type;
+      holding.received = clock_.read().at;
+      // Its agreement may have ended meanwhile, and an earlier attempt's row with it.
+      known = holdings_.find(id);
+      if (known && known->state != HoldingState::staged) {
+        co_await custody_.destroy(id);
+        Message message{"custody.already-destroyed", {{"artefact", id.value}}};
+        co_return fail(ErrorKind::conflict, std::move(message));
+      }
+      holding.version = known ? known->version : 0;
+      std::vector<Holding> changed{std::move(holding)};
+      std::vector<audit::RecordDraft> none;
+      auto saved = co_await holdings_.save(std::move(changed), std::move(none));
+      if (!saved) {
+        co_await custody_.destroy(id);
+        co_return fail(std::move(saved));
+      }
+      co_return transfer::Pulled{sealed->content, sealed->bytes};
+    }
+    // What came along makes the next wait short again: the provider is there.
+    if (progress.writer->bytes() > had) pause = limits_.retry_first;
+    had = progress.writer->bytes();
+  }
+  const std::uint64_t bytes = progress.writer ? progress.writer->bytes() : 0;
+  if (progress.writer) co_await progress.writer->abandon();
+  Message message{
+      "custody.pull-gave-up",
+      {{"attempts", std::to_string(attempts)}, {"bytes", std::to_string(bytes)}}};
+  co_return fail(ErrorKind::unavailable, std::move(message));
+}
+
+// One request and its body. An Error is final; a cut is not.
+awaitable<Result<Puller::Step>> Puller::fetch_part(Progress& progress) {
+  const transfer::PullOrder& order = progress.order;
+  const std::uint64_t have = progress.writer->bytes();
+  PeerRequest request;
+  request.to = order.provider;
+  request.url = order.endpoint;
+  request.http.method = "GET";
+  if (!order.token.empty()) request.http.headers.set("Authorization", "Bearer " + order.token);
+  request.http.headers.set("Accept-Encoding", "identity");
+  if (have > 0) {
+    request.http.headers.set("Range", "bytes=" + std::to_string(have) + "-");
+    request.http.headers.set("If-Range", progress.etag);
+  }
+  auto stream = co_await peer_.open(std::move(request));
+  if (!stream) {
+    if (stream.error().kind == ErrorKind::unavailable) co_return Step::cut;
+    co_return fail(std::move(stream));
+  }
+
+  const int status = stream->status;
+  // Without a validator nobody can say whether the rest belongs to what is here.
+  const bool from_start = status == 200;
+  if (from_start && have > 0) co_return Step::restart;
+  if (status == 412 && have > 0) co_return Step::restart;
+  if (from_start) {
+    progress.etag = stream->headers.get("ETag").value_or("");
+    progress.media_type = stream->headers.get("Content-Type").value_or("");
+    progress.whole = stream->length;
+    co_return co_await receive(progress, *stream);
+  }
+  if (status == 206 && have > 0) {
+    const auto range = parse_content_range(stream->headers.get("Content-Range").value_or(""));
+    if (!range || range->first != have || (range->whole && *range->whole != range->last + 1)) {
+      co_return fail(ErrorKind::invalid, odd_answer("Content-Range"));
+    }
+    if (stream->headers.get("ETag").value_or("") != progress.etag) {
+      co_return fail(ErrorKind::invalid, odd_answer("ETag"));
+    }
+    if (progress.whole && range->whole && *progress.whole != *range->whole) {
+      co_return fail(ErrorKind::invalid, odd_answer("Content-Range"));
+    }
+    if (range->whole) progress.whole = range->whole;
+    co_return co_await receive(progress, *stream);
+  }
+  if (worth_another_try(status)) co_return Step::cut;
+  if (status == 401 && !progress.renewed && !order.fresh_token_url.empty()) {
+    const std::string code = co_await problem_code(stream->body.get());
+    if (code.ends_with("certificate-changed")) {
+      stream->body.reset();
+      progress.renewed = true;
+      auto token = co_await fresh_token(order);
+      if (!token && token.error().kind != ErrorKind::unavailable) co_return fail(std::move(token));
+      if (token) progress.order.token = std::move(*token);
+      progress.renewed = token.has_value();
+      co_return Step::cut;
+    }
+  }
+  if (status >= 400 && status < 500) {
+    Message message{"custody.pull-refused", {{"status", std::to_string(status)}}};
+    co_return fail(ErrorKind::forbidden, std::move(message));
+  }
+  co_return fail(ErrorKind::invalid, odd_answer("status " + std::to_string(status)));
+}
+
+awaitable<Result<Puller::Step>> Puller::receive(Progress& progress, PeerStream& stream) {
+  ArtefactWriter& writer = *progress.writer;
+  while (stream.body) {
+    const auto n = co_await stream.body->read(progress.piece);
+    if (!n || *n == 0) {
+      if (!n && n.error().kind != ErrorKind::unavailable) co_return tl::unexpected(n.error());
+      // An end without a length is an end; with one it has to be the right one.
+      const bool ended = n.has_value() && (!progress.whole || writer.bytes() == *progress.whole);
+      if (ended) co_return Step::whole;
+      break;
+    }
+    const auto got = std::span<const std::uint8_t>(progress.piece).first(*n);
+    if (progress.whole && writer.bytes() + got.size() > *progress.whole) {
+      co_return fail(ErrorKind::invalid, odd_answer("Content-Length"));
+    }
+    auto written = co_await writer.write(got);
+    if (!written) co_return fail(std::move(written));
+  }
+  // Nothing that could not be gone on with is worth keeping.
+  const bool resumable = !progress.etag.empty() && !progress.etag.starts_with("W/");
+  co_return resumable || writer.bytes() == 0 ? Step::cut : Step::restart;
+}
+
+awaitable<Result<std::string>> Puller::fresh_token(transfer::PullOrder order) {
+  PeerRequest request;
+  request.to = order.provider;
+  request.url = order.fresh_token_url;
+  request.http.method = "POST";
+  request.http.headers.set("Content-Type", "application/json");
+  request.http.body = "{}";
+  auto answer = co_await peer_.send(std::move(request));
+  if (!answer) co_return fail(std::move(answer));
+  if (worth_another_try(answer->status)) {
+    Message message{"custody.pull-refused", {{"status", std::to_string(answer->status)}}};
+    co_return fail(ErrorKind::unavailable, std::move(message));
+  }
+  if (answer->status != 200 && answer->status != 201) {
+    Message message{"custody.pull-refused", {{"status", std::to_string(answer->status)}}};
+    co_return fail(ErrorKind::forbidden, std::move(message));
+  }
+  const auto json = parse_json(answer->body);
+  if (!json) co_return fail(ErrorKind::invalid, odd_answer("token"));
+  co_return string_member(*json, "token", "");
+}
+
+awaitable<Result<void>> Puller::publish(Pid process) {
+  const ArtefactId id = artefact_of(process);
+  auto known = holdings_.find(id);
+  if (!known) {
+    Message message{"custody.unknown-artefact", {{"artefact", id.value}}};
+    co_return fail(ErrorKind::not_found, std::move(message));
+  }
+  // Its agreement ended in between, and it is gone: received all the same, and not to be read.
+  if (known->state == HoldingState::destroying || known->state == HoldingState::destroyed) {
+    co_return Result<void>();
+  }
+  // The row first: what is on the disk is always known to who destroys it.
+  if (known->state == HoldingState::staged) {
+    known->state = HoldingState::held;
+    std::vector<Holding> changed{std::move(*known)};
+    std::vector<audit::RecordDraft> none;
+    auto saved = co_await holdings_.save(std::move(changed), std::move(none));
+    if (!saved) co_return fail(std::move(saved));
+  }
+  co_return co_await custody_.publish(id);
+}
+
+awaitable<Result<void>> Puller::discard(Pid process) {
+  const ArtefactId id = artefact_of(process);
+  auto known = holdings_.find(id);
+  if (known && known->state != HoldingState::staged) co_return Result<void>();
+  auto gone = co_await custody_.destroy(id);
+  if (!gone || !known) co_return gone;
+  known = holdings_.find(id);
+  if (!known || known->state != HoldingState::staged) co_return Result<void>();
+  co_return co_await holdings_.erase(std::move(*known));
+}
+
+}  // namespace tally::custody
