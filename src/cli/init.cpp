@@ -13,7 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tally/core/clock.hpp"
 #include "tally/core/digest.hpp"
+#include "tally/custody/key_source.hpp"
 #include "tally/identity/enrolment.hpp"
 #include "tally/net/client.hpp"
 
@@ -66,9 +68,17 @@ Result<void> replace_file(const fs::path& file, std::string_view text, mode_t mo
   return {};
 }
 
+class SystemRandom final : public Random {
+ public:
+  void fill(std::span<std::uint8_t> out) override {
+    // Without randomness there is no secret to make.
+    if (RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) std::abort();
+  }
+};
+
 std::string random_text(std::size_t bytes) {
   Bytes random(bytes);
-  if (RAND_bytes(random.data(), static_cast<int>(bytes)) != 1) std::abort();
+  SystemRandom().fill(random);
   return to_base64url(random);
 }
 
@@ -151,7 +161,8 @@ int init(const Console& console, const InitOptions& options) {
   }
   if (!fs::exists(wrapping)) {
     fs::create_directories(wrapping.parent_path(), failed);
-    if (auto made = create_file(wrapping, random_text(32) + "\n", 0600); !made) {
+    SystemRandom random;
+    if (auto made = custody::create_key_file(wrapping, random); !made) {
       return console.fail(made.error());
     }
   }
