@@ -1,5 +1,6 @@
 #include "tally/api/data_routes.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -75,24 +76,41 @@ awaitable<Result<void>> digest_prefix(
   co_return Result<void>{};
 }
 
-// A body that digests on behalf of a resumed transfer: what lay before it is in `sha` already.
-class ResumedReader final : public BodyReader {
+// Digests what it passes on. What lay before a resumed range is in `sha` already, so that the
+// digest is of the whole. A transport that was told the length does not ask for the end: the last
+// byte is it.
+class SentReader final : public BodyReader {
  public:
-  ResumedReader(std::unique_ptr<BodyReader> inner, Sha256 sha, std::shared_ptr<Sending> sending)
-      : inner_(std::move(inner)), sha_(std::move(sha)), sending_(std::move(sending)) {}
+  SentReader(
+      std::unique_ptr<BodyReader> inner,
+      std::uint64_t length,
+      Sha256 sha,
+      std::shared_ptr<Sending> sending
+  )
+      : inner_(std::move(inner)),
+        left_(length),
+        sha_(std::move(sha)),
+        sending_(std::move(sending)) {
+    if (left_ == 0) end();
+  }
 
   awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
     auto got = co_await inner_->read(out);
-    if (got && *got > 0) sha_.update(out.first(*got));
-    if (got && *got == 0) {
-      sending_->content = digest_text(sha_.finish());
-      sending_->read_whole = true;
-    }
+    if (!got || *got == 0) co_return got;
+    sha_.update(out.first(*got));
+    left_ -= std::min<std::uint64_t>(left_, *got);
+    if (left_ == 0) end();
     co_return got;
   }
 
  private:
+  void end() {
+    if (std::exchange(sending_->read_whole, true)) return;
+    sending_->content = digest_text(sha_.finish());
+  }
+
   std::unique_ptr<BodyReader> inner_;
+  std::uint64_t left_;
   Sha256 sha_;
   std::shared_ptr<Sending> sending_;
 };
@@ -193,7 +211,9 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(body.error(), call.lang);
   }
-  response.stream = std::make_unique<ResumedReader>(std::move(*body), std::move(sha), sending);
+  response.stream = std::make_unique<SentReader>(
+      std::move(*body), selection.range.length, std::move(sha), sending
+  );
   response.stream_length = selection.range.length;
   response.on_sent = completion(parts->enforcer, sending, std::move(whole));
   co_return response;
@@ -256,7 +276,8 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   response.headers.set("Content-Type", data->media_type);
   response.headers.set("Tally-Use", sending->grant.use.value);
   if (sending->grant.repeated) response.headers.set("Tally-Use-Repeated", "true");
-  response.stream = std::make_unique<ResumedReader>(std::move(data->body), Sha256(), sending);
+  response.stream =
+      std::make_unique<SentReader>(std::move(data->body), data->length, Sha256(), sending);
   response.stream_length = data->length;
   response.on_sent = completion(parts->enforcer, sending, nullptr);
   co_return response;

@@ -226,8 +226,13 @@ RouteHandler list_of(Parts, Service& service) {
 template <class Service>
 RouteHandler one_of(Parts, Service& service) {
   return [&service](Call& call) -> awaitable<HttpResponse> {
-    const auto item = service.describe(Pid(call.parameters.front()));
+    auto item = service.describe(Pid(call.parameters.front()));
     if (!item) co_return problem(item.error(), call.lang);
+    if (const auto reason = item->find("reason"); reason != item->end()) {
+      Message why{reason->value("code", ""), {}};
+      why.params = reason->value("params", why.params);
+      *reason = message_json(why, call.lang);
+    }
     co_return json_response(200, *item);
   };
 }

@@ -38,6 +38,9 @@ Message message_of(const Json& value) {
 
 // Why something was refused: our own sentences, or the peer's words as they came.
 void say_reasons(const Console& console, const Json& answer) {
+  if (answer.contains("reason") && answer["reason"].is_object()) {
+    console.say(message_of(answer["reason"]));
+  }
   if (!answer.contains("reasons") || !answer["reasons"].is_array()) return;
   for (const auto& reason : answer["reasons"]) {
     if (reason.is_object()) {

@@ -10,6 +10,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/multiple_exceptions.hpp>
 #include <boost/system/system_error.hpp>
 
 #include "tally/core/wakeup.hpp"
@@ -35,6 +36,10 @@ struct TaskGroup::State {
     std::string detail;
     try {
       std::rethrow_exception(failure);
+    } catch (const asio::multiple_exceptions& both) {
+      // `a || b` that was cancelled as a whole: each side ended, the first one says why.
+      if (both.first_exception()) return note(task, both.first_exception());
+      detail = both.what();
     } catch (const boost::system::system_error& error) {
       if (error.code() == asio::error::operation_aborted) return;  // it was asked to stop
       detail = error.what();

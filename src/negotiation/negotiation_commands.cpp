@@ -112,7 +112,7 @@ namespace {
 
 Json describe_process(const Process& process) {
   Json json = {
-      {"pid", process.pid.value},
+      {"id", process.pid.value},
       {"peerPid", process.peer_pid.value},
       {"role", dsp::to_string(process.role)},
       {"peer", to_json(process.peer)},
