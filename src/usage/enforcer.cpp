@@ -113,6 +113,12 @@ struct Enforcer::State {
     return found == shard.entries.end() ? nullptr : &found->second;
   }
 
+  // As precise as a record says it: replay must come to the same numbers.
+  ClockReading read_clock() {
+    ClockReading reading = clock.read();
+    reading.at.nanos -= reading.at.nanos % 1000;
+    return reading;
+  }
   EventId event() { return new_event(random, clock.read().at); }
 
   Result<Decided> decide(const Act& act);
@@ -165,7 +171,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   if (auto bounded = within_bounds(act, limits); !bounded) return fail(std::move(bounded));
 
   // Everything that does not depend on the ledger is made before the lock is taken.
-  const ClockReading reading = clock.read();
+  const ClockReading reading = read_clock();
   const EventId event = new_event(random, reading.at);
   const std::string key = act.idempotency_key.empty() ? std::string() : key_digest(act);
   auto draft = permit_draft(act, event, reading.at, key);

@@ -72,6 +72,9 @@ Message outer_sentence(const AgreementTerms& terms, const odrl::Decision& decisi
            {"used", std::to_string(leaf->used.value_or(0))},
            {"limit", std::to_string(leaf->limit.value_or(0))}}};
     }
+    if (because(odrl::iri::count, "counted-elsewhere") != nullptr) {
+      return {"usage.counted-elsewhere", {{"agreement", agreement}, {"action", action}}};
+    }
     if (const auto* leaf = because(odrl::iri::date_time, "not-yet")) {
       return {"usage.not-yet", {{"agreement", agreement}, {"from", leaf->required}}};
     }

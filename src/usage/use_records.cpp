@@ -98,7 +98,8 @@ audit::RecordDraft permit_draft(
 ) {
   audit::RecordDraft draft("use.permitted", event);
   set_act(draft, act);
-  draft.set_canonical("decision", "{\"at\":\"" + format_micros(at) + "\",\"outcome\":\"permit\"}");
+  // The outcome and its reason are the type of the record.
+  draft.set_canonical("decision", "{\"at\":\"" + format_micros(at) + "\"}");
   if (!key.empty()) draft.set("key", key);
   return draft;
 }
@@ -146,7 +147,7 @@ audit::RecordDraft executed_draft(
     if (text.size() > 1) text += ',';
     text += "{\"bytes\":" + std::to_string(done.outcome.bytes);
     if (!done.outcome.content.empty()) text += ",\"content\":" + json_text(done.outcome.content);
-    text += done.outcome.complete ? ",\"outcome\":\"ok\"" : ",\"outcome\":\"cut\"";
+    if (!done.outcome.complete) text += ",\"outcome\":\"cut\"";  // absent: all of it went out
     text += ",\"use\":" + json_text(done.use) + "}";
   }
   draft.set_canonical("uses", text + "]");

@@ -9,8 +9,8 @@
 // What holds, and what tests assert over every crash: permitted − aborted ≤ limit, and
 // acknowledged ≤ permitted. A use that was never acknowledged may be counted, never the reverse.
 //
-// A limit counts only on the side that owns it. Here, a limit of the other side is left to that
-// side (the decision says counted-elsewhere); state() shows the owner and no number.
+// A limit counts only on the side that owns it. Under a limit of the other side nothing but the
+// filling of its custody (archive) is permitted here; state() shows the owner and no number.
 //
 // Threading: every member may be called from any thread; the locks are held for microseconds and
 // never across a wait. The same class runs on both sides of an agreement.
