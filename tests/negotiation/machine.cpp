@@ -69,8 +69,7 @@ Json offer_policy(const std::string& id, int count) {
     return Json{
         {"leftOperand", "http://www.w3.org/ns/odrl/2/" + operand},
         {"operator", op},
-        {"rightOperand", std::move(value)}
-    };
+        {"rightOperand", std::move(value)}};
   };
   const auto purposes = Json::array({research, "urn:test:purpose:statistics"});
   const Json permission = {
@@ -170,12 +169,11 @@ void Machine::start() {
           node->random(),
           *tasks,
           node->notices(),
-          offers,
+          *book,
           directory,
           *enforcer,
           *trust,
-          signer
-      },
+          signer},
       std::move(settings)
   );
   build();

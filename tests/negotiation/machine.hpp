@@ -96,7 +96,7 @@ class Machine {
 
   Records records();
   Records records(const std::string& type);
-  std::string log_text();                                 // all records, one a line
+  std::string log_text();                                         // all records, one a line
   std::string state_of(const std::string& kind, const Pid& pid);  // of a row; "" if none
 
   sim::World& world;
@@ -107,6 +107,7 @@ class Machine {
   Limits limits;
   Directory directory;
   Offers offers;
+  const OfferBook* book = &offers;  // another one, before `start`
   bool has_signer = true;
   bool accept_unsigned = false;
   int starts = 0;
@@ -126,10 +127,10 @@ class Machine {
   std::unique_ptr<NegotiationService> negotiations;
 
  protected:
-  virtual void build() {}            // more services; before anything is resumed
+  virtual void build() {}  // more services; before anything is resumed
   virtual Result<void> resume_all() { return {}; }
   virtual awaitable<Result<void>> begin() { co_return Result<void>{}; }
-  virtual void destroy_more() {}     // before what this class holds
+  virtual void destroy_more() {}  // before what this class holds
   std::string origin() const { return self.uri + "/log/1"; }
   void destroy();
 

@@ -81,8 +81,7 @@ TEST(NegotiationPair, AgreesWithinTheOfferSignedByBothAndActiveOnBothSides) {
   EXPECT_TRUE(pair.consumer.enforcer->state(id).has_value());
 
   const std::vector<std::string> story = {
-      "contract.offered", "contract.agreed", "contract.verified", "contract.finalized"
-  };
+      "contract.offered", "contract.agreed", "contract.verified", "contract.finalized"};
   EXPECT_EQ(contract_types(pair.provider), story);
   EXPECT_EQ(contract_types(pair.consumer), story);
   // Both halves name the same policy.
@@ -235,8 +234,8 @@ TEST(NegotiationPair, EndsWhenTheConsumerTerminatesWhateverCrossesIt) {
     }
     if (mine.at("peerPid").get<std::string>().empty()) continue;
     const auto theirs = pair.providers_view(pair.settled(pid));
-    EXPECT_EQ(theirs.at("state"), pair.settled(pid).at("state"))
-        << "seed " << seed << "\n" << mine.dump(1) << theirs.dump(1);
+    EXPECT_EQ(theirs.at("state"), pair.settled(pid).at("state")) << "seed " << seed << "\n"
+                                                                 << mine.dump(1) << theirs.dump(1);
   }
 }
 

@@ -1,0 +1,459 @@
+#include "transfer/connector.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/messages.hpp"
+#include "tally/negotiation/exchange.hpp"
+
+#include "sim/sim_blob_store.hpp"
+
+namespace tally::transfer::test {
+
+namespace {
+
+class FixedKey final : public custody::KeySource {
+ public:
+  Result<custody::SecretKey> wrapping_key() override {
+    custody::SecretKey key;
+    key.bytes.fill(7);
+    return key;
+  }
+};
+
+class TextReader final : public BodyReader {
+ public:
+  explicit TextReader(std::string text) : text_(std::move(text)) {}
+  awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
+    const std::size_t n = std::min({out.size(), text_.size() - at_, std::size_t{1000}});
+    std::copy_n(text_.data() + at_, n, out.data());
+    at_ += n;
+    co_return n;
+  }
+
+ private:
+  std::string text_;
+  std::size_t at_ = 0;
+};
+
+class TextSource final : public dataplane::Source {
+ public:
+  explicit TextSource(std::string text) : text_(std::move(text)) {}
+  awaitable<Result<dataplane::SourceIdentity>> identify() override {
+    co_return dataplane::SourceIdentity{to_hex(sha256(text_)), text_.size()};
+  }
+  awaitable<Result<std::unique_ptr<BodyReader>>> open(
+      std::uint64_t offset, std::optional<std::uint64_t> length
+  ) override {
+    std::unique_ptr<BodyReader> body =
+        std::make_unique<TextReader>(text_.substr(offset, length.value_or(text_.size())));
+    co_return body;
+  }
+
+ private:
+  std::string text_;
+};
+
+// Passes a body on with its first byte changed: what a faulty wire that no checksum catches, or a
+// provider that lies, does.
+class ChangedReader final : public BodyReader {
+ public:
+  explicit ChangedReader(std::unique_ptr<BodyReader> inner) : inner_(std::move(inner)) {}
+  awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
+    auto got = co_await inner_->read(out);
+    if (got && *got > 0 && !changed_) {
+      out[0] ^= 1;
+      changed_ = true;
+    }
+    co_return got;
+  }
+
+ private:
+  std::unique_ptr<BodyReader> inner_;
+  bool changed_ = false;
+};
+
+}  // namespace
+
+std::string cohort_csv(std::size_t bytes) {
+  std::string text = "id,district,code,value\n";
+  for (int row = 0; text.size() < bytes; ++row) {
+    text += std::to_string(row) + ",west,E11." + std::to_string(row % 10) + "," +
+            std::to_string(row * 37 % 1000) + "\n";
+  }
+  return text;
+}
+
+void Connector::offer(const PartyId& to, int count, const std::string& until) {
+  const Json asset = {
+      {"id", "urn:test:cohort"},
+      {"title", "Cohort"},
+      {"mediaType", "text/csv"},
+      {"delivery", "custody"},
+      {"source", {{"type", "text"}}},
+  };
+  const auto atom = [](const std::string& operand, const std::string& op, Json value) {
+    return Json{{"leftOperand", operand}, {"operator", op}, {"rightOperand", std::move(value)}};
+  };
+  const Json number = {{"@value", std::to_string(count)}, {"@type", "xsd:integer"}};
+  const Json end = {{"@value", until}, {"@type", "xsd:dateTime"}};
+  const Json permission = {
+      {"action", "use"},
+      {"constraint",
+       Json::array(
+           {atom("purpose", "isAnyOf", Json::array({research, "urn:test:purpose:statistics"})),
+            atom("count", "lteq", number),
+            atom("dateTime", "lt", end)}
+       )},
+      {"duty", Json::array({{{"action", "delete"}}})},
+  };
+  const Json offer_document = {
+      {"visibleTo", Json::array({{{"domain", to.domain}, {"uri", to.uri}}})},
+      {"policy",
+       {{"@context", "http://www.w3.org/ns/odrl.jsonld"},
+        {"@id", "urn:test:offer"},
+        {"@type", "Offer"},
+        {"target", "urn:test:cohort"},
+        {"permission", Json::array({permission})}}},
+  };
+  catalog::BuildOptions options;
+  options.publisher = {
+      self.uri, negotiation::test::Directory::root_of(self) + negotiation::test::dsp_base};
+  const auto built = catalog::build(
+      {{"cohort.json", asset.dump()}}, {{"research.json", offer_document.dump()}}, options
+  );
+  for (const auto& problem : built.problems) {
+    throw std::runtime_error(
+        problem.file + problem.pointer + ": " + render(problem.message, Lang::en)
+    );
+  }
+  offered = built.catalog;
+  book = this;
+}
+
+void Connector::build() {
+  if (!offered) offered = std::make_shared<const catalog::Catalog>(catalog::Publisher{});
+  const auto signer = has_signer ? negotiation::test::signer_of(self) : nullptr;
+  const std::string root = negotiation::test::Directory::root_of(self);
+  apps = std::make_unique<usage::AppRegistry>(*store, *journal, node->clock(), node->random());
+  keys = std::make_unique<FixedKey>();
+  blobs = std::make_unique<sim::SimBlobStore>(disk);
+  custody = std::make_unique<custody::Custody>(*blobs, *keys, node->worker(), node->random());
+  holdings = std::make_unique<custody::Holdings>(*store, *journal);
+  puller = std::make_unique<custody::Puller>(
+      *peer, *custody, *holdings, node->clock(), node->timers(), node->notices(), limits
+  );
+  tokens = std::make_unique<TokenRegistry>();
+  TransferSettings settings;
+  settings.self = self;
+  settings.base_url = root + negotiation::test::dsp_base;
+  settings.data_url = root;
+  settings.log_origin = origin();
+  transfers = std::make_unique<TransferService>(
+      TransferParts{
+          *store,
+          *journal,
+          *delivery,
+          *peer,
+          node->clock(),
+          node->timers(),
+          node->random(),
+          *tasks,
+          node->notices(),
+          *this,
+          directory,
+          *enforcer,
+          *tokens,
+          puller.get(),
+          signer,
+          limits},
+      settings
+  );
+  deletions = std::make_unique<DeletionSender>(
+      DeletionParts{
+          *store,
+          *journal,
+          *delivery,
+          node->clock(),
+          node->random(),
+          node->notices(),
+          directory,
+          signer},
+      self
+  );
+  keeper = std::make_unique<custody::Keeper>(
+      custody::KeeperParts{
+          *custody,
+          *holdings,
+          *journal,
+          *enforcer,
+          node->clock(),
+          node->timers(),
+          node->random(),
+          node->notices()},
+      [this](custody::DeletionRecord record) { return tell_provider(std::move(record)); },
+      [this](AgreementId agreement) { return set_expired(std::move(agreement)); }
+  );
+  auto routes = api::peer_routes(
+      {*this, *negotiations, *transfers, [] { return std::optional<Error>(); }, limits}
+  );
+  auto data_routes = api::peer_data_routes(
+      {*enforcer,
+       *tokens,
+       *transfers,
+       *this,
+       *this,
+       *tasks,
+       node->executor(),
+       node->notices(),
+       limits}
+  );
+  routes.insert(routes.end(), data_routes.begin(), data_routes.end());
+  peer_router = std::make_unique<api::Router>(
+      std::move(routes), &api::admit_peer, node->executor(), limits, node->clock(), node->notices()
+  );
+  app_router = std::make_unique<api::Router>(
+      api::app_routes({*enforcer, *apps, *this, self, limits}),
+      api::admit_apps(*apps),
+      node->executor(),
+      limits,
+      node->clock(),
+      node->notices()
+  );
+}
+
+awaitable<Result<void>> Connector::begin() {
+  auto done = transfers->load();
+  if (!done) co_return done;
+  done = apps->load();
+  if (!done) co_return done;
+  done = holdings->load();
+  if (!done) co_return done;
+  co_return co_await keeper->start();
+}
+
+Result<void> Connector::resume_all() {
+  tasks->spawn("keeper", keeper->run());
+  return transfers->resume();
+}
+
+void Connector::destroy_more() {
+  app_router.reset();
+  peer_router.reset();
+  keeper.reset();
+  deletions.reset();
+  transfers.reset();
+  tokens.reset();
+  puller.reset();
+  holdings.reset();
+  custody.reset();
+  blobs.reset();
+  keys.reset();
+  apps.reset();
+}
+
+awaitable<Result<void>> Connector::tell_provider(custody::DeletionRecord record) {
+  DeletionNote note;
+  note.agreement = record.agreement;
+  note.content = record.content;
+  note.bytes = record.bytes;
+  note.method = record.method;
+  note.time = format_micros(record.time);
+  note.log = {origin(), record.seq, to_hex(record.leaf)};
+  co_return co_await deletions->send(std::move(note));
+}
+
+awaitable<Result<void>> Connector::set_expired(AgreementId agreement) {
+  for (;;) {
+    auto found = negotiation::find_agreement(*store, agreement);
+    if (!found) co_return fail(std::move(found));
+    if (!*found) co_return Result<void>{};
+    (*found)->status = negotiation::AgreementStatus::expired;
+    Transaction transaction;
+    transaction.puts.push_back(negotiation::to_row(**found));
+    auto done = co_await journal->commit(std::move(transaction), {});
+    if (!done && done.error().kind == ErrorKind::conflict) continue;
+    if (!done) co_return fail(std::move(done));
+    co_return Result<void>{};
+  }
+}
+
+awaitable<HttpResponse> Connector::handle(HttpRequest request, PartyId caller) {
+  const bool wants_data = request.target.find("/data/") == 0;
+  if (wants_data && refuse_data) {
+    HttpResponse response;
+    response.status = 503;
+    co_return response;
+  }
+  identity::Caller called;
+  called.peer = std::make_shared<const identity::PeerIdentity>(
+      negotiation::test::identity_of(caller, peer_certificate)
+  );
+  called.authorization = std::string(request.headers.get("Authorization").value_or(""));
+  auto response = co_await peer_router->handle(std::move(request), called);
+  if (wants_data && swapped && response.stream) {
+    response.stream = std::make_unique<ChangedReader>(std::move(response.stream));
+  }
+  co_return response;
+}
+
+Result<Pid> Connector::negotiate(const PartyId& provider, std::vector<std::string> purposes) {
+  auto ask = [](Connector* self, PartyId whom, std::vector<std::string> why
+             ) -> awaitable<Result<Pid>> {
+    PeerRequest request;
+    request.to = whom;
+    request.url = *self->directory.base_url(whom) + "/catalog/request";
+    request.http.method = "POST";
+    request.http.headers.set("Content-Type", "application/json");
+    request.http.body = dsp::to_json(dsp::CatalogRequestMessage{}).dump();
+    auto answer = co_await self->peer->send(std::move(request));
+    if (!answer) co_return fail(std::move(answer));
+    const auto json = parse_json(answer->body);
+    const auto catalog = json ? dsp::from_json<dsp::Catalog>(*json)
+                              : Result<dsp::Catalog>(tl::unexpected(json.error()));
+    const Message nothing{"test.no-offer", {}};
+    if (!catalog || catalog->dataset.empty()) co_return fail(ErrorKind::not_found, nothing);
+    const auto& dataset = catalog->dataset.front();
+    negotiation::NegotiateOrder order;
+    order.peer = whom;
+    order.asset = AssetId(dataset.id);
+    order.policy = dataset.has_policy.front();
+    order.offer = OfferId(order.policy.at("@id").get<std::string>());
+    order.purposes = std::move(why);
+    co_return co_await self->negotiations->negotiate(std::move(order));
+  };
+  return await(ask(this, provider, std::move(purposes)));
+}
+
+Connector::Read Connector::read(
+    const AgreementId& agreement, const std::string& token, const std::string& key
+) {
+  auto ask = [](Connector* self, HttpRequest request, std::string bearer) -> awaitable<Read> {
+    identity::Caller caller;
+    caller.authorization = "Bearer " + bearer;
+    auto response = co_await self->app_router->handle(std::move(request), caller);
+    Read read;
+    read.status = response.status;
+    read.body = std::move(response.body);
+    read.use = std::string(response.headers.get("Tally-Use").value_or(""));
+    bool complete = true;
+    std::uint8_t piece[512];
+    while (response.stream) {
+      auto got = co_await response.stream->read(piece);
+      if (!got || *got == 0) {
+        complete = got.has_value();
+        break;
+      }
+      read.body.append(reinterpret_cast<const char*>(piece), *got);
+    }
+    if (response.on_sent) response.on_sent(read.body.size(), complete);
+    if (!complete) read.status = 0;
+    if (read.status >= 400) {
+      const auto json = parse_json(read.body);
+      if (json) read.code = negotiation::text_of(*json, "code");
+    }
+    co_return read;
+  };
+  HttpRequest request;
+  request.method = "GET";
+  request.target = "/api/v1/data/" + percent_encode_segment(agreement.value);
+  if (!key.empty()) request.headers.set("Idempotency-Key", key);
+  return await(ask(this, std::move(request), token));
+}
+
+std::string Connector::add_app(const std::string& id, const std::string& purpose) {
+  usage::App app;
+  app.id = AppId(id);
+  app.purposes = {purpose};
+  auto added = await(apps->add(std::move(app)));
+  if (!added) throw std::runtime_error(added.error().message.code);
+  return added->token;
+}
+
+std::vector<negotiation::Agreement> Connector::agreements() {
+  std::vector<negotiation::Agreement> all;
+  Store::Query query;
+  query.kind = "agreement";
+  const auto rows = store->rows(query).value();
+  for (const auto& row : rows) {
+    all.push_back(negotiation::parse_agreement(row).value());
+  }
+  return all;
+}
+
+// --- the books -----------------------------------------------------------------------------------
+
+std::optional<negotiation::VisibleOffer> Connector::find(
+    const OfferId& offer, const AssetId& target, const PartyId& party
+) const {
+  const auto* found = offered->visible_offer(offer, party);
+  if (!found || found->asset != target) return std::nullopt;
+  negotiation::VisibleOffer visible;
+  visible.id = found->id;
+  visible.asset = found->asset;
+  visible.asset_version = offered->asset(target)->digest;
+  visible.policy = found->message_offer();
+  visible.require_signature = found->require_signature;
+  visible.accept_unconfirmed = found->accept_unconfirmed;
+  return visible;
+}
+
+std::optional<std::string> Connector::action_of(const AssetId& asset, const std::string& format)
+    const {
+  return offered->action_of(asset, format);
+}
+
+std::string Connector::catalog(const PartyId& party) const {
+  return offered->catalog_body(party);
+}
+
+std::optional<std::string> Connector::dataset(const AssetId& asset, const PartyId& party) const {
+  return offered->dataset_body(asset, party);
+}
+
+Result<std::shared_ptr<const api::ServedAsset>> Connector::of(const AgreementId&) {
+  auto served = std::make_shared<api::ServedAsset>();
+  served->source = Json::object();
+  served->media_type = "text/csv";
+  return served;
+}
+
+Result<std::vector<std::string>> Connector::purposes_of(const AgreementId& agreement) {
+  auto found = negotiation::find_agreement(*store, agreement);
+  if (!found) return fail(std::move(found));
+  return *found ? (*found)->purposes : std::vector<std::string>{};
+}
+
+Result<void> Connector::held(const AgreementId& agreement) {
+  bool destroyed = false;
+  for (const auto& holding : holdings->of(agreement)) {
+    if (holding.state == custody::HoldingState::held) return {};
+    destroyed = destroyed || holding.destroyed.has_value();
+  }
+  return fail(ErrorKind::not_found, {destroyed ? "api.destroyed" : "api.nothing-held", {}});
+}
+
+awaitable<Result<api::HeldData>> Connector::open(AgreementId agreement) {
+  auto there = held(agreement);
+  if (!there) co_return fail(std::move(there));
+  for (const auto& holding : holdings->of(agreement)) {
+    if (holding.state != custody::HoldingState::held) continue;
+    auto opened = co_await custody->open(holding.id);
+    if (!opened) co_return fail(std::move(opened));
+    api::HeldData data_held;
+    data_held.body = std::move(opened->body);
+    data_held.length = opened->length;
+    data_held.media_type = "text/csv";
+    co_return data_held;
+  }
+  const Message nothing{"api.nothing-held", {}};
+  co_return fail(ErrorKind::not_found, nothing);
+}
+
+Result<std::unique_ptr<dataplane::Source>> Connector::source(const Json&) {
+  return std::make_unique<TextSource>(data);
+}
+
+}  // namespace tally::transfer::test

@@ -1,0 +1,111 @@
+// A whole simulated connector: catalogue, negotiation, transfer, custody, applications and the
+// routes of `api`, over a disk, a store and a wire that fail by the seed.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tally/api/data_routes.hpp"
+#include "tally/api/peer_routes.hpp"
+#include "tally/catalog/catalog.hpp"
+#include "tally/custody/custody.hpp"
+#include "tally/custody/holdings.hpp"
+#include "tally/custody/keeper.hpp"
+#include "tally/custody/puller.hpp"
+#include "tally/dataplane/source.hpp"
+#include "tally/transfer/deletion_sender.hpp"
+#include "tally/transfer/transfer_service.hpp"
+#include "tally/usage/app_registry.hpp"
+
+#include "negotiation/machine.hpp"
+
+namespace tally::transfer::test {
+
+using negotiation::test::hospital;
+using negotiation::test::institute;
+using negotiation::test::marketing;
+using negotiation::test::outsider;
+using negotiation::test::research;
+
+// What the asset of these tests holds; long enough for several pieces.
+std::string cohort_csv(std::size_t bytes = 10'000);
+
+class Connector final : public negotiation::test::Machine,
+                        public negotiation::OfferBook,
+                        public FormatBook,
+                        public api::CatalogView,
+                        public api::ServedAssets,
+                        public api::HeldDataReader,
+                        public dataplane::SourceReader {
+ public:
+  using Machine::Machine;
+  ~Connector() override { destroy(); }
+
+  // Offers the cohort to `to`; before `start`.
+  void offer(const PartyId& to, int count = 3, const std::string& until = "2027-01-01T00:00:00Z");
+  std::string data = cohort_csv();
+  // One byte changes on its way out, after it was measured.
+  bool swapped = false;
+  // The certificate that the peer's calls arrive with.
+  int peer_certificate = 1;
+  bool refuse_data = false;  // the data endpoint answers 503
+
+  // Asks the provider's catalogue and negotiates with what it shows.
+  Result<Pid> negotiate(const PartyId& provider, std::vector<std::string> purposes);
+  // A read of what custody holds, through the application listener.
+  struct Read {
+    int status = 0;
+    std::string code;  // of the problem, or empty
+    std::string body;
+    std::string use;
+  };
+  Read read(const AgreementId& agreement, const std::string& token, const std::string& key = {});
+  // Registers an application; its token.
+  std::string add_app(const std::string& id, const std::string& purpose);
+
+  awaitable<HttpResponse> handle(HttpRequest request, PartyId caller) override;
+  // All agreements of the store.
+  std::vector<negotiation::Agreement> agreements();
+
+  // --- the books ---
+  std::optional<negotiation::VisibleOffer> find(
+      const OfferId& offer, const AssetId& target, const PartyId& party
+  ) const override;
+  std::optional<std::string> action_of(const AssetId& asset, const std::string& format)
+      const override;
+  std::string catalog(const PartyId& party) const override;
+  std::optional<std::string> dataset(const AssetId& asset, const PartyId& party) const override;
+  Result<std::shared_ptr<const api::ServedAsset>> of(const AgreementId& agreement) override;
+  Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) override;
+  awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
+  Result<void> held(const AgreementId& agreement) override;
+  Result<std::unique_ptr<dataplane::Source>> source(const Json& spec) override;
+
+  std::shared_ptr<const catalog::Catalog> offered;
+
+  std::unique_ptr<usage::AppRegistry> apps;
+  std::unique_ptr<custody::KeySource> keys;
+  std::unique_ptr<custody::BlobStore> blobs;
+  std::unique_ptr<custody::Custody> custody;
+  std::unique_ptr<custody::Holdings> holdings;
+  std::unique_ptr<custody::Puller> puller;
+  std::unique_ptr<custody::Keeper> keeper;
+  std::unique_ptr<TokenRegistry> tokens;
+  std::unique_ptr<TransferService> transfers;
+  std::unique_ptr<DeletionSender> deletions;
+  std::unique_ptr<api::Router> peer_router;
+  std::unique_ptr<api::Router> app_router;
+
+ private:
+  void build() override;
+  awaitable<Result<void>> begin() override;
+  Result<void> resume_all() override;
+  void destroy_more() override;
+  awaitable<Result<void>> tell_provider(custody::DeletionRecord record);
+  awaitable<Result<void>> set_expired(AgreementId agreement);
+};
+
+}  // namespace tally::transfer::test
