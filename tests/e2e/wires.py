@@ -1,0 +1,148 @@
+"""HTTP as the tests speak it: one request per connection over plain loopback or mutual TLS, raw
+bytes for what no client library would send, and a proxy that changes data on its way."""
+import http.client
+import json
+import socket
+import ssl
+import threading
+
+PATIENCE = 90  # seconds that anything may take on a slow, busy machine
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers}
+        self.body = body
+
+    def json(self):
+        return json.loads(self.body)
+
+    def code(self):
+        """The code of a problem document, or of a protocol error's first reason."""
+        body = self.json()
+        if "reason" in body and isinstance(body["reason"], list):
+            return body["reason"][0].split(":")[0]
+        return body.get("code")
+
+    def __repr__(self):
+        return "<%d %s>" % (self.status, self.body[:400])
+
+
+def client_context(anchor, certificate=None, key=None):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_verify_locations(anchor)
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def connect(port, context=None, timeout=PATIENCE):
+    """A socket to a port of this machine, with TLS when there is a context."""
+    plain = socket.create_connection(("127.0.0.1", port), timeout)
+    if context is None:
+        return plain
+    try:
+        return context.wrap_socket(plain, server_hostname="localhost")
+    except BaseException:
+        plain.close()
+        raise
+
+
+def read_answer(connection, method="GET"):
+    response = http.client.HTTPResponse(connection, method=method)
+    response.begin()
+    return Answer(response.status, response.getheaders(), response.read())
+
+
+def call(port, method, path, body=None, *, token=None, headers=None, context=None,
+         timeout=PATIENCE):
+    """One request. A body that is not bytes is sent as JSON."""
+    fields = dict(headers or {})
+    if token:
+        fields["Authorization"] = "Bearer " + token
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        fields.setdefault("Content-Type", "application/json")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    connection.sock = connect(port, context, timeout)
+    try:
+        connection.request(method, path, body=body, headers=fields)
+        response = connection.getresponse()
+        return Answer(response.status, response.getheaders(), response.read())
+    finally:
+        connection.close()
+
+
+def send_raw(port, pieces, *, context=None, timeout=PATIENCE):
+    """Sends bytes as they are and reads one answer. None when the connection was just ended."""
+    connection = connect(port, context, timeout)
+    try:
+        try:
+            for piece in pieces:
+                connection.sendall(piece)
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
+            pass  # refused before all of it was taken: the answer is there already
+        try:
+            return read_answer(connection)
+        except (http.client.HTTPException, ConnectionError, ssl.SSLError):
+            return None
+    finally:
+        connection.close()
+
+
+class TamperingProxy:
+    """Stands between a consumer and a provider with the certificates of both and flips one byte of
+    every body that passes. What it does is what a stolen key would allow."""
+
+    def __init__(self, port, target, certificate, key, context):
+        self.target, self.context = target, context
+        self.answered = 0
+        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.server.load_cert_chain(certificate, key)
+        self.listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self):
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                plain, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._pass_on, args=(plain,), daemon=True).start()
+
+    def _pass_on(self, plain):
+        with plain:
+            try:
+                with self.server.wrap_socket(plain, server_side=True) as connection:
+                    self._one_request(connection)
+            except OSError:
+                pass  # the client went away
+
+    def _one_request(self, connection):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = connection.recv(65536)
+            if not piece:
+                return
+            head += piece
+        lines = head.split(b"\r\n\r\n")[0].decode().split("\r\n")
+        method, path, _ = lines[0].split(" ")
+        fields = dict(line.split(": ", 1) for line in lines[1:])
+        fields.pop("Host", None)
+        fields.pop("Content-Length", None)
+        answer = call(self.target, method, path, headers=fields, context=self.context)
+        body = bytearray(answer.body)
+        if body:
+            body[len(body) // 2] ^= 1
+        text = "HTTP/1.1 %d -\r\n" % answer.status
+        for name, value in answer.headers.items():
+            if name not in ("content-length", "transfer-encoding", "connection"):
+                text += "%s: %s\r\n" % (name, value)
+        text += "Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+        connection.sendall(text.encode() + bytes(body))
+        self.answered += 1
