@@ -84,12 +84,21 @@ RouteHandler dataset_request(Parts parts) {
 using NegotiationStep = awaitable<HttpAnswer> (NegotiationService::*)(Received);
 using TransferStep = awaitable<HttpAnswer> (TransferService::*)(Received);
 
+// What a message may do when the connector takes no new work (disk nearly full, log failed).
+enum class Takes {
+  always,     // reads, and what ends something or is evidence: the journal refuses what it cannot
+              // record
+  when_open,  // what begins something or goes on with it
+};
+
 // Checks that belong to the binding, then the service's one function.
 template <class Service, class Step>
-RouteHandler step(Parts parts, Service& service, Step function, dsp::Family family, bool has_body) {
-  return [parts, &service, function, family, has_body](Call& call) -> awaitable<HttpResponse> {
-    if (has_body) {
-      if (!is_json(call)) co_return protocol_error(family, 415, {"api.media-type", {}});
+RouteHandler step(Parts parts, Service& service, Step function, dsp::Family family, Takes takes) {
+  return [parts, &service, function, family, takes](Call& call) -> awaitable<HttpResponse> {
+    if (call.request.method == "POST" && !is_json(call)) {
+      co_return protocol_error(family, 415, {"api.media-type", {}});
+    }
+    if (takes == Takes::when_open) {
       if (const auto closed = parts->closed()) {
         co_return json_response(503, dsp::error_body(family, 503, closed->message));
       }
@@ -153,24 +162,27 @@ std::vector<Route> peer_routes(PeerApiParts given) {
   const auto path_of = [](const std::string& key) {
     return std::string(dsp_base_path) + key.substr(key.find(' ') + 1);
   };
+  const auto takes = [](const std::string& key) {
+    const bool ends = key.ends_with("/termination") || key.ends_with("/completion") ||
+                      key.ends_with("/suspension");
+    return key.starts_with("GET") || ends ? Takes::always : Takes::when_open;
+  };
   for (const auto& [key, function] : negotiation_steps) {
-    const bool post = key.starts_with("POST");
     routes.push_back(
-        {post ? "POST" : "GET",
+        {key.starts_with("POST") ? "POST" : "GET",
          path_of(key),
          Role::peer,
          Where::home,
-         step(parts, negotiations, function, dsp::Family::negotiation, post)}
+         step(parts, negotiations, function, dsp::Family::negotiation, takes(key))}
     );
   }
   for (const auto& [key, function] : transfer_steps) {
-    const bool post = key.starts_with("POST");
     routes.push_back(
-        {post ? "POST" : "GET",
+        {key.starts_with("POST") ? "POST" : "GET",
          path_of(key),
          Role::peer,
          Where::home,
-         step(parts, transfers, function, dsp::Family::transfer, post)}
+         step(parts, transfers, function, dsp::Family::transfer, takes(key))}
     );
   }
 
@@ -185,14 +197,12 @@ std::vector<Route> peer_routes(PeerApiParts given) {
       {"POST", "/deletion-records", &TransferService::receive_deletion},
   };
   for (const auto& [method, path, function] : tally_steps) {
-    // What is said here may be evidence that ends something, so it is taken even when the connector
-    // takes no new work; the journal refuses what it cannot record.
     routes.push_back(
         {method,
          std::string(tally_base_path) + path,
          Role::peer,
          Where::home,
-         step(parts, transfers, function, dsp::Family::transfer, false)}
+         step(parts, transfers, function, dsp::Family::transfer, Takes::always)}
     );
   }
   return routes;

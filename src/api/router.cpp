@@ -2,7 +2,9 @@
 
 #include <utility>
 
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <nlohmann/json.hpp>
@@ -98,6 +100,12 @@ Router::Router(
 }
 
 awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Caller& caller) const {
+  // What was begun is ended: a client that gives up, or a deadline that passes, must not cut a
+  // change of state between its commit and what follows from it. Every wait below has a bound of
+  // its own.
+  co_await boost::asio::this_coro::reset_cancellation_state(
+      boost::asio::disable_cancellation(), boost::asio::disable_cancellation()
+  );
   const Lang lang = parse_lang(request.headers.get("Accept-Language").value_or(""));
   auto target = parse_target(request.target);
   if (!target) co_return problem(400, {"api.target-malformed", {}}, lang);
@@ -143,8 +151,6 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
 awaitable<HttpResponse> Router::dispatch(const Route& route, Call call) const {
   try {
     co_return co_await route.handler(call);
-  } catch (const boost::system::system_error&) {
-    throw;  // the request was cancelled: nobody waits for an answer
   } catch (const std::exception& fault) {
     notices_.note(
         Severity::error, {"api.handler-threw", {{"path", route.path}, {"what", fault.what()}}}

@@ -90,7 +90,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   boost::asio::io_context home_{1};
   std::vector<std::unique_ptr<boost::asio::io_context>> contexts_;
   OsRandom random_;
-  SystemClock clock_;
+  mutable SystemClock clock_;  // reading it changes nothing that anyone sees
   AsioTimers timers_;
   std::unique_ptr<ThreadWorker> worker_;
 
