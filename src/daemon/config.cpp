@@ -279,6 +279,14 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                auto fields = party(entry.party);
                fields.emplace("url", read.url(entry.url));
                fields.emplace("hosts", read.texts(entry.hosts));
+               fields.emplace("loopbackCredential", [&](const Json& v, const std::string& p) {
+                 read.object(
+                     v,
+                     p,
+                     {{"expects", read.text(entry.expects)}, {"sends", read.text(entry.sends)}},
+                     {"expects", "sends"}
+                 );
+               });
                read.object(item, where, fields, {"domain", "uri", "url"});
                if (entry.hosts.empty() && !entry.url.empty()) {
                  const auto parsed = boost::urls::parse_uri(entry.url);

@@ -142,10 +142,15 @@ Result<void> Connector::assemble(Opened opened) {
   peer_config.certificate_pem = credentials_.tls_certificate_pem;
   peer_config.key_pem = credentials_.tls_key_pem;
   peer_config.insecure_loopback = config_.insecure_loopback;
-  auto peer = net::HttpsPeer::create(home, std::move(peer_config), limits, *trust_, clock_);
-  if (!peer) return fail(std::move(peer));
-  peer_ = std::move(*peer);
-  peers_ = std::make_unique<ConfiguredPeers>(*peer_, config_.known_peers);
+  auto https = net::HttpsPeer::create(home, std::move(peer_config), limits, *trust_, clock_);
+  if (!https) return fail(std::move(https));
+  https_ = std::move(*https);
+  peer_ = https_.get();
+  if (config_.insecure_loopback) {
+    loopback_ = std::make_unique<LoopbackPeer>(*https_, config_.known_peers);
+    peer_ = loopback_.get();
+  }
+  peers_ = std::make_unique<ConfiguredPeers>(*https_, config_.known_peers);
   refusals_ = std::make_unique<RefusalLog>(*log_, clock_, random_);
 
   // What is offered, and from where it is served.
@@ -438,24 +443,38 @@ Result<void> Connector::listen() {
     peers.certificate_pem = credentials_.tls_certificate_pem;
     peers.key_pem = credentials_.tls_key_pem;
   }
-  const auto make = [&](net::ListenerConfig listener, const api::Router& router) {
+  const auto make = [&](net::ListenerConfig listener, net::Handler handler) {
     return std::make_unique<net::Server>(
         contexts,
         std::move(listener),
         limits,
         *trust_,
         clock_,
-        [&router](HttpRequest request, const identity::Caller& caller) {
-          return router.handle(std::move(request), caller);
-        },
+        std::move(handler),
         *refusals_,
         notices_
     );
   };
-  serving_->management =
-      make(plain_listener(config_.management, config_.folder), *serving_->management_router);
-  serving_->apps = make(plain_listener(config_.apps, config_.folder), *serving_->app_router);
-  serving_->peers = make(std::move(peers), *serving_->peer_router);
+  const auto routed = [](const api::Router& router) -> net::Handler {
+    return [&router](HttpRequest request, const identity::Caller& caller) {
+      return router.handle(std::move(request), caller);
+    };
+  };
+  net::Handler peer_handler = routed(*serving_->peer_router);
+  if (config_.insecure_loopback) {
+    peer_handler =
+        [this](HttpRequest request, const identity::Caller& caller) -> awaitable<HttpResponse> {
+      identity::Caller known = caller;
+      known.peer = identify_loopback(request, caller, config_.known_peers);
+      co_return co_await serving_->peer_router->handle(std::move(request), known);
+    };
+  }
+  serving_->management = make(
+      plain_listener(config_.management, config_.folder), routed(*serving_->management_router)
+  );
+  serving_->apps =
+      make(plain_listener(config_.apps, config_.folder), routed(*serving_->app_router));
+  serving_->peers = make(std::move(peers), std::move(peer_handler));
   for (auto* server : {&serving_->management, &serving_->apps, &serving_->peers}) {
     auto port = (*server)->listen();
     if (!port) return fail(std::move(port));
@@ -515,10 +534,10 @@ void Connector::reload() {
     }
     self.trust_->replace(std::move(store));
     auto tls = self.serving_->peers->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
-    if (tls) tls = self.peer_->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
+    if (tls) tls = self.https_->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
     if (!tls) self.notices_.note(Severity::error, tls.error().message);
     self.credentials_.tls = fresh.tls;
-    self.peer_->set_addresses(addresses_of(config.known_peers));
+    self.https_->set_addresses(addresses_of(config.known_peers));
     self.peers_->replace(config.known_peers);
     auto catalog = co_await self.catalog_->reload();
     if (!catalog) self.notices_.note(Severity::error, catalog.error().message);

@@ -28,6 +28,7 @@
 #include "catalog_keeper.hpp"
 #include "config.hpp"
 #include "keys.hpp"
+#include "loopback_credential.hpp"
 #include "peer_directory.hpp"
 #include "real_world.hpp"
 #include "refusal_log.hpp"
@@ -64,10 +65,6 @@ class Connector final : public api::Connector, public api::HeldDataReader {
     audit::Recovered recovered;
     Credentials credentials;
     std::shared_ptr<const identity::TrustStore> trust;
-    std::unique_ptr<sources::FileSources> sources;
-    std::unique_ptr<custody::KeySource> key_source;  // null: no custody
-    std::unique_ptr<custody::BlobStore> blobs;
-    std::unique_ptr<net::HttpsPeer> peer;
   };
   struct Serving;  // listeners and their routers
 
@@ -107,7 +104,9 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   // Who is who.
   Credentials credentials_;
   std::unique_ptr<identity::TrustSource> trust_;
-  std::unique_ptr<net::HttpsPeer> peer_;
+  std::unique_ptr<net::HttpsPeer> https_;
+  std::unique_ptr<Peer> loopback_;  // with --insecure-loopback
+  Peer* peer_ = nullptr;            // one of the two
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
 
