@@ -43,6 +43,11 @@ std::optional<std::string_view> single(const Headers& headers, std::string_view 
   return found;
 }
 
+// A field that is known to be there.
+std::string field_text(const Headers& headers, std::string_view name) {
+  return std::string(single(headers, name).value_or(std::string_view{}));
+}
+
 bool has(const Headers& headers, std::string_view name) {
   return headers.get(name).has_value();
 }
@@ -318,13 +323,13 @@ Result<MessageSignature> verify_message(
   }
   if (*keyid != signer->certificate_sha256) return refuse("identity.signature-key-mismatch");
 
-  result.content_digest = *single(headers, "Content-Digest");
+  result.content_digest = field_text(headers, "Content-Digest");
   std::optional<std::string_view> enforces_text;
   if (enforces) enforces_text = single(headers, enforces_header);
   result.signature_base = signature_base(
       request.method,
       result.content_digest,
-      *single(headers, agreement_header),
+      field_text(headers, agreement_header),
       enforces_text,
       serialise(ours->input)
   );
@@ -340,8 +345,8 @@ Result<MessageSignature> verify_message(
   result.signer = signer->party;
   result.chain_not_after = signer->not_after;
   result.crl_state = signer->crl_state;
-  result.signature_input = *single(headers, "Signature-Input");
-  result.signature = *single(headers, "Signature");
+  result.signature_input = field_text(headers, "Signature-Input");
+  result.signature = field_text(headers, "Signature");
   return result;
 }
 

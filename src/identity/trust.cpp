@@ -12,7 +12,7 @@ namespace {
 // Longer chains and names than any real one: what an unknown sender can make us work on.
 constexpr std::size_t most_certificates = 8;
 constexpr std::size_t most_uri_bytes = 1024;
-constexpr Nanos crl_clock_skew = seconds(5 * 60);
+constexpr Nanos crl_clock_skew = seconds(300);
 
 struct RevocationList {
   CrlPtr list;

@@ -21,11 +21,10 @@ constexpr std::size_t kept_per_host = 8;
 // Less than the idle time-out of a server of ours, so that a kept connection is seldom a dead one.
 constexpr std::chrono::seconds kept_for{30};
 
-std::string lower(std::string text) {
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return text;
+// In the form in which Url writes it. What is no "host:port" matches nothing.
+std::string authority_of(const std::string& host) {
+  const auto url = parse_url("https://" + host);
+  return url && url->target == "/" ? url->authority() : std::string();
 }
 
 bool is_loopback(const std::string& host) {
@@ -210,7 +209,7 @@ HttpsPeer::~HttpsPeer() = default;
 
 Result<std::unique_ptr<HttpsPeer>> HttpsPeer::create(
     asio::any_io_executor home,
-    HttpsPeerConfig config,
+    const HttpsPeerConfig& config,
     const Limits& limits,
     identity::TrustSource& trust,
     Clock& clock
@@ -223,21 +222,21 @@ Result<std::unique_ptr<HttpsPeer>> HttpsPeer::create(
     auto loaded = peer->reload_tls(config.certificate_pem, config.key_pem);
     if (!loaded) return fail(std::move(loaded));
   }
-  peer->set_addresses(std::move(config.peers));
+  peer->set_addresses(config.peers);
   return peer;
 }
 
-void HttpsPeer::set_addresses(std::vector<PeerAddress> peers) {
+void HttpsPeer::set_addresses(const std::vector<PeerAddress>& peers) {
   std::map<PartyId, std::vector<std::string>> hosts;
-  for (PeerAddress& peer : peers) {
+  for (const PeerAddress& peer : peers) {
     auto& list = hosts[peer.party];
-    for (std::string& host : peer.hosts) list.push_back(lower(std::move(host)));
+    for (const std::string& host : peer.hosts) list.push_back(authority_of(host));
   }
   const std::lock_guard lock(state_->mutex);
   state_->hosts = std::move(hosts);
 }
 
-Result<void> HttpsPeer::reload_tls(std::string certificate_pem, std::string key_pem) {
+Result<void> HttpsPeer::reload_tls(const std::string& certificate_pem, const std::string& key_pem) {
   if (certificate_pem.empty()) {
     return fail(ErrorKind::invalid, {"net.tls-certificate", {{"reason", "none given"}}});
   }

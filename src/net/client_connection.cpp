@@ -172,7 +172,7 @@ awaitable<Result<void>> ClientConnection::exchange(
   if (!head) co_return fail(ErrorKind::invalid, {"net.bad-request-header", {}});
   anything_came_ = false;
   whole_ = false;
-  parser_.emplace(header_bytes, request.method == "HEAD");
+  parser_ = std::make_unique<ResponseParser>(header_bytes, request.method == "HEAD");
   if (buffer_.empty()) buffer_.resize(buffer_bytes);
 
   head->append(request.body);
@@ -194,7 +194,9 @@ awaitable<Result<void>> ClientConnection::exchange(
     if (begin_ == end_) begin_ = end_ = 0;
     const bool headed = parsed == ParseState::header_done || parsed == ParseState::complete;
     if (headed && parser_->status() / 100 == 1) {
-      parser_.emplace(header_bytes, request.method == "HEAD");  // "100 Continue" and the like
+      parser_ = std::make_unique<ResponseParser>(
+          header_bytes, request.method == "HEAD"
+      );  // "100 Continue" and the like
       continue;
     }
     if (headed) {

@@ -69,7 +69,7 @@ class ClientConnection {
   std::shared_ptr<bool> timed_out_ = std::make_shared<bool>(false);
   boost::asio::steady_timer timer_;
   std::optional<std::chrono::steady_clock::time_point> whole_deadline_;
-  std::optional<ResponseParser> parser_;
+  std::unique_ptr<ResponseParser> parser_;
   std::vector<std::uint8_t> buffer_;
   std::size_t begin_ = 0;  // of what is unread in buffer_
   std::size_t end_ = 0;

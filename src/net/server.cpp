@@ -77,8 +77,8 @@ struct Connection {
   SteadyTime deadline;
   bool timed_out = false;
   bool crowded_out = false;
-  bool refused = false;             // cut since its certificate no longer stands
-  std::optional<PartyId> admitted;  // counted in per_peer
+  bool refused = false;  // cut since its certificate no longer stands
+  PartyId admitted;      // counted in per_peer; empty: not
   asio::cancellation_signal cancel;
   std::list<Connection*>::iterator handshaking;
 };
@@ -308,7 +308,7 @@ void Shard::adopt(Accepted accepted) {
 }
 
 void Shard::leave(const std::shared_ptr<Connection>& connection) {
-  if (connection->admitted) state.release_peer(*connection->admitted);
+  if (!connection->admitted.empty()) state.release_peer(connection->admitted);
   connections.remove(connection);
   --state.connections;
 }
@@ -558,18 +558,19 @@ awaitable<bool> Shard::answer(Connection& c, HttpResponse response, bool head_re
     head = response_head(response, date, response.body.size(), close);
   }
   if (response.stream && !bodiless) {
-    const bool complete = co_await stream_body(c, response, std::move(*head));
+    const bool complete = co_await stream_body(c, response, head.value_or(std::string()));
     co_return complete;
   }
+  std::string out = head.value_or(std::string());
   std::string_view rest;
   if (!bodiless) {
     if (response.body.size() <= joined_bytes) {
-      head->append(response.body);
+      out.append(response.body);
     } else {
       rest = response.body;
     }
   }
-  bool sent = co_await write(c, *head);
+  bool sent = co_await write(c, out);
   if (sent && !rest.empty()) sent = co_await write(c, rest);
   if (response.on_sent) response.on_sent(sent && !bodiless ? response.body.size() : 0, sent);
   co_return sent;
@@ -577,6 +578,7 @@ awaitable<bool> Shard::answer(Connection& c, HttpResponse response, bool head_re
 
 awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::string head) {
   const bool chunked = !response.stream_length;
+  const std::uint64_t length = response.stream_length.value_or(0);
   std::uint64_t total = 0;
   bool complete = false;
   std::vector<std::uint8_t> piece(state.limits.stream_piece);
@@ -596,8 +598,7 @@ awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::s
     }
     if (broken || c.stream.is_cut() || c.timed_out) break;
     const bool end = size == 0;
-    if (response.stream_length &&
-        (total + size > *response.stream_length || (end && total != *response.stream_length))) {
+    if (!chunked && (total + size > length || (end && total != length))) {
       state.notices.note(Severity::error, {"net.stream-length", {}});
       break;
     }
@@ -623,7 +624,7 @@ awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::s
     }
     if (!sent) break;
     total += size;
-    complete = end || (response.stream_length && total == *response.stream_length);
+    complete = end || (!chunked && total == length);
     if (complete) break;
   }
   // A body that ends early must look like one: no last chunk, no close_notify.
@@ -748,7 +749,7 @@ void Shard::abandon() {
 // ---- the server
 
 Server::Server(
-    std::vector<asio::io_context*> contexts,
+    const std::vector<asio::io_context*>& contexts,
     ListenerConfig config,
     const Limits& limits,
     identity::TrustSource& trust,
@@ -792,7 +793,7 @@ Result<std::uint16_t> Server::listen() {
   return opened->port;
 }
 
-Result<void> Server::reload_tls(std::string certificate_pem, std::string key_pem) {
+Result<void> Server::reload_tls(const std::string& certificate_pem, const std::string& key_pem) {
   const bool mutual = state_->config.transport == Transport::mutual_tls;
   auto made = make_server_context(
       certificate_pem, key_pem, mutual ? ServerTrust::chain_verifier : ServerTrust::nobody

@@ -82,13 +82,12 @@ void judge(ChainVerifier& verifier, std::span<const Bytes> chain) {
   verifier.identity.reset();
   verifier.refusal.reset();
   if (!identity) {
-    verifier.refusal = std::move(identity).error();
+    verifier.refusal = std::make_shared<const Error>(std::move(identity).error());
   } else if (verifier.expected && identity->party != *verifier.expected) {
-    verifier.refusal = Error{
-        ErrorKind::forbidden,
-        {"net.peer-other-identity",
-         {{"found", to_string(identity->party)}, {"expected", to_string(*verifier.expected)}}},
-        {}};
+    std::map<std::string, std::string> params{
+        {"found", to_string(identity->party)}, {"expected", to_string(*verifier.expected)}};
+    verifier.refusal = std::make_shared<const Error>(Error{
+        ErrorKind::forbidden, {"net.peer-other-identity", std::move(params)}, {}});
   } else {
     verifier.identity = std::make_shared<const identity::PeerIdentity>(std::move(*identity));
     verifier.generation = current.generation;

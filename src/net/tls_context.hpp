@@ -26,7 +26,7 @@ struct ChainVerifier {
 
   std::shared_ptr<const identity::PeerIdentity> identity;  // after success
   std::uint64_t generation = 0;                            // of the trust store that said so
-  std::optional<Error> refusal;                            // after failure
+  std::shared_ptr<const Error> refusal;                    // after failure
 };
 void tie_verifier(SSL* ssl, ChainVerifier* verifier);
 

@@ -170,6 +170,10 @@ TEST(HttpsPeer, ConnectsToNoHostButThePeersOwn) {
   EXPECT_TRUE(home.peer->reachable(hospital_party, server.url("/")));
   EXPECT_FALSE(home.peer->reachable(hospital_party, "https://evil.example/"));
 
+  home.peer->set_addresses({{hospital_party, {"Hospital.Example", "nonsense host", ""}}});
+  EXPECT_TRUE(home.peer->reachable(hospital_party, "https://hospital.example/x"));
+  EXPECT_TRUE(home.peer->reachable(hospital_party, "https://hospital.example:443"));
+  EXPECT_FALSE(home.peer->reachable(hospital_party, "https://hospital.example:444"));
   home.peer->set_addresses({});
   EXPECT_EQ(outcome(home.send(server.url("/"))), "net.peer-unknown");
 }

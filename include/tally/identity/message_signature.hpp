@@ -25,8 +25,8 @@ constexpr std::string_view contract_chain_header = "Tally-Contract-Chain";
 
 // How far apart the two clocks may be, and how long a message may be under way: its retries end
 // after 24 hours (Limits::retry_deadline).
-constexpr Nanos signature_clock_skew = seconds(5 * 60);
-constexpr Nanos signature_max_age = seconds(25 * 3600);
+constexpr Nanos signature_clock_skew = seconds(300);
+constexpr Nanos signature_max_age = seconds(90'000);
 
 struct SigningInput {
   Digest agreement{};              // SHA-256 of the agreement in JCS

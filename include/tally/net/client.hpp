@@ -21,7 +21,7 @@ namespace tally::net {
 
 struct PeerAddress {
   PartyId party;
-  std::vector<std::string> hosts;  // "host:port", compared without case; [::1]:443 for IPv6
+  std::vector<std::string> hosts;  // "host:port", compared without case; no port: 443
 };
 
 struct HttpsPeerConfig {
@@ -37,15 +37,15 @@ class HttpsPeer : public Peer {
   // Errors: invalid (net.tls-key, net.tls-certificate).
   static Result<std::unique_ptr<HttpsPeer>> create(
       boost::asio::any_io_executor home,
-      HttpsPeerConfig config,
+      const HttpsPeerConfig& config,
       const Limits& limits,
       identity::TrustSource& trust,
       Clock& clock
   );
   ~HttpsPeer() override;
 
-  void set_addresses(std::vector<PeerAddress> peers);
-  Result<void> reload_tls(std::string certificate_pem, std::string key_pem);
+  void set_addresses(const std::vector<PeerAddress>& peers);
+  Result<void> reload_tls(const std::string& certificate_pem, const std::string& key_pem);
   // Whether `url` is one that `send` would connect to for `to`: for a callbackAddress, before
   // anything is created. Any thread.
   [[nodiscard]] Result<void> reachable(const PartyId& to, const std::string& url) const;

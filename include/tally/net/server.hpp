@@ -58,7 +58,7 @@ class Server {
   // The contexts and everything referred to must outlive the server; the contexts must have stopped
   // running, or `shutdown` have completed, before it is destroyed. `trust` is used by mutual_tls.
   Server(
-      std::vector<boost::asio::io_context*> contexts,
+      const std::vector<boost::asio::io_context*>& contexts,
       ListenerConfig config,
       const Limits& limits,
       identity::TrustSource& trust,
@@ -76,7 +76,7 @@ class Server {
   Result<std::uint16_t> listen();
 
   // New handshakes use the new pair; running connections keep theirs.
-  Result<void> reload_tls(std::string certificate_pem, std::string key_pem);
+  Result<void> reload_tls(const std::string& certificate_pem, const std::string& key_pem);
 
   // Two steps: closes the acceptor and idle connections, lets busy ones finish their request with
   // "Connection: close"; when Limits::drain has passed, cuts the rest. Completes when none is left.
