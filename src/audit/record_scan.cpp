@@ -12,6 +12,17 @@ namespace {
 constexpr int most_depth = 16;
 constexpr std::string_view largest_integer = "9007199254740991";
 
+// Characters that stand for themselves in a string and end nothing: ASCII but for controls, the
+// quote and the backslash.
+constexpr std::array<bool, 256> plain_bytes = [] {
+  std::array<bool, 256> plain{};
+  for (std::size_t c = 0x20; c < 0x80; ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
+}();
+bool is_plain(char c) {
+  return plain_bytes[static_cast<unsigned char>(c)];
+}
+
 class Scanner {
  public:
   explicit Scanner(std::string_view text) : text_(text) {}
@@ -115,6 +126,10 @@ class Scanner {
     if (!take('"')) return false;
     const std::size_t start = at;
     while (at < text_.size()) {
+      if (is_plain(text_[at])) {
+        ++at;
+        continue;
+      }
       const auto c = static_cast<unsigned char>(text_[at]);
       if (c == '"') {
         if (content != nullptr) *content = text_.substr(start, at - start);
@@ -122,13 +137,7 @@ class Scanner {
         return true;
       }
       if (c < 0x20) return false;
-      if (c == '\\') {
-        if (!escape()) return false;
-      } else if (c < 0x80) {
-        ++at;
-      } else if (!utf8()) {
-        return false;
-      }
+      if (c == '\\' ? !escape() : !utf8()) return false;
     }
     return false;
   }
@@ -281,7 +290,13 @@ std::string quote(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 2);
   out += '"';
-  for (const char c : text) {
+  std::size_t run = 0;
+  while (run < text.size() && (is_plain(text[run]) || static_cast<unsigned char>(text[run]) >= 0x80)
+  ) {
+    ++run;
+  }
+  out += text.substr(0, run);
+  for (const char c : text.substr(run)) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';

@@ -1,7 +1,6 @@
 #include "tally/audit/record_types.hpp"
 
 #include <algorithm>
-#include <array>
 
 namespace tally::audit {
 
@@ -86,9 +85,13 @@ const RecordType* find_record_type(std::string_view name) {
 }
 
 bool is_stamped(std::string_view key) {
-  static constexpr std::array<std::string_view, 8> stamped = {
-      "aprev", "aseq", "clock", "log", "prev", "seq", "time", "v"};
-  return std::find(stamped.begin(), stamped.end(), key) != stamped.end();
+  switch (key.size()) {
+    case 1: return key == "v";
+    case 3: return key == "log" || key == "seq";
+    case 4: return key == "prev" || key == "time" || key == "aseq";
+    case 5: return key == "aprev" || key == "clock";
+    default: return false;
+  }
 }
 
 }  // namespace tally::audit
