@@ -124,6 +124,24 @@ Result<Step> TransferService::State::begin(Process process) const {
 
 // --- the consumer's side -------------------------------------------------------------------------
 
+Result<Json> TransferService::data_address(const Pid& pid) const {
+  const auto found = state_->find(pid);
+  if (!found) return tl::unexpected(found.error());
+  if (!*found) return fail(ErrorKind::not_found, {"transfer.unknown-process", {}});
+  const Process& process = **found;
+  const bool open = process.role == Role::consumer && process.state == TransferState::started &&
+                    !process.pending && !process.objection && process.format == call_format;
+  if (!open) {
+    return fail(
+        ErrorKind::conflict,
+        {"transfer.cannot",
+         {{"command", "call"}, {"state", std::string(dsp::to_string(process.shown()))}}}
+    );
+  }
+  return Json{
+      {"endpoint", process.endpoint}, {"authType", "bearer"}, {"authorization", process.token}};
+}
+
 awaitable<void> TransferService::State::fetch(Pid pid) {
   if (!parts.executor || !pulling.insert(pid.value).second) co_return;
   struct Release {
@@ -137,6 +155,9 @@ awaitable<void> TransferService::State::fetch(Pid pid) {
 
 // How often a fetch may be refused before the transfer ends: half a minute, with the pauses.
 constexpr int most_refusals = 6;
+
+// How often something is fetched that the provider gives no receipt for.
+constexpr int most_without_receipt = 3;
 
 // From STARTED to the completion message; every step looks at the row again.
 awaitable<void> TransferService::State::fetch_once(Pid pid) {
@@ -155,6 +176,7 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
       if (dsp::is_final(process.state)) co_await parts.executor->discard(pid);
       co_return;
     }
+    if (process.format == call_format) co_return;
     PullOrder order;
     order.process = pid;
     order.provider_pid = process.peer_pid;
@@ -230,6 +252,14 @@ awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid p
     }
   }
   std::optional<Message> rejection;
+  const bool not_there = !note_text && note_text.error().kind == ErrorKind::not_found;
+  if (not_there && is_signed && ++without_receipt[pid.value] < most_without_receipt) {
+    // A provider that went down between the last byte and its record does not know that it sent
+    // anything: what is sent again is recorded.
+    co_await parts.executor->discard(pid);
+    co_return Fetched::again;
+  }
+  without_receipt.erase(pid.value);
   if (!receipt) {
     step.drafts.push_back(draft("receipt.missing", process));
     process.receipt_missing = true;

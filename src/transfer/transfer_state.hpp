@@ -51,6 +51,7 @@ struct TransferService::State {
   // not in the store once the peer has it.
   std::map<std::string, OutgoingMessage> starts;
   std::set<std::string> pulling;                // one fetch at a time for each transfer
+  std::map<std::string, int> without_receipt;   // fetches that came to nothing
   std::map<std::string, LogPlace> received_at;  // of transfer.received, until the receipt is signed
   std::map<std::string, LogPlace> sent_at;      // of transfer.sent, likewise
   std::set<std::string> deletions;              // being made durable

@@ -1,6 +1,7 @@
 // Two whole connectors on one simulated wire, from the catalogue to the refused fourth use: the
 // same seed gives the same bytes, and a hundred seeds of faults end in agreeing states.
 #include <functional>
+#include <iostream>
 #include <map>
 #include <set>
 
@@ -181,6 +182,25 @@ class Story {
   }
 
   [[nodiscard]] std::string where() const { return pair_.world.where(); }
+  // What the faults came to, so that the test shows that there were any.
+  struct Tally {
+    int completed = 0;
+    int terminated = 0;
+    std::uint64_t cuts = 0;
+    std::uint64_t lost = 0;
+    std::uint64_t doubled = 0;
+    std::uint64_t cut_bodies = 0;
+    std::size_t uses = 0;
+  };
+  void add_to(Tally& sum) const {
+    const auto& counts = pair_.network.counts();
+    (completed_ ? sum.completed : sum.terminated) += 1;
+    sum.cuts += cuts_;
+    sum.lost += counts.dropped_requests + counts.dropped_answers;
+    sum.doubled += counts.doubled_requests;
+    sum.cut_bodies += counts.cut_bodies;
+    sum.uses += acknowledged_.size();
+  }
   std::string notices() {
     return pair_.provider.node->notices().print() + "---\n" +
            pair_.consumer.node->notices().print();
@@ -203,6 +223,7 @@ class Story {
       pair_.world.run_for(chance_.span(0, milliseconds(900)));
       Connector& victim = chance_.happens(0.5) ? pair_.provider : pair_.consumer;
       victim.cut_power();
+      ++cuts_;
       pair_.world.run_for(chance_.span(0, seconds(2)));
       victim.start();
     }
@@ -233,6 +254,7 @@ class Story {
       }
       if (chance_.happens(0.2)) {
         pair_.consumer.cut_power();
+        ++cuts_;
         pair_.consumer.start();
       }
     }
@@ -254,7 +276,8 @@ class Story {
         my_transfer.at("state") == their_transfer.at("state"),
         "transfers differ " + my_transfer.dump(1) + their_transfer.dump(1)
     );
-    if (my_transfer.at("state") == "COMPLETED") {
+    completed_ = my_transfer.at("state") == "COMPLETED";
+    if (completed_) {
       check(my_transfer.at("content") == their_transfer.at("content"), "contents differ");
     }
     check(pair_.consumer.image.messages.empty(), "the consumer still has messages");
@@ -286,18 +309,28 @@ class Story {
   sim::Chance chance_;
   AgreementId agreement_;
   std::set<std::string> acknowledged_;
+  bool completed_ = false;
+  std::uint64_t cuts_ = 0;
 };
 
 TEST(SimulatedPair, EndsInAgreeingStatesOverAHundredSeedsOfFaults) {
+  Story::Tally sum;
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     Story story(seed);
     try {
       story.run();
+      story.add_to(sum);
     } catch (const std::exception& broken) {
       ADD_FAILURE() << "seed " << seed << ": " << broken.what() << "\n" << story.notices();
       break;
     }
   }
+  std::cout << "completed " << sum.completed << ", terminated " << sum.terminated << ", power cuts "
+            << sum.cuts << ", lost " << sum.lost << ", doubled " << sum.doubled << ", cut bodies "
+            << sum.cut_bodies << ", uses " << sum.uses << "\n";
+  EXPECT_EQ(sum.completed, 100);  // faults that pass end no transfer
+  EXPECT_GE(sum.cuts, 200U);
+  EXPECT_GE(sum.lost, 100U);
 }
 
 }  // namespace
