@@ -1,6 +1,8 @@
 #include "tally/audit/record.hpp"
 
 #include <algorithm>
+#include <fstream>
+#include <iterator>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -124,7 +126,20 @@ TEST(Record, TheTableOfTypesIsSortedAndEachTypeIsFound) {
   EXPECT_EQ(find_record_type("zzz"), nullptr);
 }
 
-// The vector of the design: a chain of two records, known to other tools.
+TEST(Record, TheFormatDocumentListsEachTypeWithItsMembers) {
+  std::ifstream file(std::string(TALLY_SOURCE_DIR) + "/docs/audit-log-format.md");
+  const std::string document((std::istreambuf_iterator<char>(file)), {});
+  for (const RecordType& type : record_types()) {
+    std::string line = "| `" + std::string(type.name) + "` | ";
+    for (std::size_t i = 0; i < type.required.size(); ++i) {
+      line += (i == 0 ? "`" : ", `") + std::string(type.required[i]) + "`";
+    }
+    line += type.required.empty() ? "– |\n" : " |\n";
+    EXPECT_NE(document.find(line), std::string::npos) << line;
+  }
+}
+
+// A chain of two records whose hashes an independent implementation computed.
 TEST(Record, TheLeafHashIsTheOneOfRfc6962) {
   const std::string key =
       "connector.example/log1+e4e9c3a0+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea";
