@@ -142,7 +142,8 @@ class World:
 class Connector:
     """One connector: made with `tally init`, enrolled, trusting both anchors, started on demand."""
 
-    def __init__(self, world, name, uri, domain=HEALTH, *, test=True, folder=None):
+    def __init__(self, world, name, uri, domain=HEALTH, *, test=True, folder=None,
+                 prefixes=None):
         self.world, self.name, self.uri, self.domain = world, name, uri, domain
         self.folder = folder or world.path(name)
         self.log_file = world.path(name + ".stderr")
@@ -161,9 +162,11 @@ class Connector:
         run(options.tally, "import", self.folder, "--tls", chains["tls"], "--contract",
             chains["contract"])
         for trusted in (HEALTH, CITY):
+            allowed = (prefixes or {}).get(trusted, ["did:web:"])
             run(options.tally, "trust", self.folder, "--domain", trusted,
                 "--anchors", world.authority.anchor(trusted), "--crl",
-                world.authority.anchor(trusted, "crl.pem"), "--uri-prefix", "did:web:")
+                world.authority.anchor(trusted, "crl.pem"),
+                *[part for prefix in allowed for part in ("--uri-prefix", prefix)])
         with open(self.path("operator.token")) as token:
             self.token = token.read().strip()
 
@@ -263,6 +266,12 @@ class Connector:
         self.process.wait()
         self.log.close()
         self.process = None
+
+    def take_revocations(self, domain=HEALTH):
+        """Replaces a revocation list by the authority's newest and tells the daemon."""
+        shutil.copy(self.world.authority.anchor(domain, "crl.pem"),
+                    self.path("trust", domain + ".crl"))
+        self.reload()
 
     def reload(self):
         seen = len(self.notices("daemon.reloaded"))
@@ -402,8 +411,8 @@ def read_segment(data):
     return found
 
 
-def policy(asset, *, id=None, count=None, purposes=(RESEARCH,), until=None, delete=True):
-    """An ODRL offer as an operator writes it."""
+def policy(asset, *, id=None, count=None, purposes=(RESEARCH,), until=None, delete=None):
+    """An ODRL offer as an operator writes it. One that has an end obliges to delete."""
     constraints = []
     if purposes:
         constraints.append({"leftOperand": "purpose", "operator": "isAnyOf",
@@ -420,7 +429,8 @@ def policy(asset, *, id=None, count=None, purposes=(RESEARCH,), until=None, dele
         "permission": [{"action": "use", "constraint": constraints}]}
     if not constraints:
         del document["permission"][0]["constraint"]
-    if delete:
+    # Without an end the duty would be due with the end of the first use.
+    if until is not None if delete is None else delete:
         document["obligation"] = [{"action": "delete"}]
     return document
 
@@ -428,9 +438,11 @@ def policy(asset, *, id=None, count=None, purposes=(RESEARCH,), until=None, dele
 class Pair:
     """A provider and a consumer that know each other."""
 
-    def __init__(self, world, *, consumer_options=None):
-        self.provider = Connector(world, "provider", HOSPITAL)
-        self.consumer = Connector(world, "consumer", INSTITUTE, **(consumer_options or {}))
+    def __init__(self, world, *, provider_options=None, consumer_options=None):
+        self.provider = Connector(
+            world, **{"name": "provider", "uri": HOSPITAL, **(provider_options or {})})
+        self.consumer = Connector(
+            world, **{"name": "consumer", "uri": INSTITUTE, **(consumer_options or {})})
         self.provider.add_peer(self.consumer)
         self.consumer.add_peer(self.provider)
 

@@ -265,6 +265,24 @@ class Reading(unittest.TestCase):
         self.assertEqual(consumer.read(token, agreement, key="after").status, 200)
         self.assertEqual(consumer.read(token, agreement, key="too many").status, 403)
 
+    def test_a_duty_without_an_end_destroys_after_the_first_use_and_reading_says_so(self):
+        provider.offer("urn:hospital:once", name="once", delete=True)
+        eventually(lambda: provider.notices("daemon.offer-published")[-1]["params"]["asset"] ==
+                   "urn:hospital:once", "the offer is there")
+        agreement = pair.held("urn:hospital:once")
+        artefact = [item["id"] for item in consumer.items("artefacts")
+                    if item["agreement"] == agreement][0]
+        token = consumer.app("once", RESEARCH)
+        self.assertEqual(consumer.read(token, agreement).status, 200)
+        consumer.clock(1)  # the keeper looks at once, and not only when its minute is over
+        eventually(lambda: not any(artefact in name for name in consumer.custody_files()),
+                   "key and blob are gone")
+        answer = eventually(lambda: (lambda a: a if a.status != 200 else None)(
+            consumer.read(token, agreement)), "nothing is read any more")
+        self.assertEqual((answer.status, answer.code()), (410, "api.destroyed"))
+        # The use that could not be had was given back.
+        self.assertEqual(consumer.agreement(agreement)["uses"], 1)
+
     def test_a_dry_run_decides_and_counts_nothing(self):
         agreement = pair.held()
         consumer.app("asks", RESEARCH)
