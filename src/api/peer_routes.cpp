@@ -143,7 +143,8 @@ std::vector<Route> peer_routes(PeerApiParts given) {
 
   std::vector<Route> routes;
   routes.push_back(
-      {"GET", std::string(dsp::version_path), Role::peer, Where::connection, version_document()}
+      // DSP 2025-1, 4.1: without authentication; on the peer port TLS has asked for a certificate.
+      {"GET", std::string(dsp::version_path), Role::anyone, Where::connection, version_document()}
   );
   routes.push_back(
       {"POST",
