@@ -47,6 +47,9 @@ struct Threads {
   std::unique_ptr<audit::LogStorage> storage = std::make_unique<sim::SimLogStorage>(disk);
   std::unique_ptr<audit::LogWriter> log;
   std::unique_ptr<Enforcer> enforcer;
+  // A thread that wakes a context may still be inside its post when the context has run out of
+  // work: contexts outlive the writer's thread, as they do in the daemon.
+  std::vector<std::unique_ptr<boost::asio::io_context>> contexts;
   std::unique_ptr<audit::LogThread> writer;
 
   Threads() {
@@ -70,13 +73,13 @@ struct Threads {
     std::barrier together(count);
     std::vector<std::thread> threads;
     for (int n = 0; n < count; ++n) {
-      threads.emplace_back([&, n] {
-        boost::asio::io_context context{1};
-        boost::asio::co_spawn(context, client(n), [](std::exception_ptr thrown) {
+      contexts.push_back(std::make_unique<boost::asio::io_context>(1));
+      threads.emplace_back([&, n, context = contexts.back().get()] {
+        boost::asio::co_spawn(*context, client(n), [](std::exception_ptr thrown) {
           EXPECT_FALSE(thrown);
         });
         together.arrive_and_wait();
-        context.run();
+        context->run();
       });
     }
     for (auto& thread : threads) thread.join();
