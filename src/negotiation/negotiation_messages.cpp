@@ -112,7 +112,7 @@ awaitable<HttpAnswer> NegotiationService::State::take(
     auto repeat = known_answer(parts.store, process.key(), body, Family::negotiation, known);
     if (!repeat) co_return refuse(repeat.error(), known);
     if (*repeat) {
-      if (unpublished.contains(pid.value)) {
+      if (is_unanswered(process, body.message_id)) {
         const Message busy{"negotiation.busy", {}};
         co_return refuse(503, busy, known);
       }
@@ -171,7 +171,7 @@ awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
           known_answer(state.parts.store, process.key(), *body, Family::negotiation, known);
       if (!repeat) co_return refuse(repeat.error(), known);
       if (!*repeat) co_return state.illegal(process, NegotiationEvent::request).answer;
-      if (state.unpublished.contains(process.pid.value)) {
+      if (state.is_unanswered(process, body->message_id)) {
         const Message busy{"negotiation.busy", {}};
         co_return refuse(503, busy, known);
       }
@@ -354,7 +354,7 @@ awaitable<HttpAnswer> NegotiationService::receive_initial_offer(Received receive
           known_answer(state.parts.store, process.key(), *body, Family::negotiation, known);
       if (!repeat) co_return refuse(repeat.error(), known);
       if (!*repeat) co_return state.illegal(process, NegotiationEvent::offer_initial).answer;
-      if (state.unpublished.contains(process.pid.value)) {
+      if (state.is_unanswered(process, body->message_id)) {
         const Message busy{"negotiation.busy", {}};
         co_return refuse(503, busy, known);
       }

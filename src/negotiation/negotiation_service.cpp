@@ -99,6 +99,12 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   }
   if (!step.close.empty()) parts.enforcer.shut(step.close, usage::Closed::terminated);
 
+  std::string answering;
+  if (step.answer) {
+    answering = step.answer->process + " " + step.answer->message_id;
+    unanswered.insert(answering);
+  }
+
   Transaction transaction;
   transaction.puts = std::move(step.rows);
   transaction.puts.push_back(to_row(step.process));
@@ -112,6 +118,7 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   if (done || done.error().kind == ErrorKind::conflict) {
     Unpublished& same = unpublished[pid.value];
     if (--same.steps == 0) unpublished.erase(pid.value);
+    unanswered.erase(answering);
   }
   if (!done) co_return fail(std::move(done));
   if (step.activate) parts.enforcer.activate(std::move(*step.activate));

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,12 @@ struct NegotiationService::State {
     int steps = 0;
   };
   std::map<std::string, Unpublished> unpublished;
+  // Messages whose answer is being made durable: "<process key> <@id>". A repeat of one must not
+  // get its answer before the record is in the log.
+  std::set<std::string> unanswered;
+  [[nodiscard]] bool is_unanswered(const Process& process, const std::string& message_id) const {
+    return unanswered.contains(process.key() + " " + message_id);
+  }
 
   // --- reading (negotiation_service.cpp) ---
   Result<std::optional<Process>> find(const Pid& pid) const;

@@ -98,7 +98,7 @@ awaitable<HttpAnswer> TransferService::State::take(
     auto repeat = known_answer(parts.store, process.key(), body, Family::transfer, known);
     if (!repeat) co_return refuse(repeat.error(), known);
     if (*repeat) {
-      if (unpublished.contains(pid.value)) {
+      if (is_unanswered(process, body.message_id)) {
         const Message busy{"transfer.busy", {}};
         co_return refuse(503, busy, known);
       }
@@ -144,17 +144,19 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
     if (*existing) {
       const Process& process = **existing;
       const auto known = process.pids();
-      if (state.unpublished.contains(process.pid.value)) {
-        const Message busy{"transfer.busy", {}};
-        co_return refuse(503, busy, known);
-      }
       auto repeat = known_answer(state.parts.store, process.key(), *body, Family::transfer, known);
       if (!repeat) co_return refuse(repeat.error(), known);
       const bool same = process.agreement == message->agreement_id &&
                         process.format == message->format &&
                         process.peer_base == message->callback_address;
+      const bool in_work = *repeat ? state.is_unanswered(process, body->message_id)
+                                   : state.unpublished.contains(process.pid.value);
+      if (in_work) {
+        const Message busy{"transfer.busy", {}};
+        co_return refuse(503, busy, known);
+      }
       // DSP 2025-1, 7.6 of the digest: a repeat of the request gets the start message again.
-      if ((*repeat || same) && process.state == TransferState::started) {
+      if (same && process.state == TransferState::started) {
         const auto start = state.starts.find(process.pid.value);
         if (start != state.starts.end()) state.parts.delivery.queue({start->second});
       }

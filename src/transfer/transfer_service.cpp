@@ -99,6 +99,12 @@ awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(S
   Unpublished& entry = unpublished[pid.value];
   if (entry.steps++ == 0) entry.shown = *before ? (*before)->shown() : TransferState::none;
 
+  std::string answering;
+  if (step.answer) {
+    answering = step.answer->process + " " + step.answer->message_id;
+    unanswered.insert(answering);
+  }
+
   Transaction transaction;
   transaction.puts = std::move(step.rows);
   transaction.puts.push_back(to_row(step.process));
@@ -113,6 +119,7 @@ awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(S
   if (done || done.error().kind == ErrorKind::conflict) {
     Unpublished& same = unpublished[pid.value];
     if (--same.steps == 0) unpublished.erase(pid.value);
+    unanswered.erase(answering);
   }
   if (!done) co_return fail(std::move(done));
   switch (step.tokens) {

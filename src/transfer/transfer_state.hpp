@@ -47,6 +47,12 @@ struct TransferService::State {
     int steps = 0;
   };
   std::map<std::string, Unpublished> unpublished;
+  // Messages whose answer is being made durable: "<process key> <@id>". A repeat of one must not
+  // get its answer before the record is in the log.
+  std::set<std::string> unanswered;
+  [[nodiscard]] bool is_unanswered(const Process& process, const std::string& message_id) const {
+    return unanswered.contains(process.key() + " " + message_id);
+  }
   // The start message of each running transfer, for a repeat of its request. Holds a token, hence
   // not in the store once the peer has it.
   std::map<std::string, OutgoingMessage> starts;
