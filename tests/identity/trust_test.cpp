@@ -202,6 +202,15 @@ TEST(Trust, ContractCertificatesProveTheSameParty) {
   EXPECT_EQ(identity->party, (PartyId{"health", hospital}));
 }
 
+TEST(Trust, AChainThatEndsInTwoDomainsProvesNobody) {
+  TestPki pki;
+  const std::vector<Bytes> chain{
+      pki.health.tls(hospital).leaf_der, pki.city.cross_sign(pki.health)};
+  const auto trust = pki.trust();
+  EXPECT_EQ(code_of(trust->verify(chain, Purpose::client, now)), "identity.ambiguous-anchor");
+  EXPECT_EQ(code_of(trust->verify({chain.data(), 1}, Purpose::client, now)), "good");
+}
+
 TEST(Trust, UriPrefixesEndAtABoundary) {
   struct Case {
     std::string prefix, uri;

@@ -190,6 +190,23 @@ TestAnchor TestAnchor::intermediate(const std::string& name) {
   return TestAnchor(std::move(made));
 }
 
+Bytes TestAnchor::cross_sign(const TestAnchor& other) {
+  const State& o = *other.state_;
+  const CertificatePtr made = state_->make(
+      o.key.get(),
+      "Test anchor " + o.name,
+      state_->not_before,
+      state_->not_after,
+      state_->next_serial++,
+      state_.get()
+  );
+  X509* by = state_->certificate.get();
+  add_text_extension(made.get(), by, NID_basic_constraints, "critical,CA:TRUE");
+  add_text_extension(made.get(), by, NID_key_usage, "critical,keyCertSign,cRLSign");
+  if (X509_sign(made.get(), state_->key.get(), nullptr) <= 0) broken("cannot sign");
+  return identity::to_der(made.get());
+}
+
 std::string TestAnchor::crl(
     const std::vector<std::string>& revoked_serials, Instant this_update, Instant next_update
 ) const {

@@ -46,6 +46,8 @@ class TestAnchor {
   KeyAndChain contract(const std::string& uri);  // Ed25519, digitalSignature, no extended usage
   // An intermediate CA under this anchor; its leaves' chains hold both certificates.
   TestAnchor intermediate(const std::string& name);
+  // A CA certificate of this anchor for the name and key of `other`.
+  Bytes cross_sign(const TestAnchor& other);
   [[nodiscard]] std::string crl(
       const std::vector<std::string>& revoked_serials, Instant this_update, Instant next_update
   ) const;
