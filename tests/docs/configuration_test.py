@@ -15,7 +15,7 @@ def strip(text):
 source = strip((root / "src/daemon/config.cpp").read_text(encoding="utf-8"))
 coded = set(re.findall(r'\{\s*"(\w+)",\s*(?:read\.|\[|key_pair\()', source))
 coded |= set(re.findall(r'\.emplace\(\s*"(\w+)"', source))
-assert {"participant", "publicUrl", "crlGraceHours", "logReserveMiB", "tls"} <= coded, sorted(coded)
+assert len(coded) > 40, sorted(coded)  # a pattern that fits nothing would always pass
 
 page = (root / "docs/configuration.md").read_text(encoding="utf-8")
 written = set()
