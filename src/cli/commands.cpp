@@ -240,6 +240,14 @@ int list(const Console& console, Management& api, const std::string& kind, const
       );
     }
     console.table({"offer", "asset", "home", "digest"}, rows);
+    for (const auto& problem : answer->value("problems", Json::array())) {
+      console.say(
+          {"cli.document-problem",
+           {{"file", text_of(problem, "file")},
+            {"pointer", text_of(problem, "pointer")},
+            {"why", console.text(message_of(problem))}}}
+      );
+    }
   } else if (kind == "deletion-records") {
     for (const auto& item : items) {
       rows.push_back({text_of(item, "agreement"), text_of(item, "time"), text_of(item, "content")});

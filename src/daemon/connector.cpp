@@ -475,9 +475,16 @@ Result<void> Connector::listen() {
   serving_->apps =
       make(plain_listener(config_.apps, config_.folder), routed(*serving_->app_router));
   serving_->peers = make(std::move(peers), std::move(peer_handler));
-  for (auto* server : {&serving_->management, &serving_->apps, &serving_->peers}) {
-    auto port = (*server)->listen();
-    if (!port) return fail(std::move(port));
+  // A port that the system chose is known only now; the line at start has to name it.
+  const std::pair<net::Server&, std::uint16_t&> listeners[] = {
+      {*serving_->management, config_.management.port},
+      {*serving_->apps, config_.apps.port},
+      {*serving_->peers, config_.peers.port},
+  };
+  for (const auto& [server, port] : listeners) {
+    auto bound = server.listen();
+    if (!bound) return fail(std::move(bound));
+    port = *bound;
   }
   return {};
 }
