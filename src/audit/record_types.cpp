@@ -86,11 +86,16 @@ const RecordType* find_record_type(std::string_view name) {
 
 bool is_stamped(std::string_view key) {
   switch (key.size()) {
-    case 1: return key == "v";
-    case 3: return key == "log" || key == "seq";
-    case 4: return key == "prev" || key == "time" || key == "aseq";
-    case 5: return key == "aprev" || key == "clock";
-    default: return false;
+    case 1:
+      return key == "v";
+    case 3:
+      return key == "log" || key == "seq";
+    case 4:
+      return key == "prev" || key == "time" || key == "aseq";
+    case 5:
+      return key == "aprev" || key == "clock";
+    default:
+      return false;
   }
 }
 

@@ -1,5 +1,6 @@
 #include "tally/audit/log_writer.hpp"
 
+#include <deque>
 #include <fstream>
 #include <thread>
 
@@ -400,6 +401,9 @@ TEST(LogThreadTest, ManyThreadsAppendAndEachIsAnsweredOnce) {
   constexpr int coroutines = 8;
   constexpr int each = 100;
   std::atomic<int> answered{0};
+  // They outlive the log's thread, which may still be inside a post when a context runs dry.
+  std::deque<boost::asio::io_context> contexts;
+  for (int t = 0; t < threads; ++t) contexts.emplace_back(1);
   {
     LogThread thread(writer);
     auto producer = [](LogWriter* log, int of, std::atomic<int>* count) -> awaitable<void> {
@@ -417,8 +421,8 @@ TEST(LogThreadTest, ManyThreadsAppendAndEachIsAnsweredOnce) {
     };
     std::vector<std::thread> pool;
     for (int t = 0; t < threads; ++t) {
-      pool.emplace_back([&writer, &answered, &producer, t] {
-        boost::asio::io_context context{1};
+      pool.emplace_back([&writer, &answered, &producer, &contexts, t] {
+        boost::asio::io_context& context = contexts[static_cast<std::size_t>(t)];
         for (int c = 0; c < coroutines; ++c) {
           boost::asio::co_spawn(
               context, producer(&writer, t * coroutines + c, &answered), boost::asio::detached

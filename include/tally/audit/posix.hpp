@@ -17,7 +17,8 @@ Result<std::unique_ptr<LogStorage>> open_log_folder(
     const std::filesystem::path& folder, FolderAccess access
 );
 
-// Runs the writer until it goes: commits while there is work, fills ahead while there is none.
+// Runs the writer until it goes: commits while there is work, fills ahead while there is none. The
+// contexts of those who wait must outlive it: it may still be inside a post to one of them.
 class LogThread {
  public:
   // `between`: the least time between two syncs under load; 0 syncs as fast as the disk does.
