@@ -1,6 +1,7 @@
 #include "tally/audit/log_writer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <utility>
@@ -201,7 +202,6 @@ struct LogWriter::State {
   std::vector<std::shared_ptr<Pending>> batch;
   std::vector<Appended> appended;
   std::vector<Waiters> groups;
-  Bytes zeros;
   bool no_room_to_fill = false;
 
   State(LogStorage& in, Clock& of, const Limits& with) : storage(in), clock(of), limits(with) {}
@@ -367,12 +367,16 @@ struct LogWriter::State {
     const auto piece =
         static_cast<std::size_t>(std::min<std::uint64_t>(limits.log_fill_bytes, segment_end - from)
         );
-    if (zeros.size() < piece) zeros.resize(piece);
-    auto written = file->write_at(from, std::span(zeros).first(piece));
-    if (!written) {
-      if (written.error().message.code != "audit.disk-full") return fail(std::move(written));
-      no_room_to_fill = true;
-      return no_piece;
+    static constexpr std::array<std::uint8_t, 64 << 10> zeros{};
+    for (std::size_t done = 0; done < piece;) {
+      const std::size_t now = std::min(zeros.size(), piece - done);
+      auto written = file->write_at(from + done, std::span(zeros).first(now));
+      if (!written) {
+        if (written.error().message.code != "audit.disk-full") return fail(std::move(written));
+        no_room_to_fill = true;
+        return no_piece;
+      }
+      done += now;
     }
     filled = from + piece;
     return piece;

@@ -94,11 +94,12 @@ class Verification {
   }
 
   Result<void> read_log() {
+    // The head first: a connector that runs meanwhile only gets further than it says.
+    auto head = storage_.read_small(head_file);
+    if (!head) return fail(std::move(head));
     auto segments = list_segments(storage_);
     if (!segments) return fail(std::move(segments));
     segments_ = std::move(*segments);
-    auto head = storage_.read_small(head_file);
-    if (!head) return fail(std::move(head));
     const bool head_there = head->has_value();
     if (head_there) head_ = parse_head(**head);
     if (segments_.empty() && !head_there) {
