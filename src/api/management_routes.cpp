@@ -214,6 +214,14 @@ awaitable<HttpResponse> post_transfer(Parts parts, Call& call) {
   co_return json_response(202, {{"id", begun->value}});
 }
 
+awaitable<HttpResponse> get_address(Parts parts, Call& call) {
+  const auto address = parts->transfers.data_address(Pid(call.parameters.front()));
+  if (!address) co_return problem(address.error(), call.lang);
+  auto response = json_response(200, *address);
+  response.headers.set("Cache-Control", "no-store");
+  co_return response;
+}
+
 template <class Service>
 RouteHandler list_of(Parts, Service& service) {
   return [&service](Call& call) -> awaitable<HttpResponse> {
@@ -458,11 +466,18 @@ std::vector<Route> management_routes(ManagementApiParts given) {
     body["problems"] = parts->catalog.problems(call.lang);
     co_return json_response(200, body);
   };
-  const auto put = [parts](bool asset) -> RouteHandler {
-    return [parts, asset](Call& call) { return put_document(parts, call, asset); };
+  // New work begins only while it can be recorded; endings and questions are always taken.
+  const auto begins = [parts](RouteHandler handler) -> RouteHandler {
+    return [parts, handler = std::move(handler)](Call& call) -> awaitable<HttpResponse> {
+      if (const auto closed = parts->closed()) co_return problem(*closed, call.lang);
+      co_return co_await handler(call);
+    };
   };
-  const auto erase = [parts](bool asset) -> RouteHandler {
-    return [parts, asset](Call& call) { return delete_document(parts, call, asset); };
+  const auto put = [parts, begins](bool asset) -> RouteHandler {
+    return begins([parts, asset](Call& call) { return put_document(parts, call, asset); });
+  };
+  const auto erase = [parts, begins](bool asset) -> RouteHandler {
+    return begins([parts, asset](Call& call) { return delete_document(parts, call, asset); });
   };
 
   const auto anyone = Role::anyone;
@@ -482,7 +497,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"PUT", "/api/v1/policies/:id", admin, home, put(false)},
       {"DELETE", "/api/v1/policies/:id", admin, home, erase(false)},
       {"POST", "/api/v1/catalog", operates, home, on(post_catalog)},
-      {"POST", "/api/v1/negotiations", operates, home, on(post_negotiation)},
+      {"POST", "/api/v1/negotiations", operates, home, begins(on(post_negotiation))},
       {"GET", "/api/v1/negotiations", auditor, home, list_of(parts, negotiations)},
       {"GET", "/api/v1/negotiations/:id", auditor, home, one_of(parts, negotiations)},
       {"POST",
@@ -494,9 +509,10 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"GET", "/api/v1/agreements/:id", auditor, home, on(get_agreement)},
       {"GET", "/api/v1/agreements/:id/history", auditor, home, on(get_history)},
       {"POST", "/api/v1/agreements/:id/termination", operates, home, on(terminate_agreement)},
-      {"POST", "/api/v1/transfers", operates, home, on(post_transfer)},
+      {"POST", "/api/v1/transfers", operates, home, begins(on(post_transfer))},
       {"GET", "/api/v1/transfers", auditor, home, list_of(parts, transfers)},
       {"GET", "/api/v1/transfers/:id", auditor, home, one_of(parts, transfers)},
+      {"GET", "/api/v1/transfers/:id/address", operates, home, on(get_address)},
       {"POST",
        "/api/v1/transfers/:id/termination",
        operates,
@@ -504,7 +520,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        terminate_process(parts, transfers)},
       {"GET", "/api/v1/artefacts", auditor, home, rows_of(parts, "artefact")},
       {"GET", "/api/v1/deletion-records", auditor, home, rows_of(parts, "deletion_record")},
-      {"POST", "/api/v1/apps", admin, home, on(post_app)},
+      {"POST", "/api/v1/apps", admin, home, begins(on(post_app))},
       {"GET", "/api/v1/apps", auditor, home, on(get_apps)},
       {"DELETE", "/api/v1/apps/:id", admin, home, on(delete_app)},
       {"POST", "/api/v1/decisions", auditor, home, on(post_decision)},

@@ -70,6 +70,9 @@ struct TransferParts {
   const Limits& limits;
 };
 
+// Data in this format is not pulled into custody: applications call for it and the provider counts.
+inline constexpr std::string_view call_format = "HttpData-QUERY";
+
 struct TransferOrder {
   AgreementId agreement;
   std::string format;
@@ -115,6 +118,10 @@ class TransferService final : public negotiation::ProcessOwner {
   awaitable<Result<void>> complete(Pid pid);
   awaitable<Result<void>> terminate(Pid pid, Message reason);
   Result<Json> describe(const Pid& pid) const;
+  // Where a consumer's applications call while a transfer in `call_format` runs: {endpoint,
+  // authType, authorization}. The token opens with our TLS certificate alone. Errors: not_found,
+  // conflict (transfer.cannot).
+  Result<Json> data_address(const Pid& pid) const;
   Result<std::vector<Json>> list() const;
 
   // --- ProcessOwner ---
