@@ -89,9 +89,10 @@ awaitable<Result<void>> NegotiationService::terminate(Pid pid, Message reason) {
              dsp::may_send(from, NegotiationEvent::termination, process.role);
     };
     // While a message of ours is on its way the peer stands before it or behind it.
-    const bool already = process.pending && process.pending->event == NegotiationEvent::termination;
+    // What is under way to FINALIZED or TERMINATED may be the end already, on the other side.
+    const bool ending = process.pending && dsp::is_final(process.pending->target);
     const bool legal = may(process.state) || (process.pending && may(process.pending->target));
-    if (already || dsp::is_final(process.state) || !legal) {
+    if (ending || dsp::is_final(process.state) || !legal) {
       const Message cannot{
           "negotiation.cannot-terminate",
           {{"state", std::string(dsp::to_string(process.shown()))}}};

@@ -195,8 +195,9 @@ awaitable<Result<void>> TransferService::complete(Pid pid) {
 awaitable<Result<void>> TransferService::terminate(Pid pid, Message reason) {
   State::Change change = [this, reason = std::move(reason)](Step& step) -> Result<void> {
     Process& process = step.process;
-    const bool already = process.pending && process.pending->event == TransferEvent::termination;
-    if (already || dsp::is_final(process.state)) return cannot(process, "terminate");
+    // A completion that is under way may be the end already, on the other side.
+    const bool ending = process.pending && dsp::is_final(process.pending->target);
+    if (ending || dsp::is_final(process.state)) return cannot(process, "terminate");
     state_->note(process, "local", "terminate", "", reason.code);
     return state_->end(step, reason);
   };

@@ -395,7 +395,7 @@ std::optional<negotiation::VisibleOffer> Connector::find(
   visible.asset = found->asset;
   visible.asset_version = offered->asset(target)->digest;
   visible.policy = found->message_offer();
-  visible.require_signature = found->require_signature;
+  visible.require_signature = found->require_signature && require_signature;
   visible.accept_unconfirmed = found->accept_unconfirmed;
   return visible;
 }
