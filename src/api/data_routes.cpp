@@ -223,6 +223,14 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
 
 using AppParts = std::shared_ptr<const AppApiParts>;
 
+constexpr std::string_view destroyed_code = "api.destroyed";
+
+// What was held once is gone, which is more than not being there.
+HttpResponse held_problem(const Error& error, Lang lang) {
+  if (error.message.code == destroyed_code) return problem(410, error.message, lang, error.pointer);
+  return problem(error, lang);
+}
+
 awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const auto app = parts->apps.find_by_token(bearer_token(call.caller));
   if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
@@ -256,13 +264,13 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
     co_return problem(404, {"api.unknown-agreement", {{"agreement", agreement.value}}}, call.lang);
   }
   const auto held = parts->held.held(agreement);
-  const bool destroyed = !held && held.error().message.code == "api.destroyed";
+  const bool destroyed = !held && held.error().message.code == destroyed_code;
   if (!held && !destroyed) co_return problem(held.error(), call.lang);
   auto authorised = co_await parts->enforcer.authorise(std::move(act));
   if (!authorised) co_return problem(authorised.error(), call.lang);
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
     // Reading what was destroyed says so; the refusal is recorded all the same.
-    if (destroyed) co_return problem(410, held.error().message, call.lang);
+    if (destroyed) co_return held_problem(held.error(), call.lang);
     co_return refusal_response(*refusal, call.lang);
   }
   auto sending = std::make_shared<Sending>();
@@ -270,7 +278,7 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   auto data = co_await parts->held.open(agreement);
   if (!data) {
     co_await give_back(parts->enforcer, sending->grant);
-    co_return problem(data.error(), call.lang);
+    co_return held_problem(data.error(), call.lang);
   }
   HttpResponse response;
   response.headers.set("Content-Type", data->media_type);

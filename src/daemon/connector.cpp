@@ -428,6 +428,7 @@ Result<void> Connector::listen() {
            *enforcer_,
            *apps_,
            config_.participant,
+           [this] { return closed(); },
            limits}
       ),
       api::admit_tokens(std::move(tokens)),
@@ -493,6 +494,11 @@ awaitable<void> Connector::housekeeping() {
   for (Nanos since_flush = 0;; since_flush += milliseconds(500)) {
     co_await timers_.sleep_for(milliseconds(500));
     enforcer_->flush_completions(false);
+    // Whether there is room again shows when something ordinary is written.
+    if (log_->on_reserve()) {
+      audit::RecordDraft draft("log.heartbeat", new_event(random_, clock_.read().at));
+      log_->enqueue(std::move(draft));
+    }
     if (since_flush >= seconds(60)) {
       refusals_->flush();
       since_flush = 0;
@@ -562,10 +568,15 @@ std::optional<Error> Connector::closed() const {
   if (log_->on_reserve()) {
     return Error{ErrorKind::unavailable, {"daemon.disk-reserve", {}}, {}};
   }
-  if (store_->health() != store::Health::good) {
-    return Error{ErrorKind::unavailable, {"daemon.store-failed", {}}, {}};
+  switch (store_->health()) {
+    case store::Health::good:
+      return std::nullopt;
+    case store::Health::low_space:
+      return Error{ErrorKind::unavailable, {"daemon.disk-reserve", {}}, {}};
+    case store::Health::failed:
+      break;
   }
-  return std::nullopt;
+  return Error{ErrorKind::unavailable, {"daemon.store-failed", {}}, {}};
 }
 
 std::vector<api::Check> Connector::checks() const {

@@ -67,6 +67,8 @@ struct ManagementApiParts {
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
   PartyId self;
+  // Refuses new work (with the reason) while the log or the store cannot take it.
+  std::function<std::optional<Error>()> closed;
   const Limits& limits;
 };
 
