@@ -38,6 +38,7 @@ awaitable<Result<std::vector<Appended>>> Journal::commit(
 
   // All are queued before the first is waited for: one batch, and in this order.
   std::vector<Ticket> tickets;
+  tickets.reserve(drafts.size());
   for (RecordDraft& draft : drafts) tickets.push_back(log_.enqueue(draft, priority));
   std::vector<Appended> all;
   std::optional<Error> first_error;

@@ -143,7 +143,7 @@ std::string role_of(const std::vector<Kept>& kept, std::size_t log) {
   std::string guessed;
   for (const Kept& record : kept) {
     if (record.log != log) continue;
-    const std::string role = unquote(find_member(record.text, "role"));
+    std::string role = unquote(find_member(record.text, "role"));
     if (role == "provider" || role == "consumer") return role;
     if (record.type == "transfer.sent") guessed = "provider";
     if (record.type == "transfer.received" || record.type == "data.destroyed") guessed = "consumer";

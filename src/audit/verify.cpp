@@ -234,7 +234,7 @@ class Verification {
   }
 
   // Behind the last valid frame: zeros to the end, or something that must not be there.
-  Result<void> end_or_damage(SegmentReader& reader, Frame frame) {
+  Result<void> end_or_damage(SegmentReader& reader, const Frame& frame) {
     const std::uint64_t offset = frame.offset;
     const std::string name = reader.name();
     const bool last_segment = segment_ + 1 == segments_.size();
@@ -272,6 +272,7 @@ class Verification {
   Result<void> take_damaged(SegmentReader& reader, const Frame& damaged) {
     // The texts live in the reader's window, which looking behind moves: keep them.
     std::vector<std::string> texts;
+    texts.reserve(damaged.records.size());
     for (const FrameRecord& record : damaged.records) texts.emplace_back(record.text);
     Frame frame = damaged;
     for (std::size_t i = 0; i < texts.size(); ++i) frame.records[i].text = texts[i];

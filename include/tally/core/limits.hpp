@@ -27,7 +27,7 @@ struct Limits {
   // Outgoing protocol messages: retry_first · 2ⁿ up to retry_most, given up after retry_deadline.
   Nanos retry_first = milliseconds(500);
   Nanos retry_most = seconds(60);
-  Nanos retry_deadline = seconds(24 * 3600);
+  Nanos retry_deadline = seconds(24L * 3600);
 
   // Policies and assets.
   std::size_t policy_bytes = 256 << 10;
@@ -38,7 +38,7 @@ struct Limits {
   // Data.
   std::size_t stream_piece = 128 << 10;
   std::size_t stream_resumes = 16;  // continuations of one use within stream_resume_window
-  Nanos stream_resume_window = seconds(24 * 3600);
+  Nanos stream_resume_window = seconds(24L * 3600);
 
   // Uses.
   std::size_t use_keys = 1024;           // idempotency keys remembered per agreement
