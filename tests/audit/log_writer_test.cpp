@@ -84,6 +84,7 @@ TEST_F(LogWriterTest, OneSyncCarriesEverythingThatWasQueued) {
   create();
   LogLife life = live();
   std::vector<Ticket> tickets;
+  tickets.reserve(100);
   for (int i = 0; i < 100; ++i) tickets.push_back(life.enqueue("use.permitted", "urn:a:1"));
   const auto syncs = disk.syncs();
   EXPECT_TRUE(life.writer->commit_batch());
@@ -420,6 +421,7 @@ TEST(LogThreadTest, ManyThreadsAppendAndEachIsAnsweredOnce) {
       }
     };
     std::vector<std::thread> pool;
+    pool.reserve(threads);
     for (int t = 0; t < threads; ++t) {
       pool.emplace_back([&writer, &answered, &producer, &contexts, t] {
         boost::asio::io_context& context = contexts[static_cast<std::size_t>(t)];
