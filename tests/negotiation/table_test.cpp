@@ -1,5 +1,7 @@
 // Every state × every message × both roles, over the service itself: what the table of the protocol
 // allows moves and is answered with the new state, everything else is 400 and moves nothing.
+#include <set>
+
 #include <gtest/gtest.h>
 
 #include "tally/dsp/binding.hpp"
@@ -375,22 +377,24 @@ TEST(NegotiationTable, AFailingStoreOrLogAcknowledgesNothing) {
       dsp::ContractRequestMessage message;
       message.callback_address = test::Directory::root_of(institute) + test::dsp_base;
       message.offer = test::offer_policy();
-      int acknowledged = 0;
-      for (int n = 0; n < 4; ++n) {
+      std::set<int> acknowledged;
+      // A repeat must not be told what the first was not.
+      for (const int n : {0, 1, 2, 3, 0, 1, 2, 3}) {
         message.id = "urn:test:m" + std::to_string(n);
         message.consumer_pid = Pid("urn:test:c" + std::to_string(n));
         const auto answer = machine.receive(
             "POST", test::dsp_base + "/negotiations/request", dsp::to_json(message), institute
         );
         EXPECT_TRUE(answer.status == 201 || answer.status == 503) << answer.body;
-        if (answer.status == 201) ++acknowledged;
+        if (answer.status == 201) acknowledged.insert(n);
       }
+      const auto durable = machine.records("contract.offered").size();
+      EXPECT_GE(durable, acknowledged.size()) << step << of_log;
       machine.cut_power();
       machine.disk.mend();
       machine.start();
       world.run_for(seconds(1));
-      EXPECT_GE(machine.records("contract.offered").size(), static_cast<std::size_t>(acknowledged))
-          << step << of_log;
+      EXPECT_GE(machine.records("contract.offered").size(), acknowledged.size()) << step << of_log;
       for (int n = 0; n < 4; ++n) {
         message.id = "urn:test:m" + std::to_string(n);
         message.consumer_pid = Pid("urn:test:c" + std::to_string(n));
