@@ -133,7 +133,7 @@ void Entry::remember_key(const UsePtr& use, Instant now, const Limits& limits) {
   }
 }
 
-void Entry::forget_key(const UsePtr& use) {
+void Entry::forget_key(UsePtr use) {
   if (use->key.empty()) return;
   const auto found = keys_.find(use->key);
   if (found != keys_.end() && found->second == use) keys_.erase(found);

@@ -77,7 +77,7 @@ class Entry {
   // The use that a request with this key continues at `now`, or null.
   UsePtr continues(const std::string& key, Instant now, const Limits& limits);
   void remember_key(const UsePtr& use, Instant now, const Limits& limits);
-  void forget_key(const UsePtr& use);
+  void forget_key(UsePtr use);  // by value: the map that holds it changes
 
  private:
   // One counter. The bounds of uses that cannot be undone are kept apart, so that an abort of the
