@@ -18,8 +18,8 @@ using test::Machine;
 
 constexpr Instant start_of_world = sim::World::default_start;
 
-std::string in(std::int64_t days) {
-  return format_seconds(start_of_world + seconds(days * 86'400));
+std::string in(std::int64_t hours) {
+  return format_seconds(start_of_world + seconds(hours * 3600));
 }
 
 // One permission to use until `end` ("" for ever), with these duties.
@@ -94,7 +94,7 @@ class KeeperTest : public ::testing::Test {
   }
 
   bool is_held(const std::string& id) { return m.run(m.custody->held(ArtefactId(id))).value(); }
-  void days(std::int64_t n) { m.rig.world.run_for(seconds(n * 86'400)); }
+  void hours(std::int64_t n) { m.rig.world.run_for(seconds(n * 3600)); }
 
   // The types of an agreement's records in order, without those of uses.
   std::string story(const std::string& agreement) {
@@ -121,10 +121,10 @@ TEST_F(KeeperTest, WhenThePolicyEndsTheDataGoesByItselfAndTheProviderIsTold) {
   m.start();
   hold("x", "a");
   run_keeper();
-  days(9);
+  hours(9);
   EXPECT_TRUE(is_held("x"));
   EXPECT_EQ(story("a"), "");
-  days(2);
+  hours(2);
   EXPECT_FALSE(is_held("x"));
   EXPECT_EQ(story("a"), whole_story);
   EXPECT_EQ(m.expired, std::vector<std::string>{"a"});
@@ -141,7 +141,7 @@ TEST_F(KeeperTest, WhenThePolicyEndsTheDataGoesByItselfAndTheProviderIsTold) {
   EXPECT_EQ(row->state, HoldingState::destroyed);
   EXPECT_TRUE(row->destroyed);
   // The end came at its instant, not at the next full minute.
-  EXPECT_LT(m.told[0].time - (start_of_world + seconds(10 * 86'400)), seconds(2));
+  EXPECT_LT(m.told[0].time - (start_of_world + seconds(10 * 3600)), seconds(2));
 }
 
 TEST_F(KeeperTest, AMovedTestClockIsNoticedByAKick) {
@@ -150,7 +150,7 @@ TEST_F(KeeperTest, AMovedTestClockIsNoticedByAKick) {
   hold("x", "a");
   run_keeper();
   m.rig.world.run_for(seconds(1));
-  m.rig.node->clock().step(seconds(11 * 86'400));
+  m.rig.node->clock().step(seconds(11 * 3600));
   m.keeper->kick();
   m.rig.world.run_for(seconds(2));
   EXPECT_FALSE(is_held("x"));
@@ -164,9 +164,9 @@ TEST_F(KeeperTest, ADutyIsDueAtItsInstantAndFulfilled) {
   hold("x", "a");
   hold("y", "a");
   run_keeper();
-  days(4);
+  hours(4);
   EXPECT_TRUE(is_held("x"));
-  days(2);
+  hours(2);
   EXPECT_FALSE(is_held("x"));
   EXPECT_FALSE(is_held("y"));
   EXPECT_EQ(story("a"), whole_story_with_duty);
@@ -179,7 +179,7 @@ TEST_F(KeeperTest, ADutyAfterUseWaitsForAUseAndForItsReader) {
   m.start();
   hold("x", "a");
   run_keeper();
-  days(3);
+  hours(3);
   EXPECT_TRUE(is_held("x"));
   ASSERT_TRUE(m.rig.use("a"));
   {
@@ -194,16 +194,16 @@ TEST_F(KeeperTest, ADutyAfterUseWaitsForAUseAndForItsReader) {
 }
 
 TEST_F(KeeperTest, ADelayRunsFromTheUse) {
-  const Json delay = usage::test::atom("delayPeriod", "lteq", "P3D");
+  const Json delay = usage::test::atom("delayPeriod", "lteq", "PT3H");
   agree("a", policy_until("", delete_duty(delay)));
   m.start();
   hold("x", "a");
   run_keeper();
-  days(5);
+  hours(5);
   ASSERT_TRUE(m.rig.use("a"));
-  days(2);
+  hours(2);
   EXPECT_TRUE(is_held("x"));
-  days(2);
+  hours(2);
   EXPECT_FALSE(is_held("x"));
 }
 
@@ -213,7 +213,7 @@ TEST_F(KeeperTest, AnUnreliableClockHoldsTheDestructionAndSaysSo) {
   hold("x", "a");
   m.rig.node->clock().set_reliable(false);
   run_keeper();
-  days(12);
+  hours(12);
   EXPECT_TRUE(is_held("x"));
   EXPECT_EQ(story("a"), "");
   ASSERT_EQ(m.keeper->problems().size(), 1U);
@@ -247,7 +247,7 @@ TEST_F(KeeperTest, TheProvidersLedgerEntryExpiresToo) {
   agree("a", policy_until(in(10)), odrl::Side::provider);
   m.start();
   run_keeper();
-  days(11);
+  hours(11);
   EXPECT_EQ(story("a"), "policy.expired ");
   EXPECT_EQ(m.expired, std::vector<std::string>{"a"});
 }
@@ -256,7 +256,7 @@ TEST_F(KeeperTest, ADestructionThatFailsIsRecordedOnceAndTriedAgain) {
   agree("a", policy_until(in(10)));
   m.start();
   hold("x", "a");
-  m.rig.world.run_for(seconds(11 * 86'400));
+  m.rig.world.run_for(seconds(11 * 3600));
   // The first write of the look is the log's; it is let through by failing the key's overwrite only
   // once the key file is the next to be written.
   m.blobs->fail_shred = true;
@@ -279,7 +279,7 @@ TEST_F(KeeperTest, ANoteThatCouldNotBeHandedOverIsHandedOverLater) {
   m.start();
   hold("x", "a");
   m.refuse_notes = true;
-  days(11);
+  hours(11);
   m.run(m.keeper->check());
   EXPECT_FALSE(is_held("x"));
   EXPECT_FALSE(m.holdings->find(ArtefactId("x"))->told);
@@ -299,7 +299,7 @@ TEST_F(KeeperTest, AKeyThatCameBackIsDestroyedAgainAndReported) {
   const auto key = m.rig.disk.contents("custody/keys/x.key");
   const auto blob = m.rig.disk.contents("custody/blobs/x.blob");
   ASSERT_TRUE(key && blob);
-  days(11);
+  hours(11);
   m.run(m.keeper->check());
   m.off();
   m.rig.disk.power_on();
@@ -327,7 +327,7 @@ TEST(KeeperPower, AnInterruptedDestructionIsFinishedAtTheNextStart) {
     explicit Harness(std::uint64_t seed) : KeeperTest(seed) {}
     void TestBody() override {}
     using KeeperTest::agree, KeeperTest::hold, KeeperTest::is_held, KeeperTest::story,
-        KeeperTest::days, KeeperTest::m;
+        KeeperTest::hours, KeeperTest::m;
   };
   int cut_before_end = 0;
   for (std::uint64_t run = 0; run < 60; ++run) {
@@ -337,7 +337,7 @@ TEST(KeeperPower, AnInterruptedDestructionIsFinishedAtTheNextStart) {
     h.agree("a", policy_until(in(10)));
     m.start();
     h.hold("x", "a");
-    h.days(11);
+    h.hours(11);
     bool ended = false;
     boost::asio::co_spawn(
         m.rig.node->executor(),

@@ -194,7 +194,8 @@ TEST_F(SqliteStoreTest, QueriesFilterByStateAndOwnerInOrderAndPage) {
   for (const auto& result : commit_all(std::move(units))) ASSERT_TRUE(result);
   const auto ids = [&](const Store::Query& query) {
     std::string text;
-    for (const Row& one : *store_->rows(query)) text += one.id;
+    const auto rows = store_->rows(query);
+    for (const Row& one : *rows) text += one.id;
     return text;
   };
   EXPECT_EQ(ids({"offer", "", "", "", 100}), "o0o1o2o3o4o5o6o7o8");
