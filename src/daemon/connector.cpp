@@ -305,16 +305,16 @@ int Connector::run() {
   }
 
   boost::asio::signal_set signals(home_, SIGTERM, SIGINT, SIGHUP);
-  bool stopping = false;
   std::function<void()> wait = [&] {
     signals.async_wait([&](boost::system::error_code failed, int signal) {
       if (failed) return;
       if (signal == SIGHUP) {
-        reload();
+        if (serving_) reload();
+        reload_after_start_ = !serving_;
         return wait();
       }
       // A second signal ends what the first one left to finish.
-      if (std::exchange(stopping, true)) return home_.stop();
+      if (std::exchange(stopping_, true)) return home_.stop();
       boost::asio::co_spawn(home_, stop(), [&](std::exception_ptr) { signals.cancel(); });
       wait();
     });
@@ -345,7 +345,9 @@ int Connector::run() {
 
 awaitable<void> Connector::start_and_report() {
   auto started = co_await start();
-  if (started) started = listen();
+  if (started && !stopping_) started = listen();
+  starting_ = false;
+  if (started && stopping_) co_return;
   if (!started) {
     notices_.note(Severity::error, started.error().message);
     exit_code_ = 1;
@@ -363,6 +365,7 @@ awaitable<void> Connector::start_and_report() {
   );
   if (genesis_.test) notices_.note(Severity::warning, {"daemon.test-log", {}});
   if (config_.insecure_loopback) notices_.note(Severity::warning, {"daemon.insecure-loopback", {}});
+  if (std::exchange(reload_after_start_, false)) reload();
 }
 
 awaitable<Result<void>> Connector::start() {
@@ -508,6 +511,8 @@ awaitable<void> Connector::housekeeping() {
 
 awaitable<void> Connector::stop() {
   notices_.note(Severity::info, {"daemon.stopping", {}});
+  // A start that is under way comes to its end first: what it spawns has to be ended too.
+  while (starting_) co_await timers_.sleep_for(milliseconds(10));
   if (serving_) {
     for (auto* server : {&serving_->peers, &serving_->apps, &serving_->management}) {
       if (*server) co_await (*server)->shutdown();

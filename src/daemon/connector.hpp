@@ -129,6 +129,10 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<transfer::DeletionSender> deletions_;
 
   std::unique_ptr<Serving> serving_;
+  // Of the home executor alone.
+  bool starting_ = true;
+  bool stopping_ = false;
+  bool reload_after_start_ = false;
   int exit_code_ = 0;
 };
 

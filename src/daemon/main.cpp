@@ -73,6 +73,8 @@ int main(int argc, char** argv) {
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   std::signal(SIGPIPE, SIG_IGN);
+  // Until it serves there is nothing to reload.
+  std::signal(SIGHUP, SIG_IGN);
 
   auto config = daemon::load_config(arguments.folder);
   if (!config) {
