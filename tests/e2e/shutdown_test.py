@@ -293,6 +293,18 @@ class Ending(unittest.TestCase):
         self.assertEqual(self.consumer.wait_ended(), 0)
         self.consumer.stop()
 
+    def test_a_signal_at_any_moment_of_the_start_ends_it(self):
+        self.consumer.stop()
+        for moment in range(12):
+            self.consumer.spawn()
+            time.sleep(moment * 0.01)
+            self.consumer.process.send_signal(signal.SIGHUP)
+            self.consumer.process.send_signal(signal.SIGTERM)
+            # Before it has taken over the signals, the system's way of ending is as good.
+            self.assertIn(self.consumer.wait_ended(), (0, -signal.SIGTERM, -signal.SIGHUP))
+            self.consumer.stop()
+            self.assertEqual(self.consumer.verify()[0], 0)
+
     def test_a_stop_keeps_everything_for_the_next_start(self):
         before = (self.consumer.items("agreements"), self.consumer.items("artefacts"),
                   self.consumer.items("transfers"), self.consumer.items("apps"))
