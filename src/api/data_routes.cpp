@@ -223,11 +223,13 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
 
 using AppParts = std::shared_ptr<const AppApiParts>;
 
-constexpr std::string_view destroyed_code = "api.destroyed";
-
 // What was held once is gone, which is more than not being there.
+bool is_gone(const Error& error) {
+  return error.message.code == "api.destroyed" || error.message.code == "api.being-destroyed";
+}
+
 HttpResponse held_problem(const Error& error, Lang lang) {
-  if (error.message.code == destroyed_code) return problem(410, error.message, lang, error.pointer);
+  if (is_gone(error)) return problem(410, error.message, lang, error.pointer);
   return problem(error, lang);
 }
 
@@ -264,7 +266,7 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
     co_return problem(404, {"api.unknown-agreement", {{"agreement", agreement.value}}}, call.lang);
   }
   const auto held = parts->held.held(agreement);
-  const bool destroyed = !held && held.error().message.code == destroyed_code;
+  const bool destroyed = !held && is_gone(held.error());
   if (!held && !destroyed) co_return problem(held.error(), call.lang);
   auto authorised = co_await parts->enforcer.authorise(std::move(act));
   if (!authorised) co_return problem(authorised.error(), call.lang);

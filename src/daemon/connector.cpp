@@ -744,11 +744,16 @@ awaitable<Result<Instant>> Connector::advance_clock(Nanos span) {
 
 Result<void> Connector::held(const AgreementId& agreement) {
   std::optional<Instant> destroyed;
+  bool destroying = false;
   if (holdings_) {
     for (const auto& holding : holdings_->of(agreement)) {
       if (holding.state == custody::HoldingState::held) return {};
+      if (holding.state == custody::HoldingState::destroying) destroying = true;
       if (holding.destroyed) destroyed = holding.destroyed;
     }
+  }
+  if (destroying) {
+    return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement.value}}});
   }
   if (destroyed) {
     return fail(

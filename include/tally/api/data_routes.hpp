@@ -59,7 +59,8 @@ struct HeldData {
 class HeldDataReader {
  public:
   virtual ~HeldDataReader() = default;
-  // Any executor. Errors: not_found (api.nothing-held, api.destroyed {at}), unavailable.
+  // Any executor. Errors: not_found (api.nothing-held, api.being-destroyed, api.destroyed {at}),
+  // unavailable.
   virtual awaitable<Result<HeldData>> open(AgreementId agreement) = 0;
   // What `open` would say, before a use is counted for it.
   virtual Result<void> held(const AgreementId& agreement) = 0;
