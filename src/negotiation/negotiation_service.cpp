@@ -42,14 +42,25 @@ Result<std::vector<Row>> all_rows(Store& store, std::string_view kind, std::stri
 }  // namespace
 
 Result<void> NegotiationService::load() {
-  auto rows = all_rows(state_->parts.store, "agreement", to_string(AgreementStatus::active));
+  auto rows = all_rows(state_->parts.store, "agreement", "");
   if (!rows) return fail(std::move(rows));
   for (const auto& row : *rows) {
     auto agreement = parse_agreement(row);
     if (!agreement) return fail(std::move(agreement));
+    // One that was never in force stays unknown to the enforcement point.
+    if (agreement->finalized_at.empty()) continue;
     auto terms = terms_of(*agreement);
     if (!terms) return fail(std::move(terms));
-    state_->parts.enforcer.activate(std::move(*terms));
+    auto& enforcer = state_->parts.enforcer;
+    enforcer.activate(std::move(*terms));
+    // One that has ended is known as that, also when its record was still on its way to the log.
+    if (agreement->status == AgreementStatus::suspended) {
+      enforcer.shut(agreement->id, usage::Closed::suspended);
+    } else if (agreement->status == AgreementStatus::expired) {
+      enforcer.shut(agreement->id, usage::Closed::expired);
+    } else if (agreement->status == AgreementStatus::terminated) {
+      enforcer.shut(agreement->id, usage::Closed::terminated);
+    }
   }
   return {};
 }

@@ -407,6 +407,11 @@ class Demo:
         left = {part: len(list((custody / part).glob("*"))) for part in ("keys", "blobs")}
         self.say("nothing_left", **left)
         self.expect(left == {"keys": 0, "blobs": 0}, "nothing left in custody")
+        self.stop("consumer")
+        self.start("consumer")
+        status, _, _ = self.read(self.agreement, self.study)
+        self.expect(status == 410, "gone also after a restart")
+        self.say("restarted", status=status)
         self.start("provider")
         records = self.wait_for("the deletion records", lambda: (
             lambda items: items if len(items) == 2 else None

@@ -51,6 +51,8 @@ SENTENCES = {
                   "使用方已自行销毁数据。再次读取的答复："),
     "nothing_left": ("Key files left in custody: {keys}, data files: {blobs}",
                      "托管中剩余密钥文件：{keys}，数据文件：{blobs}"),
+    "restarted": ("After a restart of the consumer it answers {status} all the same",
+                  "使用方重启后仍答复 {status}"),
     "back": ("The provider comes back and receives the signed deletion records: {count}",
              "提供方恢复运行并收到签名的销毁凭证：{count} 份"),
     "step6": ("6. The two halves are checked, with no connector running", "6. 在连接器停止后校验两本日志"),
