@@ -35,8 +35,8 @@ UNITS = {"seconds": 1, "": 1}
 
 
 def value_of(text):
-    found = re.fullmatch(r"(?:(seconds)\()?([\d' <*]+)\)?", text.strip())
-    return eval(found.group(2).replace("'", "")) if found else None  # digits, *, << alone
+    found = re.fullmatch(r"(?:(seconds)\()?([\dL' <*]+)\)?", text.strip())
+    return eval(found.group(2).replace("'", "").replace("L", "")) if found else None  # digits, *, << alone
 
 
 for name, member, unit in re.findall(
