@@ -174,7 +174,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   response.status = selection.status;
   response.headers.set("Content-Type", (*asset)->media_type);
   response.headers.set("Tally-Use", sending->grant.use.value);
-  dataplane::describe(selection, identity, response.headers);
+  dataplane::describe(selection, identity, response.headers, small ? small->etag : std::string());
   // The receipt of a pull: on the home executor, after the last byte.
   std::function<void(const std::string&, std::uint64_t)> whole;
   if (pull) {

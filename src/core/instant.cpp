@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <limits>
 
 namespace tally {
@@ -173,24 +172,32 @@ Parts parts_of(Instant at) {
       static_cast<int>(rest % 60)};
 }
 
+// At least `width` digits. Records carry several times each: this is no place for printf.
+void append_digits(std::string& out, std::int64_t value, std::size_t width) {
+  const std::string digits = std::to_string(value);
+  if (digits.size() < width) out.append(width - digits.size(), '0');
+  out += digits;
+}
+
 std::string format_to_seconds(Instant at) {
   // Beyond the years that can be read, the nearest second that can.
   constexpr std::int64_t far = 31'556'000'000'000'000;
   const Parts parts = parts_of({std::clamp(at.seconds, -far, far), 0});
-  std::array<char, 64> buffer{};
-  const int written = std::snprintf(
-      buffer.data(),
-      buffer.size(),
-      "%s%04lld-%02d-%02dT%02d:%02d:%02d",
-      parts.date.year < 0 ? "-" : "",
-      static_cast<long long>(std::abs(parts.date.year)),
-      parts.date.month,
-      parts.date.day,
-      parts.hour,
-      parts.minute,
-      parts.second
-  );
-  return {buffer.data(), static_cast<std::size_t>(written)};
+  std::string out;
+  out.reserve(32);
+  if (parts.date.year < 0) out += '-';
+  append_digits(out, std::abs(parts.date.year), 4);
+  out += '-';
+  append_digits(out, parts.date.month, 2);
+  out += '-';
+  append_digits(out, parts.date.day, 2);
+  out += 'T';
+  append_digits(out, parts.hour, 2);
+  out += ':';
+  append_digits(out, parts.minute, 2);
+  out += ':';
+  append_digits(out, parts.second, 2);
+  return out;
 }
 
 }  // namespace
@@ -321,9 +328,11 @@ std::optional<XsdDuration> parse_duration(std::string_view text) {
 }
 
 std::string format_micros(Instant at) {
-  std::array<char, 16> fraction{};
-  const int written = std::snprintf(fraction.data(), fraction.size(), ".%06dZ", at.nanos / 1000);
-  return format_to_seconds(at) + std::string(fraction.data(), static_cast<std::size_t>(written));
+  std::string out = format_to_seconds(at);
+  out += '.';
+  append_digits(out, at.nanos / 1000, 6);
+  out += 'Z';
+  return out;
 }
 
 std::string format_seconds(Instant at) {

@@ -1,6 +1,7 @@
 #include "real_world.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <ctime>
 
@@ -102,9 +103,42 @@ void ThreadWorker::work() {
   }
 }
 
+namespace {
+
+// Every record has an id, and libcrypto's generator costs as much for its 16 bytes as for a page.
+// What was handed out is wiped; this program never forks.
+class RandomPage {
+ public:
+  void take(std::span<std::uint8_t> out) {
+    if (left_ < out.size()) {
+      random_bytes(page_);
+      left_ = page_.size();
+    }
+    const auto from = page_.end() - static_cast<std::ptrdiff_t>(left_);
+    std::copy_n(from, out.size(), out.begin());
+    std::fill_n(from, out.size(), std::uint8_t{0});
+    left_ -= out.size();
+  }
+
+  static void random_bytes(std::span<std::uint8_t> out) {
+    // Without randomness nothing that this program promises holds: no token, key or id may be made.
+    if (RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) std::abort();
+  }
+
+ private:
+  std::array<std::uint8_t, 1024> page_{};
+  std::size_t left_ = 0;
+};
+
+// More is asked for tokens and keys: those come from the generator itself and stand nowhere else.
+constexpr std::size_t most_of_page = 16;
+
+}  // namespace
+
 void OsRandom::fill(std::span<std::uint8_t> out) {
-  // Without randomness nothing that this program promises holds: no token, key or id may be made.
-  if (RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) std::abort();
+  if (out.size() > most_of_page) return RandomPage::random_bytes(out);
+  thread_local RandomPage page;
+  page.take(out);
 }
 
 void StderrNotices::note(Severity severity, const Message& message) {

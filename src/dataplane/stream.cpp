@@ -88,7 +88,9 @@ Selection select(const Headers& request, const SourceIdentity& identity) {
   return {416, {}};
 }
 
-void describe(const Selection& selection, const SourceIdentity& identity, Headers& response) {
+void describe(
+    const Selection& selection, const SourceIdentity& identity, Headers& response, std::string etag
+) {
   const std::string length = std::to_string(identity.length);
   if (selection.status == 416) response.set("Content-Range", "bytes */" + length);
   if (selection.status == 206) {
@@ -99,7 +101,7 @@ void describe(const Selection& selection, const SourceIdentity& identity, Header
             length
     );
   }
-  response.set("ETag", etag_of(identity));
+  response.set("ETag", etag.empty() ? etag_of(identity) : std::move(etag));
   response.set("Accept-Ranges", "bytes");
 }
 

@@ -227,7 +227,8 @@ std::optional<std::string> response_head(
     bool close
 ) {
   std::string head;
-  head.reserve(512);
+  // With room for a small body, which leaves together with it.
+  head.reserve(512 + response.body.size());
   const auto status = http::int_to_status(static_cast<unsigned>(response.status));
   const auto reason = http::obsolete_reason(status);
   head.append("HTTP/1.1 ").append(std::to_string(response.status)).append(" ");

@@ -12,7 +12,17 @@ namespace {
 constexpr std::string_view ledger_member = "ledger";
 
 std::string json_text(std::string_view text) {
-  return to_jcs(Json(text));
+  // Ids and purposes hardly ever need an escape; a tree for each of them would be felt.
+  const bool plain = std::none_of(text.begin(), text.end(), [](char c) {
+    return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20;
+  });
+  if (!plain) return to_jcs(Json(text));
+  std::string out;
+  out.reserve(text.size() + 2);
+  out += '"';
+  out += text;
+  out += '"';
+  return out;
 }
 
 tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_view member) {

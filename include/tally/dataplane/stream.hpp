@@ -47,7 +47,12 @@ struct Selection {
 };
 Selection select(const Headers& request, const SourceIdentity& identity);
 // ETag, Accept-Ranges and, where they belong, Content-Range.
-void describe(const Selection& selection, const SourceIdentity& identity, Headers& response);
+void describe(
+    const Selection& selection,
+    const SourceIdentity& identity,
+    Headers& response,
+    std::string etag = {}  // etag_of(identity), where it is known already
+);
 
 // How a stream ended, seen from the reader's side.
 struct StreamEnd {
