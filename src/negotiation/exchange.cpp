@@ -159,7 +159,7 @@ namespace {
 
 constexpr std::size_t longest_param = 400;
 constexpr std::size_t most_params = 12;
-constexpr std::size_t longest_id = 512;
+constexpr std::size_t longest_id = 2048;
 
 // At most `bytes` of `text`, never inside a UTF-8 sequence.
 std::string cut(std::string text, std::size_t bytes) {

@@ -231,6 +231,8 @@ TEST(NegotiationPair, EndsWhenTheConsumerTerminatesWhateverCrossesIt) {
     pair.world.run_for(seconds(200));
     if (!ended) {
       EXPECT_EQ(ended.error().message.code, "negotiation.cannot-terminate");
+    } else {
+      EXPECT_EQ(pair.settled(pid).at("state"), "TERMINATED") << "seed " << seed;
     }
     if (mine.at("peerPid").get<std::string>().empty()) continue;
     const auto theirs = pair.providers_view(pair.settled(pid));

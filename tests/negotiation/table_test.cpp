@@ -260,9 +260,9 @@ TEST(NegotiationTable, RefusesMessagesThatAreNotWhatTheySay) {
       without("offer"),
       with("/@type", "ContractOfferMessage"),
       with("/providerPid", "urn:test:p"),
-      with("/consumerPid", std::string(600, 'x')),
+      with("/consumerPid", std::string(2100, 'x')),
       with("/consumerPid", "a b"),
-      with("/@id", std::string(600, 'x')),
+      with("/@id", std::string(2100, 'x')),
       with("/offer/target", "urn:test:another"),
       with("/offer/permission", Json::array()),
       // Hosts that are not configured for this party, or cannot be.
@@ -378,6 +378,7 @@ TEST(NegotiationTable, AFailingStoreOrLogAcknowledgesNothing) {
       message.callback_address = test::Directory::root_of(institute) + test::dsp_base;
       message.offer = test::offer_policy();
       std::set<int> acknowledged;
+      std::set<int> refused;
       // A repeat must not be told what the first was not.
       for (const int n : {0, 1, 2, 3, 0, 1, 2, 3}) {
         message.id = "urn:test:m" + std::to_string(n);
@@ -386,7 +387,12 @@ TEST(NegotiationTable, AFailingStoreOrLogAcknowledgesNothing) {
             "POST", test::dsp_base + "/negotiations/request", dsp::to_json(message), institute
         );
         EXPECT_TRUE(answer.status == 201 || answer.status == 503) << answer.body;
-        if (answer.status == 201) acknowledged.insert(n);
+        if (answer.status == 201) {
+          EXPECT_FALSE(refused.contains(n)) << step << of_log << n;
+          acknowledged.insert(n);
+        } else {
+          refused.insert(n);
+        }
       }
       const auto durable = machine.records("contract.offered").size();
       EXPECT_GE(durable, acknowledged.size()) << step << of_log;
@@ -406,6 +412,28 @@ TEST(NegotiationTable, AFailingStoreOrLogAcknowledgesNothing) {
       EXPECT_EQ(machine.records("contract.offered").size(), 4U) << step << of_log;
     }
   }
+}
+
+TEST(NegotiationTable, WhatIsNotInTheLogIsNotShownAndARepeatOfItIsNotAnswered) {
+  sim::World world(1);
+  sim::SimNetwork network(world);
+  Machine machine(world, network, hospital);
+  const auto process = put_process(machine, Role::provider, NegotiationState::offered, "one");
+  machine.start();
+  machine.disk.fail_sync(1, true);
+  const auto [path, body] = message(process, NegotiationEvent::accepted, "urn:test:m");
+  // ACCEPTED itself leaves no record; the termination does.
+  const auto [end_path, end_body] = message(process, NegotiationEvent::termination, "urn:test:n");
+  EXPECT_EQ(machine.receive("POST", end_path, end_body, institute).status, 503);
+  EXPECT_EQ(machine.receive("POST", end_path, end_body, institute).status, 503);
+  EXPECT_EQ(shown_state(machine, process), "OFFERED");
+  machine.cut_power();
+  machine.disk.mend();
+  machine.start();
+  EXPECT_EQ(shown_state(machine, process), "TERMINATED");
+  EXPECT_EQ(machine.receive("POST", end_path, end_body, institute).status, 200);
+  EXPECT_EQ(machine.receive("POST", path, body, institute).status, 400);
+  EXPECT_EQ(machine.records("contract.terminated").size(), 1U);
 }
 
 }  // namespace

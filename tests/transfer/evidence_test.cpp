@@ -1,6 +1,7 @@
 // Tokens and signed notes: small values with sharp edges.
 #include <gtest/gtest.h>
 
+#include "tally/audit/note.hpp"
 #include "tally/core/digest.hpp"
 #include "tally/transfer/receipt.hpp"
 #include "tally/transfer/token_registry.hpp"
@@ -121,6 +122,29 @@ TEST(Receipts, AChangeAnywhereIsFound) {
   EXPECT_FALSE(verify_receipt(note, institute.uri, key_of(hospital)));
   EXPECT_FALSE(verify_receipt("", hospital.uri, key_of(hospital)));
   EXPECT_FALSE(verify_receipt(std::string(1 << 20, 'x'), hospital.uri, key_of(hospital)));
+}
+
+// Two texts with one meaning would be two digests for one receipt.
+TEST(Receipts, OnlyTheCanonicalFormIsSigned) {
+  const auto signer = signer_of(hospital);
+  const auto key = audit::make_verifier_key(hospital.uri, signer->public_key());
+  const audit::Signer sign = [&](std::span<const std::uint8_t> bytes) -> Result<Bytes> {
+    const auto signature = signer->sign(bytes);
+    return Bytes(signature.begin(), signature.end());
+  };
+  const std::string canonical =
+      R"({"agreement":"urn:a","bytes":1,"content":"sha256:0","pid":"urn:p","time":"t"})";
+  const auto verified = [&](const std::string& text) {
+    const auto note = audit::sign_note("tally/receipt/v1\n" + text + "\n", key, sign).value();
+    return verify_receipt(note, hospital.uri, key_of(hospital)).has_value();
+  };
+  EXPECT_TRUE(verified(canonical));
+  EXPECT_FALSE(verified(canonical + " "));
+  EXPECT_FALSE(verified(canonical + "\nmore"));
+  EXPECT_FALSE(
+      verified(R"({"bytes":1,"agreement":"urn:a","content":"sha256:0","pid":"urn:p","time":"t"})")
+  );
+  EXPECT_FALSE(verified(R"({"agreement":"urn:a","bytes":1,"content":"sha256:0","pid":"urn:p"})"));
 }
 
 TEST(Receipts, OneKindOfNoteDoesNotStandForAnother) {

@@ -239,15 +239,19 @@ TEST(Transfer, TerminationByEitherSideEndsItOnBothWhateverCrossesIt) {
     pair.world.run_for(chance.span(0, milliseconds(500)));
     const auto first = pair.describe(pid);
     const bool known = !first.at("peerPid").get<std::string>().empty();
+    Result<void> ended;
     if (known && chance.happens(0.5)) {
-      (void)pair.provider.await(
+      ended = pair.provider.await(
           pair.provider.transfers->terminate(Pid(first.at("peerPid")), {"test.enough", {}})
       );
     } else {
-      (void)pair.consumer.await(pair.consumer.transfers->terminate(pid, {"test.enough", {}}));
+      ended = pair.consumer.await(pair.consumer.transfers->terminate(pid, {"test.enough", {}}));
     }
     pair.world.run_for(seconds(300));
     const auto mine = pair.describe(pid);
+    if (ended) {
+      EXPECT_EQ(mine.at("state"), "TERMINATED") << "seed " << seed;
+    }
     if (mine.at("peerPid").get<std::string>().empty()) continue;
     EXPECT_EQ(mine.at("state"), pair.providers(pid).at("state"))
         << "seed " << seed << mine.dump(1) << pair.providers(pid).dump(1);

@@ -76,7 +76,7 @@ std::string text_of(const Json& object, std::string_view key);
 Message bounded(Message message);
 
 // Ids that peers choose stand in rows, URLs and records. Errors: invalid
-// (negotiation.id-malformed): empty, longer than 512 bytes, or with blanks or control characters.
+// (negotiation.id-malformed): empty, longer than 2048 bytes, or with blanks or control characters.
 Result<void> check_id(std::string_view id, std::string_view pointer);
 
 // The `reason` list of a termination message of ours: the sentence in English for any peer, and the
