@@ -289,7 +289,10 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   response.stream =
       std::make_unique<SentReader>(std::move(data->body), data->length, Sha256(), sending);
   response.stream_length = data->length;
-  response.on_sent = completion(parts->enforcer, sending, nullptr);
+  auto ended = [parts](const std::string&, std::uint64_t) {
+    if (parts->after_use) parts->after_use();
+  };
+  response.on_sent = completion(parts->enforcer, sending, std::move(ended));
   co_return response;
 }
 

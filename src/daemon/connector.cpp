@@ -407,8 +407,11 @@ Result<void> Connector::listen() {
   serving_->peer_router = std::make_unique<api::Router>(
       std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
   );
+  std::function<void()> after_use;
+  if (keeper_) after_use = [this] { used_.store(true, std::memory_order_relaxed); };
   serving_->app_router = std::make_unique<api::Router>(
-      api::app_routes({*enforcer_, *apps_, *this, config_.participant, limits}),
+      api::app_routes({*enforcer_, *apps_, *this, config_.participant, std::move(after_use), limits}
+      ),
       api::admit_apps(*apps_),
       home,
       limits,
@@ -497,6 +500,8 @@ awaitable<void> Connector::housekeeping() {
   for (Nanos since_flush = 0;; since_flush += milliseconds(500)) {
     co_await timers_.sleep_for(milliseconds(500));
     enforcer_->flush_completions(false);
+    // Duties that come due with a use: the keeper looks once for all uses of this half second.
+    if (used_.exchange(false, std::memory_order_relaxed)) keeper_->kick();
     // Whether there is room again shows when something ordinary is written.
     if (log_->on_reserve()) {
       audit::RecordDraft draft("log.heartbeat", new_event(random_, clock_.read().at));

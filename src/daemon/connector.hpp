@@ -128,6 +128,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<transfer::TransferService> transfers_;
   std::unique_ptr<transfer::DeletionSender> deletions_;
 
+  std::atomic<bool> used_ = false;  // a local use has ended since the keeper last looked
   std::unique_ptr<Serving> serving_;
   // Of the home executor alone.
   bool starting_ = true;

@@ -71,6 +71,9 @@ struct AppApiParts {
   usage::AppRegistry& apps;
   HeldDataReader& held;
   PartyId self;
+  // A use has ended with all of its data handed over: a duty may be due now. Any thread; may be
+  // null.
+  std::function<void()> after_use;
   const Limits& limits;
 };
 std::vector<Route> app_routes(AppApiParts parts);
