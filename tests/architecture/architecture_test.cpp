@@ -38,7 +38,8 @@ std::string forbidden(const std::string& from, const std::string& to) {
   if (from == to) return {};
   if (rank(to) == modules().size()) return "no such module";
   // `tally init` makes keys and requests for certificates: hence identity.
-  static const std::set<std::string> of_cli = {"core", "odrl", "audit", "identity", "custody", "net"};
+  static const std::set<std::string> of_cli = {
+      "core", "odrl", "audit", "identity", "custody", "net"};
   if (from == "cli") {
     return of_cli.contains(to) ? "" : "cli uses core, odrl, audit, identity, custody and net only";
   }

@@ -37,7 +37,9 @@ class Sha256 {
 };
 
 Digest sha256(std::span<const std::uint8_t> bytes);
-inline Digest sha256(std::string_view text) { return sha256(as_bytes(text)); }
+inline Digest sha256(std::string_view text) {
+  return sha256(as_bytes(text));
+}
 
 std::string to_hex(std::span<const std::uint8_t> bytes);  // lower case
 std::optional<Bytes> from_hex(std::string_view text);

@@ -51,8 +51,8 @@ struct HttpRequest {
 struct HttpResponse {
   int status = 200;
   Headers headers;
-  std::string body;                    // when `stream` is null
-  std::unique_ptr<BodyReader> stream;  // otherwise; closed early = the peer sees a cut body
+  std::string body;                            // when `stream` is null
+  std::unique_ptr<BodyReader> stream;          // otherwise; closed early = the peer sees a cut body
   std::optional<std::uint64_t> stream_length;  // → Content-Length; absent → chunked
   // Called once with the number of body bytes handed to the transport and whether all went out.
   // For a response without stream, after the write. May be null.

@@ -21,11 +21,11 @@ struct Id {
 using AssetId = Id<struct AssetTag>;
 using OfferId = Id<struct OfferTag>;
 using AgreementId = Id<struct AgreementTag>;
-using Pid = Id<struct PidTag>;          // a DSP process as this side names it
-using EventId = Id<struct EventTag>;    // UUIDv7: one event of the log, exactly once
-using UseId = Id<struct UseTag>;        // the event id of the permit of a use
-using AppId = Id<struct AppTag>;        // a registered local application
-using RuleId = Id<struct RuleTag>;      // a rule of a policy as it was written
+using Pid = Id<struct PidTag>;              // a DSP process as this side names it
+using EventId = Id<struct EventTag>;        // UUIDv7: one event of the log, exactly once
+using UseId = Id<struct UseTag>;            // the event id of the permit of a use
+using AppId = Id<struct AppTag>;            // a registered local application
+using RuleId = Id<struct RuleTag>;          // a rule of a policy as it was written
 using ArtefactId = Id<struct ArtefactTag>;  // an object in custody
 
 // An organisation: the trust domain its certificate chain ends in, and the one SAN URI of the leaf,

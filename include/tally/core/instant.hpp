@@ -21,8 +21,12 @@ struct Instant {
 // A span of real time in nanoseconds, for timers and guards.
 using Nanos = std::int64_t;
 constexpr Nanos nanos_per_second = 1'000'000'000;
-constexpr Nanos milliseconds(std::int64_t n) { return n * 1'000'000; }
-constexpr Nanos seconds(std::int64_t n) { return n * nanos_per_second; }
+constexpr Nanos milliseconds(std::int64_t n) {
+  return n * 1'000'000;
+}
+constexpr Nanos seconds(std::int64_t n) {
+  return n * nanos_per_second;
+}
 
 Instant operator+(Instant at, Nanos span);
 Nanos operator-(Instant later, Instant earlier);  // saturates at ±292 years

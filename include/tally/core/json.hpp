@@ -41,8 +41,8 @@ Result<std::string> string_member_or(
     const Json& object, std::string_view key, std::string fallback, std::string_view at
 );
 
-// The term of `known` with the smallest edit distance to `word`, or empty if none is near (at most a
-// third of the word's length). For sentences that say what was probably meant.
+// The term of `known` with the smallest edit distance to `word`, or empty if none is near (at most
+// a third of the word's length). For sentences that say what was probably meant.
 std::string closest_term(std::string_view word, const std::vector<std::string_view>& known);
 
 }  // namespace tally

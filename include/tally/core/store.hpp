@@ -76,14 +76,14 @@ struct LogMark {
 
 // Applied whole or not at all.
 struct Transaction {
-  std::vector<Row> puts;     // fails with conflict when a version does not match
-  std::vector<Row> erases;   // kind, id, version
-  std::vector<OutgoingMessage> messages;       // inserted, or updated by id
-  std::vector<std::string> delivered_messages; // ids, removed
+  std::vector<Row> puts;                        // fails with conflict when a version does not match
+  std::vector<Row> erases;                      // kind, id, version
+  std::vector<OutgoingMessage> messages;        // inserted, or updated by id
+  std::vector<std::string> delivered_messages;  // ids, removed
   std::optional<StoredAnswer> answer;
   std::vector<DraftRow> drafts;
-  std::vector<std::string> logged_events;      // drafts that the log has now, removed
-  LogMark mark;                                // stored with every transaction (never lowered)
+  std::vector<std::string> logged_events;  // drafts that the log has now, removed
+  LogMark mark;                            // stored with every transaction (never lowered)
 };
 
 class Store {
