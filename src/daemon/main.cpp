@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -73,6 +74,10 @@ int main(int argc, char** argv) {
   const rlimit no_core{0, 0};
   setrlimit(RLIMIT_CORE, &no_core);
   std::signal(SIGPIPE, SIG_IGN);
+  // A catalogue's text and a piece of the log are large for a moment: they go back to the system at
+  // once. Left to itself, malloc keeps room for the largest block it has ever seen.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
   // Until it serves there is nothing to reload.
   std::signal(SIGHUP, SIG_IGN);
 
