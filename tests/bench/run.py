@@ -167,6 +167,7 @@ def first_catalogue(consumer, provider, context):
     """One catalogue over a fresh connection: seconds from the call to the answer, and its bytes."""
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", provider.port)) as raw:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with context.wrap_socket(raw, server_hostname="127.0.0.1") as tls:
             tls.sendall(b"POST /dsp/2025-1/catalog/request HTTP/1.1\r\nHost: 127.0.0.1\r\n"
                         b"Content-Type: application/json\r\nConnection: close\r\nContent-Length: "
