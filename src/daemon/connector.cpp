@@ -340,6 +340,12 @@ int Connector::run() {
     exit_code_ = 1;
   }
   store_thread_.reset();
+  // One more signal from an impatient service manager must not turn a clean stop into a kill: this
+  // is the last thread, and from here on only memory is given back.
+  sigset_t late;
+  sigemptyset(&late);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&late, signal);
+  pthread_sigmask(SIG_BLOCK, &late, nullptr);
   return exit_code_;
 }
 
