@@ -11,6 +11,12 @@ if(TALLY_SANITIZE)
   target_link_options(tally_options INTERFACE -fsanitize=${TALLY_SANITIZE})
 endif()
 
+# The C++ runtime within the program. Not under a sanitizer, which brings its own.
+add_library(tally_own_runtime INTERFACE)
+if(NOT TALLY_SANITIZE)
+  target_link_options(tally_own_runtime INTERFACE -static-libstdc++ -static-libgcc)
+endif()
+
 # Asio as awaitables and timers. Both separate-compilation macros must be the same in every file.
 add_library(tally_asio INTERFACE)
 target_compile_definitions(tally_asio INTERFACE
