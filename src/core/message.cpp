@@ -27,7 +27,8 @@ int quality(std::string_view text) {
 
 std::string fallback_text(const Message& message) {
   std::string text = message.code;
-  for (const auto& [name, value] : message.params) text += " " + name + "=" + value;
+  for (const auto& [name, value] : message.params)
+    text.append(" ").append(name).append("=").append(value);
   return text;
 }
 

@@ -304,6 +304,7 @@ std::vector<Json> CatalogKeeper::policies() const {
 std::vector<Json> CatalogKeeper::problems(Lang lang) const {
   const std::lock_guard lock(mutex_);
   std::vector<Json> out;
+  out.reserve(problems_.size());
   for (const auto& problem : problems_) {
     out.push_back(
         {{"file", problem.file},

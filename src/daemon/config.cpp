@@ -35,6 +35,7 @@ class Reader {
   ) {
     if (!value.is_object()) return expected(at, "object");
     std::vector<std::string_view> known;
+    known.reserve(fields.size());
     for (const auto& [name, field] : fields) known.emplace_back(name);
     for (const auto& [key, member] : value.items()) {
       const auto field = fields.find(key);
@@ -254,7 +255,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                        {"uriPrefixes", read.texts(entry.uri_prefixes)},
                        {"crl", read.text(crl)},
                        {"crlFile", read.path(entry.crl, folder)},
-                       {"crlGraceHours", read.number(entry.crl_grace, 0, 24 * 365, seconds(3600))},
+                       {"crlGraceHours", read.number(entry.crl_grace, 0, 24L * 365, seconds(3600))},
                    },
                    {"domain", "anchors", "uriPrefixes"}
                );
@@ -320,7 +321,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                      {"requestsInFlight", read.number(limits.requests_in_flight, 1, 1'000'000)},
                      {"drainSeconds", read.number(limits.drain, 0, 3600, seconds(1))},
                      {"retryDeadlineSeconds",
-                      read.number(limits.retry_deadline, 1, 30 * 24 * 3600, seconds(1))},
+                      read.number(limits.retry_deadline, 1, 30L * 24 * 3600, seconds(1))},
                      {"retryMostSeconds", read.number(limits.retry_most, 1, 3600, seconds(1))},
                      {"logReserveMiB", read.number(limits.log_reserve_bytes, 1, 1024, 1 << 20)},
                  },

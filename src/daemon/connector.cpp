@@ -142,7 +142,7 @@ Result<void> Connector::assemble(Opened opened) {
   peer_config.certificate_pem = credentials_.tls_certificate_pem;
   peer_config.key_pem = credentials_.tls_key_pem;
   peer_config.insecure_loopback = config_.insecure_loopback;
-  auto https = net::HttpsPeer::create(home, std::move(peer_config), limits, *trust_, clock_);
+  auto https = net::HttpsPeer::create(home, peer_config, limits, *trust_, clock_);
   if (!https) return fail(std::move(https));
   https_ = std::move(*https);
   peer_ = https_.get();
@@ -401,6 +401,7 @@ Result<void> Connector::listen() {
   const auto& limits = config_.limits;
   const auto home = home_.get_executor();
   std::vector<boost::asio::io_context*> contexts;
+  contexts.reserve(contexts_.size());
   for (auto& context : contexts_) contexts.push_back(context.get());
 
   auto peer_routes =
@@ -425,6 +426,7 @@ Result<void> Connector::listen() {
       notices_
   );
   std::vector<api::ApiToken> tokens;
+  tokens.reserve(config_.management.tokens.size());
   for (const auto& token : config_.management.tokens) {
     tokens.push_back({token.name, role_of(token.role), token.sha256});
   }

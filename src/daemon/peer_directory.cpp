@@ -41,6 +41,7 @@ std::optional<std::string> ConfiguredPeers::tally_url(const PartyId& party) cons
 
 std::vector<net::PeerAddress> addresses_of(const std::vector<PeerEntry>& entries) {
   std::vector<net::PeerAddress> out;
+  out.reserve(entries.size());
   for (const auto& entry : entries) out.push_back({entry.party, entry.hosts});
   return out;
 }

@@ -476,7 +476,7 @@ std::vector<Result<void>> SqliteStore::State::try_batch(const std::vector<Waitin
         results.emplace_back();
         continue;
       }
-      results.push_back(fail(
+      results.emplace_back(fail(
           ErrorKind::conflict,
           {"store.version-mismatch",
            {{"kind", mismatch->kind},

@@ -190,12 +190,17 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
     }
     auto pulled = co_await parts.executor->pull(order);
     auto outcome = Fetched::again;
+    // A refusal: the provider may have suspended or ended the transfer, and its message is on the
+    // way.
+    const auto may_heal = [&](const Error& error) {
+      return error.kind == ErrorKind::unavailable ||
+             (error.kind == ErrorKind::forbidden && ++refusals < most_refusals);
+    };
     if (pulled) {
       outcome = co_await receive(pid, *pulled);
-    } else if (pulled.error().kind == ErrorKind::forbidden && ++refusals < most_refusals) {
-      // The provider may have suspended or ended the transfer, and its message is on the way.
+    } else if (may_heal(pulled.error())) {
       parts.notices.note(Severity::info, pulled.error().message);
-    } else if (pulled.error().kind != ErrorKind::unavailable) {
+    } else {
       // Trying again would not help: the reason goes to the peer and to the operator.
       auto again = find(pid);
       if (!again || !*again) co_return;
@@ -213,8 +218,6 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
           co_return;
         }
       }
-    } else {
-      parts.notices.note(Severity::info, pulled.error().message);
     }
     if (outcome == Fetched::stop) co_return;
     if (outcome == Fetched::done) continue;

@@ -113,7 +113,7 @@ std::vector<UsePtr> Entry::without_end() const {
 UsePtr Entry::continues(const std::string& key, Instant now, const Limits& limits) {
   const auto found = keys_.find(key);
   if (found == keys_.end()) return nullptr;
-  const UsePtr use = found->second;
+  UsePtr use = found->second;
   if (now - use->at > limits.stream_resume_window || use->continued >= limits.stream_resumes) {
     return nullptr;
   }

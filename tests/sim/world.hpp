@@ -61,7 +61,7 @@ class World {
   bool step();
   // Steps until `condition` holds. False when nothing is left to do, when `within` has passed, or
   // after ten million steps (a loop that never lets time move).
-  bool run_until(const std::function<bool()>& condition, Nanos within = seconds(7 * 86'400));
+  bool run_until(const std::function<bool()>& condition, Nanos within = seconds(7L * 86'400));
   // Exactly this span of virtual time, whether there is work or not.
   void run_for(Nanos span);
 
