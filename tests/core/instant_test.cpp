@@ -116,7 +116,7 @@ TEST(Duration, ReadsTheLexicalSpaceOfXsd) {
       {"P0D", {0, 0, 0}, "PT0S"},
       {"PT0S", {0, 0, 0}, "PT0S"},
       {"PT0.000000001S", {0, 0, 1}, "PT0.000000001S"},
-      {"P007D", {0, 7 * 86400, 0}, "P7D"},
+      {"P007D", {0, 7L * 86400, 0}, "P7D"},
       {"P1DT1S", {0, 86401, 0}, "P1DT1S"},
   };
   for (const auto& [text, duration, written] : cases) {

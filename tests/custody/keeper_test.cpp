@@ -141,7 +141,7 @@ TEST_F(KeeperTest, WhenThePolicyEndsTheDataGoesByItselfAndTheProviderIsTold) {
   EXPECT_EQ(row->state, HoldingState::destroyed);
   EXPECT_TRUE(row->destroyed);
   // The end came at its instant, not at the next full minute.
-  EXPECT_LT(m.told[0].time - (start_of_world + seconds(10 * 3600)), seconds(2));
+  EXPECT_LT(m.told[0].time - (start_of_world + seconds(10L * 3600)), seconds(2));
 }
 
 TEST_F(KeeperTest, AMovedTestClockIsNoticedByAKick) {
@@ -150,7 +150,7 @@ TEST_F(KeeperTest, AMovedTestClockIsNoticedByAKick) {
   hold("x", "a");
   run_keeper();
   m.rig.world.run_for(seconds(1));
-  m.rig.node->clock().step(seconds(11 * 3600));
+  m.rig.node->clock().step(seconds(11L * 3600));
   m.keeper->kick();
   m.rig.world.run_for(seconds(2));
   EXPECT_FALSE(is_held("x"));
@@ -256,7 +256,7 @@ TEST_F(KeeperTest, ADestructionThatFailsIsRecordedOnceAndTriedAgain) {
   agree("a", policy_until(in(10)));
   m.start();
   hold("x", "a");
-  m.rig.world.run_for(seconds(11 * 3600));
+  m.rig.world.run_for(seconds(11L * 3600));
   // The first write of the look is the log's; it is let through by failing the key's overwrite only
   // once the key file is the next to be written.
   m.blobs->fail_shred = true;

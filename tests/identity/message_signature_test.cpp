@@ -228,8 +228,8 @@ TEST(MessageSignature, EachChangeIsRefusedForItsReason) {
 TEST(MessageSignature, AgeIsBounded) {
   Fixture f;
   sign_message(f.request, *f.signer, f.input);
-  EXPECT_EQ(f.outcome(f.request, now + seconds(24 * 3600)), "good");
-  EXPECT_EQ(f.outcome(f.request, now + seconds(26 * 3600)), "identity.signature-too-old");
+  EXPECT_EQ(f.outcome(f.request, now + seconds(24L * 3600)), "good");
+  EXPECT_EQ(f.outcome(f.request, now + seconds(26L * 3600)), "identity.signature-too-old");
   EXPECT_EQ(f.outcome(f.request, now + -seconds(200)), "good");
   EXPECT_EQ(f.outcome(f.request, now + -seconds(400)), "identity.signature-in-future");
 }

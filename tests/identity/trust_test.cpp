@@ -20,7 +20,7 @@ using testing::TestAnchor;
 using testing::TestPki;
 
 constexpr Instant now{1'767'225'600, 0};  // 2026-01-01
-constexpr Nanos day = seconds(24 * 3600);
+constexpr Nanos day = seconds(24L * 3600);
 const std::string hospital = "did:web:hospital.example";
 
 std::vector<Bytes> der(const KeyAndChain& leaf) {

@@ -20,7 +20,7 @@ class ScriptedPeer final : public Peer {
  public:
   explicit ScriptedPeer(sim::Node& on) : node(on) {}
   awaitable<Result<PeerAnswer>> send(PeerRequest request) override {
-    log.push_back({node.clock().read().at, request.http.method + " " + request.url});
+    log.emplace_back(node.clock().read().at, request.http.method + " " + request.url);
     co_await node.timers().sleep_for(milliseconds(5));
     auto& script = answers[request.http.method];
     if (script.empty()) co_return PeerAnswer{200, {}, {}};
@@ -61,7 +61,7 @@ class Owner final : public ProcessOwner {
   }
   [[nodiscard]] std::optional<Nanos> deadline() const override { return limit; }
   std::string url = "https://hospital.example/state";
-  std::optional<Nanos> limit = seconds(24 * 3600);
+  std::optional<Nanos> limit = seconds(24L * 3600);
   std::vector<std::string> settled;
 };
 
@@ -177,7 +177,7 @@ TEST(Delivery, GivesUpAtTheDeadlineAndNeverWithoutOne) {
   patient.owner.limit.reset();
   patient.peer.answers["POST"] = {{0, ""}};
   patient.delivery.queue({patient.message("m")});
-  patient.world.run_for(seconds(5 * 24 * 3600));
+  patient.world.run_for(seconds(5L * 24 * 3600));
   EXPECT_TRUE(patient.owner.settled.empty());
 }
 

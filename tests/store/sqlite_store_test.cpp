@@ -370,7 +370,7 @@ TEST_F(SqliteStoreTest, TheThreadServesManyContextsAndCommitsWhatWaitsBeforeItSt
     for (auto& thread : threads) thread.join();
   }
   for (const int count : stored) EXPECT_EQ(count, each);
-  EXPECT_EQ(store_->rows({"x", "", "", "", 1000})->size(), std::size_t{contexts * each});
+  EXPECT_EQ(store_->rows({"x", "", "", "", 1000})->size(), std::size_t{contexts} * each);
 }
 
 TEST_F(SqliteStoreTest, TheFilesAreForTheOwnerAlone) {

@@ -230,7 +230,7 @@ class Story {
   }
 
   void live_until(const std::function<bool()>& condition, const std::string& what) {
-    check(pair_.until(condition, seconds(2 * 3600)), what);
+    check(pair_.until(condition, seconds(2L * 3600)), what);
   }
 
   bool final_negotiation(const Pid& pid) {

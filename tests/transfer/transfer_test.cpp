@@ -328,7 +328,7 @@ TEST(Transfer, ThePolicysEndDestroysAndTheProviderGetsTheNoteWhenItComesBack) {
   pair.world.run_for(seconds(20));
   ASSERT_TRUE(pair.consumer.held(pair.agreement));
   pair.provider.cut_power();
-  pair.world.run_for(seconds(3 * 24 * 3600));
+  pair.world.run_for(seconds(3L * 24 * 3600));
   EXPECT_EQ(pair.consumer.held(pair.agreement).error().message.code, "api.destroyed");
   EXPECT_TRUE(pair.consumer.await(pair.consumer.custody->list()).value().empty());
   ASSERT_EQ(pair.consumer.records("data.destroyed").size(), 1U);

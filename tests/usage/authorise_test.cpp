@@ -183,7 +183,7 @@ TEST(Usage, TimeRunsFromTheFirstUse) {
   Rig rig;
   rig.start();
   rig.agree(terms("urn:test:a", policy(Json::array({atom("elapsedTime", "lteq", "P1D")}))));
-  rig.world.run_for(seconds(3 * 86'400));
+  rig.world.run_for(seconds(3L * 86'400));
   EXPECT_TRUE(rig.use("urn:test:a"));
   rig.world.run_for(seconds(86'000));
   EXPECT_TRUE(rig.use("urn:test:a"));
