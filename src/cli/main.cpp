@@ -10,6 +10,7 @@
 #include "audit_commands.hpp"
 #include "commands.hpp"
 #include "init.hpp"
+#include "policy_commands.hpp"
 
 namespace {
 
@@ -266,6 +267,15 @@ int main(int argc, char** argv) {
   show_command->add_option("folders", folders, help("help-log-folder"))->required()->expected(1, 2);
   show_command->add_option("--agreement", agreement, help("help-agreement"))->required();
   show_command->callback([&] { run = [&] { return audit_show(console, folders, agreement); }; });
+
+  auto* policy_command = command(app, "policy", "help-policy");
+  policy_command->require_subcommand(1);
+  auto* check_command = command(*policy_command, "check", "help-policy-check");
+  check_command->add_option("files", folders, help("help-policy-file"))->required();
+  check_command->callback([&] { run = [&] { return policy_check(console, folders); }; });
+  auto* cases_command = command(*policy_command, "cases", "help-policy-cases");
+  cases_command->add_option("folders", folders, help("help-case-folder"))->required();
+  cases_command->callback([&] { run = [&] { return policy_cases(console, folders); }; });
 
   try {
     app.parse(argc, argv);
