@@ -154,6 +154,7 @@ class Comparison {
 // where the case expects an evaluation it is out of scope.
 void Comparison::refused(const std::vector<Problem>& problems) {
   std::vector<std::string> got;
+  got.reserve(problems.size());
   for (const auto& problem : problems) got.push_back(error_code(problem.message));
   const bool profile = std::ranges::find(got, "unknown-profile") != got.end();
   same("decision", text(expected_, "decision"), "deny");

@@ -1,6 +1,7 @@
 #include "tally/odrl/narrows.hpp"
 
 #include <algorithm>
+#include <compare>
 #include <limits>
 
 #include <nlohmann/json.hpp>
@@ -104,10 +105,10 @@ bool elapsed_implies(const Atom& a, const Atom& b) {
   );
   if (!order) return false;
   if (upper(a.op) && upper(b.op)) {
-    return *order < 0 || (*order == 0 && (a.op == b.op || a.op == Operator::lt));
+    return std::is_lt(*order) || (std::is_eq(*order) && (a.op == b.op || a.op == Operator::lt));
   }
   if (lower(a.op) && lower(b.op)) {
-    return *order > 0 || (*order == 0 && (a.op == b.op || a.op == Operator::gt));
+    return std::is_gt(*order) || (std::is_eq(*order) && (a.op == b.op || a.op == Operator::gt));
   }
   return false;
 }
@@ -263,7 +264,7 @@ bool no_later(const DutySummary& ours, const DutySummary& theirs) {
     return false;
   }
   const auto order = compare(ours.after, theirs.after);
-  return order && *order <= 0;
+  return order && std::is_lteq(*order);
 }
 
 std::string deadline_text(const DutySummary& duty) {

@@ -143,7 +143,7 @@ TEST_F(Mutants, ADroppedMemberOfAConstraintNeverPermitsMore) {
   const auto document = original();
   for (const auto& at : pointers(document)) {
     const Json::json_pointer pointer(at);
-    const auto name = pointer.back();
+    const auto& name = pointer.back();
     const bool in_constraint =
         name == "leftOperand" || name == "operator" || name == "rightOperand" || name == "@value" ||
         name == "@type" || name == "action" || at == "/@id" || name == "assignee" ||
@@ -162,7 +162,7 @@ TEST_F(Mutants, AMisspeltMemberNeverPermitsMore) {
     const Json::json_pointer pointer(at);
     auto& parent = document.at(pointer.parent_pointer());
     if (!parent.is_object()) continue;
-    const auto name = pointer.back();
+    const auto& name = pointer.back();
     for (const auto& wrong :
          {name + "s", name.substr(0, name.size() - 1), "x:" + name, "ODRL:" + name, " " + name}) {
       auto mutant = document;
@@ -181,7 +181,7 @@ TEST_F(Mutants, AMisspeltWordNeverPermitsMore) {
   for (const auto& at : pointers(document)) {
     const Json::json_pointer pointer(at);
     if (!document.at(pointer).is_string()) continue;
-    const auto name = pointer.back();
+    const auto& name = pointer.back();
     const auto word = document.at(pointer).get<std::string>();
     // Ids of the policy and of rules may be anything; a different assigner changes nobody's right.
     if (name == "@id" || name == "assigner") continue;
