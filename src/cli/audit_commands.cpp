@@ -12,10 +12,6 @@ namespace tally::cli {
 
 namespace {
 
-Json message_json(const Message& message, const Console& console) {
-  return {{"code", message.code}, {"params", message.params}, {"text", console.text(message)}};
-}
-
 Result<std::unique_ptr<audit::LogStorage>> open_folder(const std::filesystem::path& folder) {
   const auto inner = folder / "log";
   return audit::open_log_folder(
@@ -51,9 +47,9 @@ int audit_verify(const Console& console, const std::filesystem::path& folder) {
           {"file", report.finding->file},
           {"offset", report.finding->offset},
           {"link", report.finding->link},
-          {"message", message_json(report.finding->message, console)}};
+          {"message", console.message_json(report.finding->message)}};
     }
-    for (const auto& note : report.notes) out["notes"].push_back(message_json(note, console));
+    for (const auto& note : report.notes) out["notes"].push_back(console.message_json(note));
     console.print(out.dump(2));
   } else {
     console.say(
@@ -112,7 +108,7 @@ int audit_show(
            {"log", row.log},
            {"seq", row.seq},
            {"type", row.type},
-           {"summary", message_json(row.summary, console)}}
+           {"summary", console.message_json(row.summary)}}
       );
     }
     console.print(out.dump(2));

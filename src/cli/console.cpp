@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstdio>
 
+#include <nlohmann/json.hpp>
+
 namespace tally::cli {
 
 void Console::print(std::string_view text) const {
@@ -27,6 +29,10 @@ int Console::fail(const Error& error, int code) const {
       error.message.code + ": " + text(error.message) + " (" + error.pointer + ")\n";
   std::fwrite(line.data(), 1, line.size(), stderr);
   return code;
+}
+
+Json Console::message_json(const Message& message) const {
+  return {{"code", message.code}, {"params", message.params}, {"text", text(message)}};
 }
 
 std::size_t display_width(std::string_view text) {

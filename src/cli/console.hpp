@@ -27,6 +27,8 @@ struct Console {
       const std::vector<std::string>& columns, const std::vector<std::vector<std::string>>& rows
   ) const;
   [[nodiscard]] std::string text(const Message& message) const { return render(message, lang); }
+  // {"code", "params", "text"}: a sentence within the JSON of an answer.
+  [[nodiscard]] Json message_json(const Message& message) const;
 };
 
 // Cells that a terminal needs for `text` (UTF-8).

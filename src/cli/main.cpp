@@ -1,6 +1,7 @@
 // tally: the operator's and the auditor's tool. `tally audit …` works on files alone; the other
 // commands talk to the management API of a running connector.
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <string>
 #include <vector>
@@ -282,5 +283,10 @@ int main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? done : usage;
   }
-  return run();
+  // Instead of an abort without a word. 3, since 1 and 2 say something of what was looked at.
+  try {
+    return run();
+  } catch (const std::exception& unexpected) {
+    return console.fail(Message{"cli.unexpected", {{"reason", unexpected.what()}}}, usage);
+  }
 }

@@ -1,22 +1,14 @@
 #include "management.hpp"
 
 #include <cstdlib>
-#include <fstream>
-#include <sstream>
 
 #include <nlohmann/json.hpp>
+
+#include "files.hpp"
 
 namespace tally::cli {
 
 namespace {
-
-Result<std::string> read_text(const std::filesystem::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return fail(ErrorKind::invalid, {"cli.file-unreadable", {{"file", file.string()}}});
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
 
 // Where `listener` of the connector in `folder` listens, as its configuration says.
 struct Place {

@@ -1,7 +1,5 @@
 #include "policy_commands.hpp"
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -10,23 +8,11 @@
 #include "tally/odrl/cases.hpp"
 #include "tally/odrl/policy.hpp"
 
+#include "files.hpp"
+
 namespace tally::cli {
 
 namespace {
-
-// Read whole before it is bounded: the file is the author's own.
-Result<Json> read_document(const std::filesystem::path& file) {
-  std::error_code error;
-  const bool is_file = std::filesystem::is_regular_file(file, error);
-  std::ifstream stream;
-  if (is_file) stream.open(file, std::ios::binary);
-  if (!stream.is_open()) {
-    return fail(ErrorKind::not_found, {"cli.file-unreadable", {{"file", file.string()}}});
-  }
-  const std::string text{std::istreambuf_iterator<char>(stream), {}};
-  const Limits limits;
-  return parse_json(text, {limits.policy_bytes, limits.json_depth});
-}
 
 // Of one file: what refuses it and what is only worth knowing.
 struct Checked {
@@ -34,10 +20,18 @@ struct Checked {
   std::vector<odrl::Problem> warnings;
 };
 
-Checked check(const Json& document) {
+Checked check(std::string_view text) {
   Checked checked;
-  const bool offer_file = document.is_object() && document.contains("policy");
-  auto policy = odrl::load_policy(offer_file ? document.at("policy") : document);
+  const Limits limits;
+  const auto document = parse_json(text, {limits.policy_bytes, limits.json_depth});
+  if (!document) {
+    checked.problems.push_back({document.error().message, document.error().pointer});
+    return checked;
+  }
+  const bool offer_file = document->is_object() && document->contains("policy");
+  odrl::LoadOptions options;
+  if (offer_file) options.required_type = odrl::PolicyType::offer;  // as the connector reads it
+  auto policy = odrl::load_policy(offer_file ? document->at("policy") : *document, options);
   if (policy) {
     checked.warnings = (*policy)->warnings();
   } else {
@@ -54,12 +48,8 @@ Checked check(const Json& document) {
 Json to_json(const Console& console, const std::vector<odrl::Problem>& problems) {
   Json out = Json::array();
   for (const auto& problem : problems) {
-    out.push_back(
-        {{"pointer", problem.pointer},
-         {"code", problem.message.code},
-         {"params", problem.message.params},
-         {"text", console.text(problem.message)}}
-    );
+    auto& one = out.emplace_back(console.message_json(problem.message));
+    one["pointer"] = problem.pointer;
   }
   return out;
 }
@@ -87,18 +77,13 @@ int policy_check(const Console& console, const std::vector<std::filesystem::path
   bool unreadable = false;
   Json report = Json::array();
   for (const auto& file : files) {
-    const auto document = read_document(file);
-    if (!document && document.error().kind == ErrorKind::not_found) {
+    const auto text = read_text(file);
+    if (!text) {
       unreadable = true;
-      console.fail(document.error(), usage);
+      console.fail(text.error(), usage);
       continue;
     }
-    Checked checked;
-    if (document) {
-      checked = check(*document);
-    } else {
-      checked.problems.push_back({document.error().message, document.error().pointer});
-    }
+    const auto checked = check(*text);
     refused_any = refused_any || !checked.problems.empty();
     if (console.json) {
       report.push_back(

@@ -10,8 +10,9 @@
 namespace tally::cli {
 
 // Every fault of every file, with its JSON pointer; warnings too, which refuse nothing. A file is a
-// policy, or an offer file of the `policies/` folder with a policy in it. Exit: 0 all can be
-// enforced, 1 some cannot, 3 a file that cannot be read.
+// policy, or an offer file of the `policies/` folder, of which only the policy is looked at: its
+// audience and its asset are the connector's to find. Exit: 0 all can be enforced, 1 some cannot,
+// 3 a file that cannot be read.
 int policy_check(const Console& console, const std::vector<std::filesystem::path>& files);
 
 // Runs folders and files of cases (docs/odrl-profile.md, "Cases"): a line for each that fails, with

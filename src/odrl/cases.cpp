@@ -290,12 +290,13 @@ Result<CaseRun> run_cases(std::span<const std::filesystem::path> paths) {
     if (fs::is_directory(path, error)) {
       fs::recursive_directory_iterator it(path, error);
       for (; !error && it != fs::recursive_directory_iterator(); it.increment(error)) {
-        if (it->path().extension() == ".json") files.push_back(it->path());
+        const bool is_case = it->path().extension() == ".json" && it->is_regular_file(error);
+        if (is_case) files.push_back(it->path());
       }
     } else if (fs::exists(path, error)) {
       files.push_back(path);
     }
-    if (error || !fs::exists(path)) {
+    if (error || !fs::exists(path, error)) {
       return fail(ErrorKind::invalid, {"odrl.case-unreadable", {{"path", path.string()}}});
     }
   }

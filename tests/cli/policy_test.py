@@ -87,6 +87,13 @@ class Policy(unittest.TestCase):
             {("/policy/permission/0/action", "odrl.unknown-action"),
              ("/policy/permission/0/constraint/0/leftOperand", "odrl.unknown-left-operand")})
 
+    def test_only_an_offer_can_be_offered(self):
+        made = policy(**{"@type": "Set"})
+        self.assertEqual(self.tally("policy", "check", self.file(made))[0], 0)
+        code, out, _ = self.tally("policy", "check", self.file({"visibleTo": [], "policy": made}))
+        self.assertEqual(code, 1)
+        self.assertIn("/policy/@type: ", out)
+
     def test_a_warning_refuses_nothing(self):
         made = policy()
         made["permission"][0]["action"] = "copy"
@@ -128,6 +135,7 @@ class Policy(unittest.TestCase):
     def test_a_wrong_case_is_told(self):
         self.file(case("deny"), "wrong.json")
         self.file(case("permit"), "right.json")
+        os.mkdir(os.path.join(self.folder.name, "folder.json"))
         code, out, _ = self.tally("policy", "cases", self.folder.name)
         self.assertEqual(code, 1)
         lines = out.splitlines()
@@ -141,6 +149,11 @@ class Policy(unittest.TestCase):
         code, _, err = self.tally("policy", "cases", os.path.join(self.folder.name, "none"))
         self.assertEqual(code, 3)
         self.assertIn("none", err)
+
+    def test_what_nobody_expects_is_said_too(self):
+        code, _, err = self.tally("audit", "verify", "a" * 5000)
+        self.assertEqual(code, 3)
+        self.assertIn("cli.unexpected: ", err)
 
 
 unittest.main()
