@@ -8,6 +8,7 @@
 #include "tally/negotiation/agreement.hpp"
 #include "tally/odrl/explain.hpp"
 #include "tally/odrl/terms.hpp"
+#include "tally/odrl/vocabulary.hpp"
 
 #include "remote_catalog.hpp"
 
@@ -455,6 +456,10 @@ std::vector<Route> management_routes(ManagementApiParts given) {
   const RouteHandler live = [](Call&) -> awaitable<HttpResponse> {
     co_return json_response(200, {{"status", "live"}});
   };
+  // Nothing in it depends on this connector, but what is enforced tells a version.
+  const RouteHandler policy_terms = [](Call&) -> awaitable<HttpResponse> {
+    co_return json_response(200, odrl::policy_terms());
+  };
   const RouteHandler status = [parts](Call&) -> awaitable<HttpResponse> {
     co_return json_response(200, parts->connector.status());
   };
@@ -494,6 +499,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"PUT", "/api/v1/assets/:id", admin, home, put(true)},
       {"DELETE", "/api/v1/assets/:id", admin, home, erase(true)},
       {"GET", "/api/v1/policies", auditor, home, policies},
+      {"GET", "/api/v1/policy-terms", auditor, home, policy_terms},
       {"PUT", "/api/v1/policies/:id", admin, home, put(false)},
       {"DELETE", "/api/v1/policies/:id", admin, home, erase(false)},
       {"POST", "/api/v1/catalog", operates, home, on(post_catalog)},

@@ -19,6 +19,8 @@
 #include "tally/identity/enrolment.hpp"
 #include "tally/net/client.hpp"
 
+#include "system_random.hpp"
+
 namespace tally::cli {
 
 namespace {
@@ -67,14 +69,6 @@ Result<void> replace_file(const fs::path& file, std::string_view text, mode_t mo
   }
   return {};
 }
-
-class SystemRandom final : public Random {
- public:
-  void fill(std::span<std::uint8_t> out) override {
-    // Without randomness there is no secret to make.
-    if (RAND_bytes(out.data(), static_cast<int>(out.size())) != 1) std::abort();
-  }
-};
 
 std::string random_text(std::size_t bytes) {
   Bytes random(bytes);

@@ -277,6 +277,34 @@ int main(int argc, char** argv) {
   auto* cases_command = command(*policy_command, "cases", "help-policy-cases");
   cases_command->add_option("folders", folders, help("help-case-folder"))->required();
   cases_command->callback([&] { run = [&] { return policy_cases(console, folders); }; });
+  EvalOptions eval_options;
+  auto* eval_command = command(*policy_command, "eval", "help-policy-eval");
+  eval_command->add_option("policy", eval_options.policy, help("help-policy-one"))->required();
+  eval_command->add_option("--request", eval_options.request, help("help-request"))->required();
+  eval_command->add_option("--world", eval_options.world, help("help-world"))->required();
+  eval_command->add_flag("--full", eval_options.full, help("help-full"));
+  eval_command->callback([&] { run = [&] { return policy_eval(console, eval_options); }; });
+  auto* compare_command = command(*policy_command, "compare", "help-policy-compare");
+  compare_command->add_option("policies", folders, help("help-policy-one"))
+      ->required()
+      ->expected(2);
+  compare_command->callback([&] {
+    run = [&] { return policy_compare(console, folders[0], folders[1]); };
+  });
+  auto* explain_command = command(*policy_command, "explain", "help-policy-explain");
+  explain_command->add_option("policy", folders, help("help-policy-one"))->required()->expected(1);
+  explain_command->callback([&] { run = [&] { return policy_explain(console, folders[0]); }; });
+  NewOptions new_options;
+  auto* new_command = command(*policy_command, "new", "help-policy-new");
+  new_command->add_option("--template", new_options.name, help("help-template"))->required();
+  new_command->add_option("--set", new_options.values, help("help-set"));
+  new_command->callback([&] { run = [&] { return policy_new(console, new_options); }; });
+  command(*policy_command, "templates", "help-policy-templates")->callback([&] {
+    run = [&] { return policy_templates(console); };
+  });
+  command(*policy_command, "terms", "help-policy-terms")->callback([&] {
+    run = [&] { return policy_terms(console); };
+  });
 
   try {
     app.parse(argc, argv);

@@ -7,7 +7,7 @@
 #include "tally/dsp/binding.hpp"
 #include "tally/dsp/policy_form.hpp"
 #include "tally/identity/message_signature.hpp"
-#include "tally/odrl/narrows.hpp"
+#include "tally/odrl/compare.hpp"
 
 #include "negotiation_state.hpp"
 

@@ -5,7 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "vocabulary.hpp"
+#include "tally/odrl/terms.hpp"
 
 namespace tally::odrl {
 namespace {
@@ -17,6 +17,12 @@ constexpr auto known_contexts = std::to_array<std::string_view>({
     "https://w3id.org/dspace/2025/1/odrl-profile.jsonld",
 });
 
+// Schemes of IRIs that name things without an authority, and W3C's prefix of examples, which its
+// documents write without defining it.
+constexpr auto opaque_schemes = std::to_array<std::string_view>(
+    {"urn", "did", "tag", "info", "ni", "data", "mailto", "uuid", "ex"}
+);
+
 constexpr auto members = std::to_array<std::string_view>({
     "uid",         "profile",     "permission", "prohibition", "obligation", "duty",
     "remedy",      "consequence", "conflict",   "target",      "assigner",   "assignee",
@@ -27,17 +33,9 @@ constexpr auto members = std::to_array<std::string_view>({
 });
 
 bool is_odrl_word(std::string_view word) {
-  const auto named = [&](std::string_view iri) {
-    return iri.starts_with(iri::odrl) && iri.substr(iri::odrl.size()) == word;
-  };
-  return std::ranges::find(members, word) != members.end() ||
-         std::ranges::find(known_operators(), word) != known_operators().end() ||
-         std::ranges::any_of(known_operands(), named) ||
-         std::ranges::any_of(reserved_operands(), named) ||
-         std::ranges::any_of(known_actions(), named) ||
-         std::ranges::any_of(action_aliases(), [&](const Alias& alias) {
-           return named(alias.from);
-         });
+  const auto iri = std::string(iri::odrl) + std::string(word);
+  return std::ranges::find(members, word) != members.end() || find_operator(word) ||
+         find_operand(iri) || find_action(iri);
 }
 
 }  // namespace
@@ -54,6 +52,9 @@ Context::Context()
           {"rdf", "http://www.w3.org/1999/02/22-rdf-syntax-ns#"},
           {"rdfs", "http://www.w3.org/2000/01/rdf-schema#"},
           {"skos", "http://www.w3.org/2004/02/skos/core#"},
+          {"tally", std::string(iri::profile_terms)},
+          {"idsc", std::string(iri::ids_code)},
+          {"vcard", "http://www.w3.org/2006/vcard/ns#"},
       } {}
 
 void Context::read(const Json& context, const std::string& at, std::vector<Problem>& problems) {
@@ -102,11 +103,19 @@ void Context::read_definitions(
 std::string Context::expand(std::string_view text) const {
   const auto colon = text.find(':');
   if (colon == std::string_view::npos || text.substr(colon + 1).starts_with("//")) {
-    return std::string(text);
+    return canonical_iri(std::string(text));
   }
   const auto found = prefixes_.find(text.substr(0, colon));
   if (found == prefixes_.end()) return std::string(text);
-  return found->second + std::string(text.substr(colon + 1));
+  return canonical_iri(found->second + std::string(text.substr(colon + 1)));
+}
+
+bool Context::is_unknown_prefix(std::string_view text) const {
+  const auto colon = text.find(':');
+  if (colon == std::string_view::npos || text.substr(colon + 1).starts_with("//")) return false;
+  const auto scheme = text.substr(0, colon);
+  return !prefixes_.contains(scheme) &&
+         std::ranges::find(opaque_schemes, scheme) == opaque_schemes.end();
 }
 
 std::string Context::expand_term(std::string_view text) const {

@@ -20,6 +20,8 @@ class Context {
 
   // An IRI with its prefix expanded; a word without ':' stays as it is.
   [[nodiscard]] std::string expand(std::string_view text) const;
+  // "zz:word" where nothing says what zz stands for, and no scheme of that name is known.
+  [[nodiscard]] bool is_unknown_prefix(std::string_view text) const;
   // A word of the vocabulary: a bare one is ODRL's.
   [[nodiscard]] std::string expand_term(std::string_view text) const;
 

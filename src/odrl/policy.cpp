@@ -12,26 +12,13 @@ void tighten(TimeBounds& bounds, const TimeBounds& other) {
   if (other.until && (!bounds.until || *other.until < *bounds.until)) bounds.until = other.until;
 }
 
+TimeBounds bounds_of(const Plan& plan, const Node& node);
+
 // Bounds of nodes of which at least one holds: a side is bounded only if every branch bounds it.
-TimeBounds widest(const std::vector<Node>& nodes);
-
-TimeBounds bounds_of(const Node& node) {
-  switch (node.kind) {
-    case NodeKind::atom:
-      return time_bounds(node.atom);
-    case NodeKind::all:
-      return time_bounds(node.children);
-    case NodeKind::any:
-    case NodeKind::one:
-      return widest(node.children);
-  }
-  return {};
-}
-
-TimeBounds widest(const std::vector<Node>& nodes) {
+TimeBounds widest(const Plan& plan, Range nodes) {
   std::optional<TimeBounds> out;
-  for (const auto& node : nodes) {
-    const auto one = bounds_of(node);
+  for (const auto index : plan.children_of(nodes)) {
+    const auto one = bounds_of(plan, plan.node(index));
     if (!out) {
       out = one;
       continue;
@@ -44,49 +31,59 @@ TimeBounds widest(const std::vector<Node>& nodes) {
   return out.value_or(TimeBounds{});
 }
 
-}  // namespace
-
-TimeBounds time_bounds(const Atom& atom) {
+TimeBounds bounds_of_atom(const Plan& plan, const Node& node) {
   TimeBounds bounds;
-  if (atom.operand != Operand::date_time) return bounds;
-  const auto& spans = std::get<std::vector<TimeSpan>>(atom.values);
-  switch (atom.op) {
-    case Operator::lt:
-      bounds.until = spans.front().start;
-      break;
-    case Operator::lteq:
-      bounds.until = spans.front().end;
-      break;
-    case Operator::gt:
-      bounds.from = spans.front().end;
-      break;
-    case Operator::gteq:
-      bounds.from = spans.front().start;
-      break;
-    case Operator::eq:
-    case Operator::is_any_of:
-      for (const auto& span : spans) {
-        if (!bounds.from || span.start < *bounds.from) bounds.from = span.start;
-        if (!bounds.until || span.end > *bounds.until) bounds.until = span.end;
-      }
-      break;
-    default:
-      break;
+  if (node.fault != Fault::none || plan.term(node).origin != Origin::clock) return bounds;
+  for (const auto& value : plan.values_of(node.inner)) {
+    const auto* span = std::get_if<TimeSpan>(&value);
+    if (!span) return {};
+    switch (node.op) {
+      case Operator::lt:
+        bounds.until = span->start;
+        break;
+      case Operator::lteq:
+        bounds.until = span->end;
+        break;
+      case Operator::gt:
+        bounds.from = span->end;
+        break;
+      case Operator::gteq:
+        bounds.from = span->start;
+        break;
+      case Operator::eq:
+      case Operator::is_any_of:
+        if (!bounds.from || span->start < *bounds.from) bounds.from = span->start;
+        if (!bounds.until || span->end > *bounds.until) bounds.until = span->end;
+        break;
+      default:
+        break;
+    }
   }
   return bounds;
 }
 
-TimeBounds time_bounds(const std::vector<Node>& nodes) {
-  TimeBounds bounds;
-  for (const auto& node : nodes) tighten(bounds, bounds_of(node));
-  return bounds;
+TimeBounds bounds_of(const Plan& plan, const Node& node) {
+  switch (node.kind) {
+    case NodeKind::atom:
+      return bounds_of_atom(plan, node);
+    case NodeKind::all:
+    case NodeKind::sequence:
+      return time_bounds(plan, node.inner);
+    case NodeKind::any:
+    case NodeKind::one:
+      return widest(plan, node.inner);
+  }
+  return {};
 }
 
-bool mentions(const std::vector<Node>& nodes, Operand operand) {
-  return std::ranges::any_of(nodes, [&](const Node& node) {
-    return node.kind == NodeKind::atom ? node.atom.operand == operand
-                                       : mentions(node.children, operand);
-  });
+}  // namespace
+
+TimeBounds time_bounds(const Plan& plan, Range nodes) {
+  TimeBounds bounds;
+  for (const auto index : plan.children_of(nodes)) {
+    tighten(bounds, bounds_of(plan, plan.node(index)));
+  }
+  return bounds;
 }
 
 std::string_view to_string(PolicyType type) {
@@ -97,6 +94,14 @@ std::string_view to_string(PolicyType type) {
       return "Offer";
     case PolicyType::agreement:
       return "Agreement";
+    case PolicyType::assertion:
+      return "Assertion";
+    case PolicyType::privacy:
+      return "Privacy";
+    case PolicyType::request:
+      return "Request";
+    case PolicyType::ticket:
+      return "Ticket";
   }
   return {};
 }
@@ -145,7 +150,7 @@ const std::vector<RuleSummary>& CompiledPolicy::rules() const {
   return plan_->summaries;
 }
 const std::vector<DutySummary>& CompiledPolicy::duties() const {
-  return plan_->duties;
+  return plan_->duty_summaries;
 }
 std::optional<Instant> CompiledPolicy::not_after() const {
   return plan_->not_after;

@@ -4,86 +4,108 @@
 #include <array>
 #include <cstddef>
 #include <unordered_map>
-
-#include "vocabulary.hpp"
+#include <vector>
 
 namespace tally::odrl {
 namespace {
 
 #define ODRL "http://www.w3.org/ns/odrl/2/"
 #define CC "http://creativecommons.org/ns#"
+#define TALLY "urn:tally:profile:1#"
+#define IDS "https://w3id.org/idsa/code/"
+#define VCARD "http://www.w3.org/2006/vcard/ns#"
+#define AXIS "http://w3id.org/odrl/spatial-axis#"
 
-struct ActionRow {
-  std::string_view name;
-  std::string_view parent;  // empty: a root
-};
+constexpr auto before = Phase::before;
+constexpr auto with = Phase::with;
+constexpr auto after = Phase::after;
 
-// The tree of ODRL 2.2 (Vocabulary, section 4), Creative Commons' actions and the profile's. The
-// last block is deprecated without an equivalent: roots, which only match themselves.
-constexpr auto actions = std::to_array<ActionRow>({
-    {ODRL "use", ""},
-    {ODRL "transfer", ""},
-    {ODRL "acceptTracking", ODRL "use"},
-    {ODRL "aggregate", ODRL "use"},
-    {ODRL "annotate", ODRL "use"},
-    {ODRL "anonymize", ODRL "use"},
-    {ODRL "archive", ODRL "use"},
-    {ODRL "attribute", ODRL "use"},
-    {ODRL "compensate", ODRL "use"},
-    {ODRL "concurrentUse", ODRL "use"},
-    {ODRL "delete", ODRL "use"},
-    {ODRL "derive", ODRL "use"},
-    {ODRL "digitize", ODRL "use"},
-    {ODRL "display", ODRL "play"},
-    {ODRL "distribute", ODRL "use"},
-    {ODRL "ensureExclusivity", ODRL "use"},
-    {ODRL "execute", ODRL "use"},
-    {ODRL "extract", ODRL "reproduce"},
-    {ODRL "give", ODRL "transfer"},
-    {ODRL "grantUse", ODRL "use"},
-    {ODRL "include", ODRL "use"},
-    {ODRL "index", ODRL "use"},
-    {ODRL "inform", ODRL "use"},
-    {ODRL "install", ODRL "use"},
-    {ODRL "modify", ODRL "use"},
-    {ODRL "move", ODRL "use"},
-    {ODRL "nextPolicy", ODRL "use"},
-    {ODRL "obtainConsent", ODRL "use"},
-    {ODRL "play", ODRL "use"},
-    {ODRL "present", ODRL "use"},
-    {ODRL "print", ODRL "use"},
-    {ODRL "read", ODRL "use"},
-    {ODRL "reproduce", ODRL "use"},
-    {ODRL "reviewPolicy", ODRL "use"},
-    {ODRL "sell", ODRL "transfer"},
-    {ODRL "stream", ODRL "use"},
-    {ODRL "synchronize", ODRL "use"},
-    {ODRL "textToSpeech", ODRL "use"},
-    {ODRL "transform", ODRL "use"},
-    {ODRL "translate", ODRL "use"},
-    {ODRL "uninstall", ODRL "use"},
-    {ODRL "watermark", ODRL "use"},
-    {CC "Attribution", ODRL "use"},
-    {CC "CommercialUse", ODRL "use"},
-    {CC "DerivativeWorks", ODRL "use"},
-    {CC "Distribution", ODRL "use"},
-    {CC "Notice", ODRL "use"},
-    {CC "Reproduction", ODRL "use"},
-    {CC "ShareAlike", ODRL "use"},
-    {CC "Sharing", ODRL "use"},
-    {CC "SourceCode", ODRL "use"},
-    {"urn:tally:profile:1#export", ODRL "reproduce"},
-    {ODRL "adHocShare", ""},
-    {ODRL "extractChar", ""},
-    {ODRL "extractPage", ""},
-    {ODRL "extractWord", ""},
-    {ODRL "lease", ""},
-    {ODRL "lend", ""},
-    {ODRL "preview", ""},
-    {ODRL "secondaryUse", ""},
+// The tree of ODRL 2.2 (Vocabulary, section 4), Creative Commons' actions, the profile's and the
+// duties of the IDS codes. The phase is that of a duty which does not say when it is due;
+// `carried_out` are those that the enforcer does itself.
+// A table reads by rows.
+// clang-format off
+constexpr auto actions = std::to_array<ActionTerm>({
+    // iri, parent, implies, phase, carried_out, deprecated
+    {ODRL "use", "", "", before, false, false},
+    {ODRL "transfer", "", "", before, false, false},
+    {ODRL "acceptTracking", ODRL "use", "", before, false, false},
+    {ODRL "aggregate", ODRL "use", "", before, false, false},
+    {ODRL "annotate", ODRL "use", "", before, false, false},
+    {ODRL "anonymize", ODRL "use", "", with, true, false},
+    {ODRL "archive", ODRL "use", "", after, true, false},
+    {ODRL "attribute", ODRL "use", "", with, true, false},
+    {ODRL "compensate", ODRL "use", "", before, false, false},
+    {ODRL "concurrentUse", ODRL "use", "", before, false, false},
+    {ODRL "delete", ODRL "use", "", after, true, false},
+    {ODRL "derive", ODRL "use", "", before, false, false},
+    {ODRL "digitize", ODRL "use", "", before, false, false},
+    {ODRL "display", ODRL "play", "", before, false, false},
+    {ODRL "distribute", ODRL "use", TALLY "export", before, false, false},
+    {ODRL "ensureExclusivity", ODRL "use", "", before, false, false},
+    {ODRL "execute", ODRL "use", "", before, false, false},
+    {ODRL "extract", ODRL "reproduce", "", before, false, false},
+    {ODRL "give", ODRL "transfer", "", before, false, false},
+    {ODRL "grantUse", ODRL "use", "", before, false, false},
+    {ODRL "include", ODRL "use", "", before, false, false},
+    {ODRL "index", ODRL "use", "", before, false, false},
+    {ODRL "inform", ODRL "use", "", after, true, false},
+    {ODRL "install", ODRL "use", "", before, false, false},
+    {ODRL "modify", ODRL "use", "", before, false, false},
+    {ODRL "move", ODRL "use", "", before, false, false},
+    {ODRL "nextPolicy", ODRL "use", "", with, true, false},
+    {ODRL "obtainConsent", ODRL "use", "", before, false, false},
+    {ODRL "play", ODRL "use", "", before, false, false},
+    {ODRL "present", ODRL "use", "", before, false, false},
+    {ODRL "print", ODRL "use", "", before, false, false},
+    {ODRL "read", ODRL "use", "", before, false, false},
+    {ODRL "reproduce", ODRL "use", "", before, false, false},
+    {ODRL "reviewPolicy", ODRL "use", "", before, false, false},
+    {ODRL "sell", ODRL "transfer", "", before, false, false},
+    {ODRL "stream", ODRL "use", "", before, false, false},
+    {ODRL "synchronize", ODRL "use", "", before, false, false},
+    {ODRL "textToSpeech", ODRL "use", "", before, false, false},
+    {ODRL "transform", ODRL "use", "", with, true, false},
+    {ODRL "translate", ODRL "use", "", before, false, false},
+    {ODRL "uninstall", ODRL "use", "", after, true, false},
+    {ODRL "watermark", ODRL "use", "", with, true, false},
+    {CC "Attribution", ODRL "use", "", before, false, false},
+    {CC "CommercialUse", ODRL "use", "", before, false, false},
+    {CC "DerivativeWorks", ODRL "use", "", before, false, false},
+    {CC "Distribution", ODRL "use", "", before, false, false},
+    {CC "Notice", ODRL "use", "", before, false, false},
+    {CC "Reproduction", ODRL "use", "", before, false, false},
+    {CC "ShareAlike", ODRL "use", "", before, false, false},
+    {CC "Sharing", ODRL "use", "", before, false, false},
+    {CC "SourceCode", ODRL "use", "", before, false, false},
+    {TALLY "export", ODRL "reproduce", "", before, false, false},
+    {TALLY "log", ODRL "use", "", with, true, false},
+    {TALLY "maskKeep", ODRL "anonymize", "", with, true, false},
+    {TALLY "pseudonymize", ODRL "anonymize", "", with, true, false},
+    {TALLY "generalize", ODRL "anonymize", "", with, true, false},
+    {TALLY "dropColumn", ODRL "anonymize", "", with, true, false},
+    {TALLY "replaceValue", ODRL "anonymize", "", with, true, false},
+    {TALLY "encrypt", ODRL "use", "", with, true, false},
+    {TALLY "selectRows", ODRL "use", "", with, true, false},
+    {TALLY "selectColumns", ODRL "use", "", with, true, false},
+    {TALLY "limitGroups", ODRL "use", "", with, true, false},
+    {IDS "LOG", ODRL "use", "", with, true, false},
+    {IDS "REPLACE", ODRL "use", "", with, true, false},
+    {IDS "DROP", ODRL "use", "", with, true, false},
+    {IDS "HASH", ODRL "use", "", with, true, false},
+    {IDS "ENCRYPT", ODRL "use", "", with, true, false},
+    {IDS "ANONYMIZE", ODRL "use", "", with, true, false},
+    {IDS "NOTIFY", ODRL "use", "", after, true, false},
+    {IDS "MPC", ODRL "use", "", with, true, false},
+    {ODRL "adHocShare", "", "", before, false, true},
+    {ODRL "extractChar", "", "", before, false, true},
+    {ODRL "extractPage", "", "", before, false, true},
+    {ODRL "extractWord", "", "", before, false, true},
+    {ODRL "lease", "", "", before, false, true},
+    {ODRL "lend", "", "", before, false, true},
+    {ODRL "preview", "", "", before, false, true},
+    {ODRL "secondaryUse", "", "", before, false, true},
 });
-constexpr std::size_t first_deprecated_root = actions.size() - 8;
-static_assert(actions[first_deprecated_root].name == ODRL "adHocShare");
 
 constexpr auto aliases = std::to_array<Alias>({
     {ODRL "append", ODRL "modify"},
@@ -99,53 +121,104 @@ constexpr auto aliases = std::to_array<Alias>({
     {ODRL "attachSource", CC "SourceCode"},
     {ODRL "share", CC "Sharing"},
     {ODRL "shareAlike", CC "ShareAlike"},
+    {TALLY "deleteAfter", ODRL "delete"},
+    {TALLY "inform", ODRL "inform"},
 });
 
-constexpr auto operands = std::to_array<std::string_view>({
-    iri::date_time,
-    iri::count,
-    iri::purpose,
-    iri::elapsed_time,
-    iri::counted_by,
+// ODRL's 34 left operands, the profile's, and those of neighbouring vocabularies.
+constexpr auto operands = std::to_array<OperandTerm>({
+    // iri, kind, origin, role, every_value, ordered, security, enforced, vouchers, place
+    {ODRL "dateTime", ValueKind::instant, Origin::clock, OperandRole::condition, true, false, false, true, "measured"},
+    {ODRL "count", ValueKind::integer, Origin::uses, OperandRole::condition, true, false, false, true, "measured"},
+    {ODRL "purpose", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, true, "registration|asserted"},
+    {ODRL "elapsedTime", ValueKind::duration, Origin::first_use, OperandRole::condition, true, false, false, true, "measured"},
+    {TALLY "countedBy", ValueKind::name, Origin::given, OperandRole::modifier, true, false, false, true, ""},
+    {ODRL "timeInterval", ValueKind::duration, Origin::last_use, OperandRole::condition, true, false, false, true, "measured"},
+    {ODRL "delayPeriod", ValueKind::duration, Origin::last_use, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "meteredTime", ValueKind::duration, Origin::metered, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "event", ValueKind::name, Origin::event, OperandRole::condition, true, false, false, false, "measured|registration"},
+    {ODRL "industry", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {ODRL "media", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {ODRL "product", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {ODRL "fileFormat", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {ODRL "version", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {ODRL "language", ValueKind::language, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {ODRL "recipient", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "certificate"},
+    {ODRL "spatial", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "certificate|registration|asserted"},
+    {ODRL "spatialCoordinates", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "registration|asserted"},
+    {ODRL "virtualLocation", ValueKind::network, Origin::given, OperandRole::condition, true, false, false, false, "measured|registration"},
+    {ODRL "systemDevice", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "certificate|registration"},
+    {ODRL "system", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "certificate|registration"},
+    {ODRL "device", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "certificate|registration"},
+    {ODRL "deliveryChannel", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "measured|registration"},
+    {ODRL "payAmount", ValueKind::decimal, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {ODRL "percentage", ValueKind::decimal, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "resolution", ValueKind::decimal, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "absoluteSize", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "relativeSize", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "absolutePosition", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "absoluteSpatialPosition", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "absoluteTemporalPosition", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "relativePosition", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "relativeSpatialPosition", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "relativeTemporalPosition", ValueKind::no_compare, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {ODRL "unitOfCount", ValueKind::name, Origin::given, OperandRole::modifier, true, false, false, false, ""},
+    {TALLY "application", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {TALLY "role", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "registration|asserted", Place::assignee},
+    {TALLY "user", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "registration|asserted"},
+    {TALLY "connector", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "certificate|registration"},
+    {TALLY "securityLevel", ValueKind::name, Origin::given, OperandRole::condition, false, true, true, false, "certificate|registration"},
+    {TALLY "classification", ValueKind::name, Origin::given, OperandRole::condition, false, true, false, false, "registration", Place::target},
+    {TALLY "jurisdiction", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "certificate|registration", Place::assignee},
+    {TALLY "environmentState", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "measured|registration|asserted"},
+    {TALLY "artifactState", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "measured|asserted"},
+    {TALLY "frequency", ValueKind::rate, Origin::recent_uses, OperandRole::condition, true, false, false, false, "measured"},
+    {TALLY "checkIn", ValueKind::duration, Origin::contact, OperandRole::condition, true, false, false, false, "measured"},
+    {TALLY "vouchedBy", ValueKind::name, Origin::given, OperandRole::modifier, true, false, false, false, ""},
+    {TALLY "rowFilter", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, false, ""},
+    {TALLY "columns", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, false, ""},
+    {TALLY "minGroupSize", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, false, ""},
+    {TALLY "column", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "jsonPath", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "keepHead", ValueKind::integer, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "keepTail", ValueKind::integer, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "keyName", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "level", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "replaceWith", ValueKind::any, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "logLevel", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "informedParty", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "consentingParty", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "compensatedParty", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "payAmount", ValueKind::decimal, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "currency", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "paidWithin", ValueKind::duration, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "technique", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "retention", ValueKind::duration, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {IDS "CONNECTOR", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "certificate|registration"},
+    {IDS "APPLICATION", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, false, "registration"},
+    {IDS "ROLE", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "registration|asserted"},
+    {IDS "STATE", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "measured|registration|asserted"},
+    {IDS "SECURITY_LEVEL", ValueKind::name, Origin::given, OperandRole::condition, false, true, true, false, "certificate|registration"},
+    {IDS "ARTIFACT_STATE", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "measured|asserted"},
+    {IDS "JSON_PATH", ValueKind::any, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {IDS "REPLACE_WITH", ValueKind::any, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {IDS "LOG_LEVEL", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {IDS "NOTIFICATION_LEVEL", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {VCARD "hasRole", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "registration|asserted"},
+    {VCARD "hasGeo", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, false, "certificate|registration"},
+    {AXIS "absoluteSizeWidth", ValueKind::decimal, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {AXIS "absoluteSizeHeight", ValueKind::decimal, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {AXIS "absoluteSizeDepth", ValueKind::decimal, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
+    {AXIS "spatialCoordinatesAltitude", ValueKind::decimal, Origin::given, OperandRole::condition, true, false, false, false, "measured"},
 });
-
-// ODRL's other left operands. Refused with a sentence of their own, since the author spelt them
-// well.
-constexpr auto reserved = std::to_array<std::string_view>({
-    ODRL "absolutePosition",
-    ODRL "absoluteSize",
-    ODRL "absoluteSpatialPosition",
-    ODRL "absoluteTemporalPosition",
-    ODRL "delayPeriod",
-    ODRL "deliveryChannel",
-    ODRL "device",
-    ODRL "event",
-    ODRL "fileFormat",
-    ODRL "industry",
-    ODRL "language",
-    ODRL "media",
-    ODRL "meteredTime",
-    ODRL "payAmount",
-    ODRL "percentage",
-    ODRL "product",
-    ODRL "recipient",
-    ODRL "relativePosition",
-    ODRL "relativeSize",
-    ODRL "relativeSpatialPosition",
-    ODRL "relativeTemporalPosition",
-    ODRL "resolution",
-    ODRL "spatial",
-    ODRL "spatialCoordinates",
-    ODRL "system",
-    ODRL "systemDevice",
-    ODRL "timeInterval",
-    ODRL "unitOfCount",
-    ODRL "version",
-    ODRL "virtualLocation",
-});
+// clang-format on
 
 #undef ODRL
 #undef CC
+#undef TALLY
+#undef IDS
+#undef VCARD
+#undef AXIS
 
 constexpr auto operators = std::to_array<std::string_view>({
     "eq",
@@ -162,15 +235,25 @@ constexpr auto operators = std::to_array<std::string_view>({
     "hasPart",
 });
 
+template <class Id>
+std::optional<Id> find_in(
+    const std::unordered_map<std::string_view, Id>& ids, std::string_view name
+) {
+  const auto found =
+      name.starts_with(iri::ids_code) ? ids.find(canonical_iri(std::string(name))) : ids.find(name);
+  if (found == ids.end()) return std::nullopt;
+  return found->second;
+}
+
 struct ActionTable {
-  std::array<std::string_view, actions.size()> names;
-  std::array<std::int16_t, actions.size()> parents;
+  std::vector<std::string_view> names;
+  std::array<std::int16_t, actions.size()> parents{};
   std::unordered_map<std::string_view, ActionId> ids;  // aliases included
 
   ActionTable() {
     for (std::size_t i = 0; i < actions.size(); ++i) {
-      names[i] = actions[i].name;
-      ids.emplace(actions[i].name, static_cast<ActionId>(i));
+      names.push_back(actions[i].iri);
+      ids.emplace(actions[i].iri, static_cast<ActionId>(i));
     }
     for (const auto& alias : aliases) ids.emplace(alias.from, ids.at(alias.to));
     for (std::size_t i = 0; i < actions.size(); ++i) {
@@ -181,58 +264,112 @@ struct ActionTable {
   }
 };
 
-const ActionTable& table() {
+const ActionTable& action_table() {
   static const ActionTable made;
+  return made;
+}
+
+struct OperandTable {
+  std::vector<std::string_view> names;
+  std::vector<std::string_view> enforced;
+  std::unordered_map<std::string_view, OperandId> ids;
+
+  OperandTable() {
+    for (std::size_t i = 0; i < operands.size(); ++i) {
+      names.push_back(operands[i].iri);
+      if (operands[i].enforced) enforced.push_back(operands[i].iri);
+      ids.emplace(operands[i].iri, static_cast<OperandId>(i));
+    }
+  }
+};
+
+const OperandTable& operand_table() {
+  static const OperandTable made;
   return made;
 }
 
 }  // namespace
 
-std::string_view operand_iri(Operand operand) {
-  return operands[static_cast<std::size_t>(operand)];
-}
-
-std::string_view operand_word(Operand operand) {
-  return local_name(operand_iri(operand));
-}
-
 std::string_view operator_word(Operator op) {
   return operators[static_cast<std::size_t>(op)];
 }
 
-std::span<const std::string_view> known_operands() {
-  return operands;
+std::optional<Operator> find_operator(std::string_view name) {
+  if (name.starts_with(iri::odrl)) name.remove_prefix(iri::odrl.size());
+  if (name == "neg") name = "neq";  // as a published context expands it
+  const auto found = std::ranges::find(operators, name);
+  if (found == operators.end()) return std::nullopt;
+  return static_cast<Operator>(found - operators.begin());
 }
-std::span<const std::string_view> reserved_operands() {
-  return reserved;
-}
+
 std::span<const std::string_view> known_operators() {
   return operators;
 }
-std::span<const std::string_view> known_actions() {
-  return table().names;
+
+bool takes_list(Operator op) {
+  return op >= Operator::is_any_of;
+}
+
+bool orders(Operator op) {
+  return op == Operator::lt || op == Operator::lteq || op == Operator::gt || op == Operator::gteq;
+}
+
+std::string_view to_string(ValueKind kind) {
+  constexpr auto words = std::to_array<std::string_view>(
+      {"dateTime",
+       "duration",
+       "integer",
+       "decimal",
+       "name",
+       "language",
+       "network",
+       "rate",
+       "any",
+       "none"}
+  );
+  return words[static_cast<std::size_t>(kind)];
+}
+
+std::string_view to_string(Phase phase) {
+  constexpr auto words = std::to_array<std::string_view>({"before", "with", "after"});
+  return words[static_cast<std::size_t>(phase)];
+}
+
+std::span<const OperandTerm> known_operands() {
+  return operands;
+}
+std::optional<OperandId> find_operand(std::string_view iri) {
+  // As a published context expands "industry".
+  if (iri == "http://www.w3.org/ns/odrl/2/industry:") iri.remove_suffix(1);
+  return find_in(operand_table().ids, iri);
+}
+std::span<const std::string_view> operand_iris() {
+  return operand_table().names;
+}
+std::span<const std::string_view> enforced_operand_iris() {
+  return operand_table().enforced;
+}
+
+std::span<const ActionTerm> known_actions() {
+  return actions;
+}
+std::span<const std::string_view> action_iris() {
+  return action_table().names;
 }
 std::span<const Alias> action_aliases() {
   return aliases;
 }
 
 std::optional<ActionId> find_action(std::string_view name) {
-  const auto& ids = table().ids;
-  const auto found = ids.find(name);
-  if (found == ids.end()) return std::nullopt;
-  return found->second;
+  return find_in(action_table().ids, name);
 }
 
 std::string_view action_iri(ActionId action) {
-  return table().names[action];
-}
-
-bool is_deprecated_root(ActionId action) {
-  return action >= first_deprecated_root;
+  return actions[action].iri;
 }
 
 bool is_or_below(ActionId action, ActionId ancestor) {
-  for (int at = action; at >= 0; at = table().parents[static_cast<std::size_t>(at)]) {
+  for (int at = action; at >= 0; at = action_table().parents[static_cast<std::size_t>(at)]) {
     if (at == ancestor) return true;
   }
   return false;
@@ -250,10 +387,22 @@ bool is_or_below(std::string_view action, std::string_view ancestor) {
   return low && high && is_or_below(*low, *high);
 }
 
+std::string canonical_iri(std::string iri) {
+  if (!iri.starts_with(iri::ids_code)) return iri;
+  for (auto at = iri::ids_code.size(); at < iri.size(); ++at) {
+    if (iri[at] >= 'a' && iri[at] <= 'z') iri[at] = static_cast<char>(iri[at] - 'a' + 'A');
+  }
+  return iri;
+}
+
 std::string_view local_name(std::string_view iri) {
   const auto at = iri.find_last_of("#/:");
   if (at == std::string_view::npos || at + 1 == iri.size()) return iri;
   return iri.substr(at + 1);
+}
+
+std::string_view as_written(std::string_view iri) {
+  return iri.starts_with(iri::odrl) ? iri.substr(iri::odrl.size()) : iri;
 }
 
 }  // namespace tally::odrl

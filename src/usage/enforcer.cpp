@@ -64,15 +64,16 @@ odrl::Request request_of(const Act& act, const AgreementTerms& terms) {
   request.assignee = act.party.uri;
   request.action = act.action;
   request.target = terms.asset.value;
-  request.purposes = act.purposes;
+  if (!act.purposes.empty()) {
+    request.declared.push_back(
+        odrl::declared_names(odrl::iri::purpose, act.purposes, act.purpose_source)
+    );
+  }
   return request;
 }
 
 odrl::World world_of(
-    const Act& act,
-    const Entry& entry,
-    const ClockReading& reading,
-    std::span<const odrl::UsageEntry> usage
+    const Entry& entry, const ClockReading& reading, std::span<const odrl::UsageEntry> usage
 ) {
   odrl::World world;
   world.now = reading.at;
@@ -80,7 +81,6 @@ odrl::World world_of(
   world.here = entry.terms->our_side;
   world.usage = usage;
   world.overdue = entry.overdue;
-  world.purpose_source = act.purpose_source;
   return world;
 }
 
@@ -199,10 +199,10 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
   const auto without = earlier ? entry->usage_without(*earlier) : std::vector<odrl::UsageEntry>();
   const auto usage = earlier ? std::span<const odrl::UsageEntry>(without) : entry->usage();
-  const odrl::World world = world_of(act, *entry, reading, usage);
+  const odrl::World world = world_of(*entry, reading, usage);
   odrl::Decision decision = odrl::evaluate(*terms.policy, request, world);
   if (!decision.permit) {
-    auto explained = odrl::evaluate(*terms.policy, request, world, odrl::Explain::decisive);
+    auto explained = odrl::evaluate(*terms.policy, request, world, {odrl::Explain::decisive});
     return deny(act, event, reading.at, refuse(terms, std::move(explained)));
   }
 
@@ -294,9 +294,9 @@ Result<odrl::Decision> Enforcer::dry_run(const Act& act) {
   if (!act.purposes_not_registered.empty()) {
     return refuse_unregistered(*entry->terms, act).decision;
   }
-  const odrl::World world = world_of(act, *entry, reading, entry->usage());
+  const odrl::World world = world_of(*entry, reading, entry->usage());
   return odrl::evaluate(
-      *entry->terms->policy, request_of(act, *entry->terms), world, odrl::Explain::full
+      *entry->terms->policy, request_of(act, *entry->terms), world, {odrl::Explain::full}
   );
 }
 

@@ -81,10 +81,16 @@ TEST(Sentences, CodesAreModuleAndName) {
     EXPECT_TRUE(modules.contains(code.substr(0, dot))) << code;
     const std::string_view name = code.substr(dot + 1);
     EXPECT_FALSE(name.empty()) << code;
-    // The line of a story carries the name of its type of record.
+    // The line of a story carries the name of its type of record; what a term of a vocabulary is
+    // called carries the term.
+    const std::string lower = "abcdefghijklmnopqrstuvwxyz0123456789-";
     const bool story = name.starts_with("story-");
-    const std::string allowed = "abcdefghijklmnopqrstuvwxyz0123456789-";
-    EXPECT_EQ(name.find_first_not_of(story ? allowed + "._" : allowed), name.npos) << code;
+    const bool term =
+        name.starts_with("operand-") || name.starts_with("action-") || name.starts_with("phrase-");
+    const auto allowed = story  ? lower + "._"
+                         : term ? lower + "ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+                                : lower;
+    EXPECT_EQ(name.find_first_not_of(allowed), name.npos) << code;
   }
 }
 

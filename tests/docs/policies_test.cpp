@@ -177,8 +177,12 @@ TEST(Policies, DoWhatTheirPageSays) {
   for (const auto& act : acts) {
     const auto policy = agreed(act.file);
     ASSERT_TRUE(policy) << act.file;
+    const std::vector<std::string> purposes{act.purpose};
     const odrl::Request request{
-        institute, std::string(act.action), policy->target(), {act.purpose}};
+        institute,
+        std::string(act.action),
+        policy->target(),
+        {odrl::declared_names(odrl::iri::purpose, purposes, odrl::Source::asserted)}};
     odrl::World world;
     world.now = parse_date_time(act.now)->instant;
     world.here = act.here;

@@ -32,29 +32,21 @@ TEST(Cases, OwnCasesAllPass) {
   ASSERT_TRUE(run);
   EXPECT_GE(run->results.size(), 30U);
   for (const auto& result : run->results) {
-    EXPECT_EQ(result.verdict, CaseVerdict::passed) << described(result);
+    EXPECT_TRUE(result.passed()) << described(result);
   }
   EXPECT_EQ(run->failed, 0U);
 }
 
-TEST(Cases, SharedCasesNeverPermitWhatTheyDeny) {
+TEST(Cases, SharedCasesAllPass) {
   if (!fs::exists(shared_cases())) GTEST_SKIP() << "no folder with shared ODRL cases";
   const std::vector<fs::path> folders{shared_cases()};
   const auto run = run_cases(folders);
   ASSERT_TRUE(run);
-  std::size_t denied = 0;
+  EXPECT_GT(run->results.size(), 200U);
   for (const auto& result : run->results) {
-    if (result.expected_permit == false) {
-      ++denied;
-      EXPECT_FALSE(result.permit) << described(result);
-    }
-    if (result.verdict == CaseVerdict::out_of_scope) EXPECT_FALSE(result.permit) << result.id;
-    if (result.verdict == CaseVerdict::failed)
-      std::cout << "differs: " << described(result) << '\n';
+    EXPECT_TRUE(result.passed()) << described(result);
+    if (result.expected_permit == false) EXPECT_NE(result.permit, true) << described(result);
   }
-  EXPECT_GT(denied, 0U);
-  std::cout << run->passed << " passed, " << run->failed << " failed, " << run->out_of_scope
-            << " out of scope\n";
 }
 
 TEST(Cases, AFileThatIsNoCaseFails) {
@@ -75,7 +67,7 @@ TEST(Cases, AWrongExpectationFails) {
     "stateOfTheWorld": {"currentTime": "2026-01-01T00:00:00Z"},
     "expected": {"decision": "deny"}})");
   ASSERT_TRUE(document);
-  EXPECT_EQ(run_case(*document).verdict, CaseVerdict::failed);
+  EXPECT_FALSE(run_case(*document).passed());
 }
 
 }  // namespace

@@ -230,9 +230,9 @@ TEST(Evaluate, ReportsComeOnlyWhenAsked) {
   auto document = agreement(Json::array({atom("count", "lteq", 3)}));
   document["permission"].push_back(Json{{"@id", "urn:test:second"}, {"action", "print"}});
   const auto policy = load(document);
-  EXPECT_TRUE(evaluate(*policy, request(), world(), Explain::none).rules.empty());
-  EXPECT_EQ(evaluate(*policy, request(), world(), Explain::decisive).rules.size(), 1U);
-  EXPECT_EQ(evaluate(*policy, request(), world(), Explain::full).rules.size(), 2U);
+  EXPECT_TRUE(evaluate(*policy, request(), world(), {Explain::none}).rules.empty());
+  EXPECT_EQ(evaluate(*policy, request(), world(), {Explain::decisive}).rules.size(), 1U);
+  EXPECT_EQ(evaluate(*policy, request(), world(), {Explain::full}).rules.size(), 2U);
 }
 
 TEST(Evaluate, ReasonsHaveOneCodeEach) {
@@ -275,8 +275,8 @@ TEST(Evaluate, ThreeTruthValues) {
   for (const auto& row : table) {
     const auto policy = load(agreement(Json::array({row.node})));
     auto asked = request();
-    asked.purposes.clear();
-    const auto decision = evaluate(*policy, asked, world(), Explain::decisive);
+    test::declare(asked, {});
+    const auto decision = evaluate(*policy, asked, world(), {Explain::decisive});
     EXPECT_EQ(decision.rules.at(0).constraints.at(0).state, row.truth) << row.name;
     EXPECT_EQ(decision.permit, row.truth == Truth::yes) << row.name;
     EXPECT_EQ(decision.reason == Reason::undecidable, row.truth == Truth::unknown) << row.name;

@@ -51,8 +51,20 @@ inline Instant at(std::string_view text) {
   return parsed ? parsed->instant : Instant{};
 }
 
+// Declares `purposes`, and nothing else.
+inline void declare(
+    Request& request, const std::vector<std::string>& purposes, Source source = Source::asserted
+) {
+  request.declared.clear();
+  if (!purposes.empty()) {
+    request.declared.push_back(declared_names(iri::purpose, purposes, source));
+  }
+}
+
 inline Request request(std::string action = "http://www.w3.org/ns/odrl/2/read") {
-  return Request{party, std::move(action), asset, {research}};
+  Request out{party, std::move(action), asset, {}};
+  declare(out, {research});
+  return out;
 }
 
 inline World world(std::string_view now = "2026-03-10T09:00:00Z") {

@@ -1,5 +1,5 @@
-// The walker of policy cases: files that hold a policy, a request, a state of the world and the
-// expected decision (docs/odrl-profile.md, "Cases"). The command `tally policy cases` and the tests
+// The walker of policy cases: files that hold policies, a request, a state of the world and what is
+// expected of them (docs/odrl-profile.md, "Cases"). The command `tally policy cases` and the tests
 // share it. The only part of this module that reads files.
 #pragma once
 
@@ -17,12 +17,8 @@
 
 namespace tally::odrl {
 
-// out_of_scope: the case needs something that this engine refuses (and so denies) or does not
-// offer. It is never counted as passed, and `permit` is false in it.
-enum class CaseVerdict { passed, failed, out_of_scope };
-
 struct CaseDifference {
-  std::string what;  // "decision", "reason", "rules/<id>", …
+  std::string what;  // "decision", "reason", "rules/<id>", "verdict", …
   std::string expected;
   std::string got;
 };
@@ -30,17 +26,16 @@ struct CaseDifference {
 struct CaseResult {
   std::string file;  // empty for a case that did not come from one
   std::string id;
-  CaseVerdict verdict = CaseVerdict::failed;
-  bool permit = false;                  // what the engine answered
+  std::optional<bool> permit;           // what the engine answered, where it was asked for that
   std::optional<bool> expected_permit;  // what the case says, where it does
   std::vector<CaseDifference> differences;
+  [[nodiscard]] bool passed() const { return differences.empty(); }
 };
 
 struct CaseRun {
   std::vector<CaseResult> results;  // ordered by file
   std::size_t passed = 0;
   std::size_t failed = 0;
-  std::size_t out_of_scope = 0;
 };
 
 CaseResult run_case(const Json& document);

@@ -15,6 +15,7 @@
 #include "tally/core/ids.hpp"
 #include "tally/core/instant.hpp"
 #include "tally/odrl/policy.hpp"
+#include "tally/odrl/values.hpp"
 
 namespace tally::odrl {
 
@@ -22,45 +23,96 @@ namespace tally::odrl {
 enum class Source : std::uint8_t { measured, certificate, registration, asserted };
 std::string_view to_string(Source source);
 
+// What is known of something: of the act itself (no entity), or of a party, asset or system.
+struct Fact {
+  std::string entity;         // empty: the act, as the enforcer measured it or as it was declared
+  std::string operand;        // IRI
+  std::vector<Value> values;  // several hold at once
+  std::string unit;           // IRI, or empty
+  Source source = Source::asserted;
+};
+
 struct Request {
-  std::string assignee;  // PartyId::uri of who acts
+  std::string assignee;  // PartyId::uri of who acts; empty: not known
   std::string action;    // IRI
   std::string target;    // the asset's id
-  // What the act is for. Every declared purpose has to be permitted; none declared is unknown.
-  std::vector<std::string> purposes;
+  // What the requester declares of the act: its purpose, who gets the result, … The engine takes it
+  // as given; the connector lets nothing else in here.
+  std::vector<Fact> declared;
 };
+
+// A declared fact of names: the purpose of an act.
+Fact declared_names(std::string_view operand, std::span<const std::string> names, Source source);
 
 // What the ledger knows of one rule. Absent: nothing used yet.
 struct RuleUsage {
   std::int64_t count = 0;  // permitted − aborted
   std::optional<Instant> first_use;
   std::optional<Instant> last_use;
+  std::optional<XsdDuration> metered = std::nullopt;  // open sessions included
+  // Those of the longest window asked for.
+  std::optional<std::vector<Instant>> recent_uses = std::nullopt;
 };
 struct UsageEntry {
   RuleId rule;
   RuleUsage usage;
+  std::string unit = {};  // what unitOfCount counts by, or empty
 };
 
-// `narrower` is below `broader`; transitive.
-struct Broader {
-  std::string narrower;
-  std::string broader;
+struct Membership {
+  std::string member;
+  std::string part_of;
+};
+struct TypeOf {
+  std::string entity;
+  std::string type;
+};
+// An act that was done: how duties come to be fulfilled.
+struct PerformedAct {
+  std::string action, party, target;
+  std::optional<Instant> at;
+  std::vector<Fact> values;
+};
+// What an earlier report says of a duty.
+struct DutyState {
+  RuleId duty;
+  bool fulfilled = false;
+  bool violated = false;
+};
+struct EventSpan {
+  std::string event;
+  std::optional<Instant> start, end;  // no end: it still goes on
+};
+struct Reference {
+  std::string iri;
+  std::vector<Value> values;
 };
 
+// Everything the decision may look at. Borrowed for the call.
 struct World {
   Instant now;
   bool clock_reliable = true;
-  Side here = Side::consumer;         // where the act is decided and served
-  std::span<const UsageEntry> usage;  // borrowed for the call
-  bool usage_known = true;            // false: the ledger cannot be read; counts are unknown
-  std::span<const RuleId> overdue;    // duties whose deadline passed without being done
-  std::span<const Broader> taxonomy;  // for isA, isPartOf, hasPart
-  Source purpose_source = Source::asserted;
+  Side here = Side::consumer;  // where the act is decided and served
+  std::span<const UsageEntry> usage;
+  bool usage_known = true;  // false: the ledger cannot be read; counts are unknown
+  // Duties whose deadline passed without being done, as who carries them out keeps them; nullopt:
+  // nobody does, and it is told from the uses and the acts that were done.
+  std::optional<std::span<const RuleId>> overdue;
+  std::span<const Broader> taxonomy;  // for isA, isPartOf, hasPart and ordered names
+  std::span<const Fact> facts;        // measured (no entity) and attributes of entities
+  std::span<const Membership> memberships;
+  std::span<const TypeOf> types;
+  std::span<const PerformedAct> performed;
+  std::span<const DutyState> duty_states;
+  std::span<const EventSpan> events;
+  std::span<const Reference> references;
+  std::optional<Instant> last_contact;  // with the provider; at the provider now
   Source assignee_source = Source::certificate;
 };
 
 enum class Reason : std::uint8_t {
   permitted,
+  not_prohibited,  // nothing speaks of it, and the caller runs open
   prohibited,
   no_active_permission,
   condition_unfulfilled,
@@ -79,51 +131,84 @@ std::string_view to_string(Reason reason
 );  // "no-active-permission": the code of records and answers
 std::optional<Reason> parse_reason(std::string_view code);
 
-enum class Truth : std::uint8_t { no, unknown, yes };  // in Kleene's order
-std::string_view to_string(Truth truth);               // "unsatisfied", "unknown", "satisfied"
-
-// none: no report. decisive: the rule that decided, or came closest. full: every rule.
+// none: no report. decisive: the rule that decided, or came closest. full: every rule and duty.
 enum class Explain : std::uint8_t { none, decisive, full };
 
+struct EvaluateOptions {
+  Explain explain = Explain::none;
+  // What neither a permission nor a prohibition speaks of. The connector is always closed.
+  bool open = false;
+  // Whether a permission waits until its duties are done, or only ends when one is violated.
+  enum class Conditions : std::uint8_t { must_be_fulfilled, not_violated };
+  Conditions conditions = Conditions::must_be_fulfilled;
+  // The actions of the duties that the enforcer can carry out; nullopt: all that are carried_out.
+  std::optional<std::span<const std::string>> enforceable = std::nullopt;
+};
+
 // Why a constraint has its state: "satisfied", "limit-reached", "not-permitted-value", "ended",
-// "not-yet", "missing-value", "state-unavailable", "clock-unreliable", "counted-elsewhere".
+// "not-yet", "not-satisfied" (a logical one), "counted-elsewhere"; unknown ones by the error codes:
+// "missing-value", "state-unavailable", "clock-unreliable", "type-mismatch", "unit-mismatch",
+// "incomparable", "invalid-literal", "reference-unresolved", "unknown-left-operand",
+// "unknown-operator", "operator-mismatch", "not-attested".
 struct ConstraintReport {
   std::string pointer;
-  std::string left_operand;  // IRI; empty for and, or, xone
-  std::string op;            // "lteq"; "and", "or", "xone"
+  std::string id;            // as the document names it, or empty
+  std::string left_operand;  // IRI; empty for and, or, xone, andSequence
+  std::string op;            // "lteq"; "and", "or", "xone", "andSequence"
   std::string required;
   std::string actual;  // empty: no value
   Source source = Source::measured;
   Truth state = Truth::unknown;
-  std::string because;
+  std::string_view because;
   std::optional<std::int64_t> limit;  // of a count: uses allowed
   std::optional<std::int64_t> used;   // of a count: uses before this one
   std::vector<ConstraintReport> children;
+};
+
+enum class Deontic : std::uint8_t { not_set, fulfilled, violated };
+std::string_view to_string(Deontic state);  // "NonSet", "Fulfilled", "Violated"
+
+// A condition of a permission, a remedy, or an obligation of the policy.
+struct DutyReport {
+  RuleId duty;
+  std::string action;
+  std::string pointer;
+  Truth active = Truth::yes;  // its own constraints
+  Deontic state = Deontic::not_set;
+  bool blocks = false;  // the permission waits for it, or ended with it
+  std::vector<ConstraintReport> constraints;
 };
 
 struct RuleReport {
   RuleId rule;
   RuleKind kind = RuleKind::permission;
   std::string pointer;
-  bool active = false;
+  bool active = false;   // every premise holds; of a prohibition: none is known to fail
+  bool applies = false;  // the same, of constraints and conditions alone
+  bool match = false;    // target, party and action, with their refinements
+  Deontic state = Deontic::not_set;
   Truth action = Truth::unknown;
   Truth target = Truth::unknown;
   Truth party = Truth::unknown;
   std::string required_action, required_target, required_party;  // as the rule says; "" is any
+  // The rule is about this act, asset and party: when the premise is not true all the same, a
+  // refinement is why.
+  bool names_action = false, names_target = false, names_party = false;
   std::vector<ConstraintReport> constraints;
+  std::vector<ConstraintReport> refinements;  // of action, target and party
+  std::vector<DutyReport> conditions;
 };
-
-enum class Phase : std::uint8_t { before, with, after };
-std::string_view to_string(Phase phase);
 
 struct Obligation {
   RuleId duty;
-  RuleId permission;  // empty: of the policy
-  std::string action;
+  RuleId permission;   // empty: of the policy
+  std::string action;  // IRI
   Phase phase = Phase::after;
   DeadlineKind deadline = DeadlineKind::at_once;
-  std::optional<Instant> at;  // for at_instant and when_expired
-  XsdDuration after;          // for after_use
+  std::optional<Instant> at;                                    // for at_instant and when_expired
+  XsdDuration after;                                            // for after_use
+  std::vector<std::pair<std::string, std::string>> parameters;  // operand IRI → value
+  std::vector<std::pair<std::string, std::string>> parties;     // "informedParty" → IRI
 };
 
 // The counter that a permit moves. n is 0 when this act is no use here (its limit is counted by the
@@ -143,15 +228,28 @@ struct Decision {
   std::optional<Instant> valid_until;   // permits only: ask again from here on
   std::vector<Problem> errors;          // what was missing, when something was unknown
   std::vector<RuleReport> rules;        // by Explain; the decisive one first
+  std::vector<DutyReport> duties;       // obligations of the policy, for Explain::full
   // Repeated from the request, for explanations.
   std::string action, target, assignee;
 };
 
+// For one policy, or for several taken together: then their conflict terms have to agree where a
+// conflict arises, and what is an Offer has no say.
+Decision evaluate(
+    std::span<const CompiledPolicy* const> policies,
+    const Request& request,
+    const World& world,
+    const EvaluateOptions& options = {}
+);
 Decision evaluate(
     const CompiledPolicy& policy,
     const Request& request,
     const World& world,
-    Explain explain = Explain::none
+    const EvaluateOptions& options = {}
 );
+
+// A run without a request: the state of every rule and obligation, as far as the world tells it.
+// Nothing is permitted.
+Decision monitor(const CompiledPolicy& policy, const World& world);
 
 }  // namespace tally::odrl

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,7 +25,15 @@
 
 namespace tally::odrl {
 
-enum class PolicyType : std::uint8_t { set, offer, agreement };
+enum class PolicyType : std::uint8_t {
+  set,
+  offer,
+  agreement,
+  assertion,
+  privacy,
+  request,
+  ticket,
+};
 enum class Side : std::uint8_t { provider, consumer };
 enum class RuleKind : std::uint8_t { permission, prohibition, duty };
 enum class Conflict : std::uint8_t { invalid, perm, prohibit };
@@ -41,12 +50,26 @@ struct Problem {
   bool operator==(const Problem&) const = default;
 };
 
+// Where the document of a parent policy (`inheritFrom`) is looked for.
+using PolicyLibrary = std::function<const Json*(std::string_view uid)>;
+
 struct LoadOptions {
   Limits limits;
   // Who counts a limit that has no countedBy beside it (docs/odrl-profile.md).
   Side default_owner = Side::consumer;
   // A document of another type is refused (odrl.wrong-policy-type).
   std::optional<PolicyType> required_type;
+  // Refuse also what this connector cannot enforce, though ODRL knows it. Off for tools that only
+  // evaluate, compare and explain.
+  bool enforced_only = true;
+  // A rule without a target is refused rather than read as "any asset".
+  bool strict_target = false;
+  // Vocabulary beyond ours that is to count as registered: IRIs.
+  std::vector<std::string> extra_profiles;
+  std::vector<std::string> extra_operands;
+  PolicyLibrary library;
+  // Minutes east of UTC, for times without a zone.
+  int default_zone = 0;
 };
 
 // One bound on the number of uses, under the rule as it was written.
@@ -67,7 +90,7 @@ enum class DeadlineKind : std::uint8_t {
   at_once,       // when the use has ended
 };
 
-// A duty that has to be carried out; today the action is always `delete`.
+// A duty that has to be carried out after the use, with its deadline.
 struct DutySummary {
   RuleId duty;
   RuleId permission;   // the permission it belongs to, or empty: an obligation of the policy
@@ -124,7 +147,23 @@ class CompiledPolicy {
 
 using PolicyPtr = std::shared_ptr<const CompiledPolicy>;
 
-// All problems of the document, or the policy. Never both, never neither.
+// What came of reading a document. `policy` is absent when the document is not valid or may not be
+// evaluated; `reason` then says why as decisions say it.
+struct Reading {
+  PolicyPtr policy;
+  std::vector<Problem> problems;  // why there is no policy
+  // What the policy says that nobody can decide (unknown words): never skipped, each makes the
+  // constraint or rule it stands in unknown.
+  std::vector<Problem> doubts;
+  std::string_view reason;  // "invalid-policy", "unsupported-profile", "policy-replaced"
+};
+
+// For tools: everything of ODRL, and what is not understood stays in the policy as unknown.
+// `enforced_only` counts as off.
+Reading read_policy(const Json& document, const LoadOptions& options = {});
+
+// For the connector: all problems of the document, or the policy. Never both, never neither. What
+// read_policy would leave as a doubt is a problem here.
 tl::expected<PolicyPtr, std::vector<Problem>> load_policy(
     const Json& document, const LoadOptions& options = {}
 );

@@ -1,8 +1,10 @@
-// The words of ODRL 2.2 and of the project's profile that this engine knows, the tree of actions,
-// and which of the words it can enforce today.
+// The words of ODRL 2.2, of the project's profile and of the neighbouring vocabularies that this
+// engine knows: actions and their tree, left operands with the type of their value and who vouches
+// for it, operators.
 //
-// A word that is not here is refused when a policy is loaded, never skipped. Pure, immutable
-// tables; any thread.
+// A word that is not here is never skipped: where a policy is loaded to be enforced it is refused,
+// where it is only evaluated it makes what it stands in unknown. Pure, immutable tables; any
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +19,10 @@ namespace iri {
 inline constexpr std::string_view odrl = "http://www.w3.org/ns/odrl/2/";
 inline constexpr std::string_view cc = "http://creativecommons.org/ns#";
 inline constexpr std::string_view xsd = "http://www.w3.org/2001/XMLSchema#";
+inline constexpr std::string_view ids_code = "https://w3id.org/idsa/code/";
 inline constexpr std::string_view core_profile = "http://www.w3.org/ns/odrl/2/core";
 inline constexpr std::string_view profile = "urn:tally:profile:1";
+inline constexpr std::string_view profile_terms = "urn:tally:profile:1#";
 
 // Actions.
 inline constexpr std::string_view use = "http://www.w3.org/ns/odrl/2/use";
@@ -37,13 +41,15 @@ inline constexpr std::string_view date_time = "http://www.w3.org/ns/odrl/2/dateT
 inline constexpr std::string_view count = "http://www.w3.org/ns/odrl/2/count";
 inline constexpr std::string_view purpose = "http://www.w3.org/ns/odrl/2/purpose";
 inline constexpr std::string_view elapsed_time = "http://www.w3.org/ns/odrl/2/elapsedTime";
+inline constexpr std::string_view metered_time = "http://www.w3.org/ns/odrl/2/meteredTime";
 inline constexpr std::string_view delay_period = "http://www.w3.org/ns/odrl/2/delayPeriod";
+inline constexpr std::string_view time_interval = "http://www.w3.org/ns/odrl/2/timeInterval";
+inline constexpr std::string_view pay_amount = "http://www.w3.org/ns/odrl/2/payAmount";
+inline constexpr std::string_view event = "http://www.w3.org/ns/odrl/2/event";
+inline constexpr std::string_view policy_usage = "http://www.w3.org/ns/odrl/2/policyUsage";
 inline constexpr std::string_view counted_by = "urn:tally:profile:1#countedBy";
+inline constexpr std::string_view vouched_by = "urn:tally:profile:1#vouchedBy";
 }  // namespace iri
-
-// The left operands that can be evaluated. `counted_by` and `delay_period` never reach the
-// evaluator: the loader turns the first into the owner of a limit, the second into a deadline.
-enum class Operand : std::uint8_t { date_time, count, purpose, elapsed_time };
 
 enum class Operator : std::uint8_t {
   eq,
@@ -60,23 +66,112 @@ enum class Operator : std::uint8_t {
   has_part,
 };
 
-std::string_view operand_iri(Operand operand);
-std::string_view operand_word(Operand operand);  // "dateTime": as people know it
-std::string_view operator_word(Operator op);     // "lteq": as it stands in JSON
+std::string_view operator_word(Operator op);                   // "lteq": as it stands in JSON
+std::optional<Operator> find_operator(std::string_view name);  // bare word or IRI, with the typos
+                                                               // of published contexts
+std::span<const std::string_view> known_operators();           // bare words
+bool takes_list(Operator op);                                  // isAnyOf, isNoneOf, isAllOf, …
+bool orders(Operator op);                                      // lt, lteq, gt, gteq
 
-// What a policy may say, as full IRIs (operators as bare words). For machine-readable lists and for
-// "did you mean".
-std::span<const std::string_view> known_operands();     // that are enforced
-std::span<const std::string_view> reserved_operands();  // ODRL's others: known, refused
-std::span<const std::string_view> known_operators();
-std::span<const std::string_view> known_actions();
+// How a right operand is read and compared (docs/odrl-profile.md, "Values").
+enum class ValueKind : std::uint8_t {
+  instant,    // xsd:date, dateTime, dateTimeStamp
+  duration,   // xsd:duration and its two halves
+  integer,    // a number without a fraction
+  decimal,    // a number, exact
+  name,       // an IRI or a word
+  language,   // a tag of BCP 47
+  network,    // an address, a range of addresses or a domain
+  rate,       // "100/P1D": at most so many in any window of that length
+  any,        // whatever its literal says it is
+  no_compare  // ODRL gives it no single form: registered, and never decidable
+};
+std::string_view to_string(ValueKind kind);
+
+// Where the value of an operand comes from.
+enum class Origin : std::uint8_t {
+  clock,        // the one reading of the decision
+  uses,         // uses of the rule so far, this one included
+  first_use,    // time since the rule was first used
+  last_use,     // time since the rule was last used
+  metered,      // the sum of sessions under the rule
+  recent_uses,  // uses within a sliding window
+  contact,      // time since the provider was last reached
+  event,        // what the world says of an event
+  given,        // a fact: measured, an attribute, or declared
+};
+
+// What a constraint with this operand is for.
+enum class OperandRole : std::uint8_t {
+  condition,    // true, false or unknown
+  modifier,     // changes how its neighbours are read: countedBy, vouchedBy, unitOfCount
+  parameter,    // says how a duty is done
+  instruction,  // narrows what is handed out; becomes an obligation of phase `with`
+};
+
+// Where a term of the profile belongs that the messages of DSP can only carry among the constraints
+// (docs/odrl-profile.md, "Lowering"): a parameter and an instruction always belong to the action.
+enum class Place : std::uint8_t { act, target, assignee };
+
+struct OperandTerm {
+  std::string_view iri;
+  ValueKind kind = ValueKind::any;
+  Origin origin = Origin::given;
+  OperandRole role = OperandRole::condition;
+  bool every_value = true;    // several values: each has to satisfy (declared intent), else one
+  bool ordered = false;       // lt … gteq along the taxonomy: narrower is higher
+  bool security = false;      // an attribute counts only from a verified credential
+  bool enforced = false;      // the connector can enforce it today
+  std::string_view vouchers;  // "measured", "certificate|registration", …: docs "Who vouches"
+  Place place = Place::act;   // whose attribute it is, when it stands among the constraints
+};
+
+using OperandId = std::uint16_t;  // index into known_operands()
+
+std::span<const OperandTerm> known_operands();
+std::optional<OperandId> find_operand(std::string_view iri);
+// IRIs, for "did you mean".
+std::span<const std::string_view> operand_iris();
+std::span<const std::string_view> enforced_operand_iris();
+
+enum class Phase : std::uint8_t { before, with, after };
+std::string_view to_string(Phase phase);
+
+struct ActionTerm {
+  std::string_view iri;
+  std::string_view parent;      // includedIn; empty: a root
+  std::string_view implies;     // permitting this says that that one is not prohibited
+  Phase phase = Phase::before;  // when a duty of this action is due if nothing says otherwise
+  bool carried_out = false;     // by the enforcer itself; else a person or another system does
+  bool deprecated = false;      // without a successor: matches only itself
+};
+
+using ActionId = std::uint8_t;  // index into known_actions()
+
+std::span<const ActionTerm> known_actions();
+std::span<const std::string_view> action_iris();
+std::optional<ActionId> find_action(std::string_view name);  // full IRI; aliases are replaced
+bool is_or_below(ActionId action, ActionId ancestor);
+std::string_view action_iri(ActionId action);
+
+struct Alias {
+  std::string_view from;
+  std::string_view to;
+};
+std::span<const Alias> action_aliases();  // deprecated words with an exact equivalent
 
 // The action's IRI with deprecated words replaced by their equivalents; nullopt for an unknown one.
 std::optional<std::string_view> canonical_action(std::string_view action);
 // True when `action` is `ancestor` or includedIn it, over any number of steps. Unknown ones: false.
 bool is_or_below(std::string_view action, std::string_view ancestor);
 
+// An IRI as this engine compares it: the IDS codes are met in both cases (idsc:log, idsc:LOG) and
+// are one word, upper case here. Of all others nothing is changed.
+std::string canonical_iri(std::string iri);
+
 // The last piece of an IRI, for sentences: "count" of "http://www.w3.org/ns/odrl/2/count".
 std::string_view local_name(std::string_view iri);
+// How a term is best written: ODRL's as a bare word, others as full IRIs.
+std::string_view as_written(std::string_view iri);
 
 }  // namespace tally::odrl
