@@ -469,6 +469,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
   const RouteHandler policies = [parts](Call& call) -> awaitable<HttpResponse> {
     Json body = page(parts->catalog.policies());
     body["problems"] = parts->catalog.problems(call.lang);
+    body["warnings"] = parts->catalog.warnings(call.lang);
     co_return json_response(200, body);
   };
   // New work begins only while it can be recorded; endings and questions are always taken.

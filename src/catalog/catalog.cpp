@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "contradictions.hpp"
 #include "publish.hpp"
 #include "read.hpp"
 
@@ -61,6 +62,12 @@ BuildResult build(
           "catalog.duplicate-offer", {{"id", offer->id.value}, {"file", first->file}}};
       report({{document.name, "/policy/@id", message}});
     } else {
+      for (odrl::Problem& warning : offer->warnings) {
+        result.warnings.push_back(
+            {document.name, std::move(warning.pointer), std::move(warning.message)}
+        );
+      }
+      offer->warnings = {};
       OfferId id = offer->id;
       catalog->offers_.emplace(std::move(id), std::move(*offer));
     }
@@ -71,6 +78,7 @@ BuildResult build(
       catalog->by_asset_.end(),
       [](const Offer* a, const Offer* b) { return a->asset < b->asset; }
   );
+  warn_of_contradictions(catalog->by_asset_, options.limits, result.warnings);
   result.catalog = std::move(catalog);
   return result;
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "tally/dsp/policy_form.hpp"
+#include "tally/odrl/compare.hpp"
 
 #include "publish.hpp"
 
@@ -274,6 +275,9 @@ void read_terms(
   }
   offer.id = OfferId(published.at("@id").get<std::string>());
   if (!is_usable_id(offer.id.value)) in.fault({"catalog.bad-id", {}}, child(at, "@id"));
+  offer.warnings = (*loaded)->warnings();
+  for (auto& concern : odrl::concerns(**loaded)) offer.warnings.push_back(std::move(concern));
+  for (auto& warning : offer.warnings) warning.pointer.insert(0, at);
   offer.policy = to_jcs(published);
   offer.policy.shrink_to_fit();
 }

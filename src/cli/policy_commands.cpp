@@ -42,6 +42,7 @@ struct Checked {
   std::vector<odrl::Problem> problems;
   std::vector<odrl::Problem> not_enforced;
   std::vector<odrl::Problem> warnings;
+  odrl::PolicyPtr policy;
 };
 
 // An offer file is checked as the connector reads it; a policy by itself as the language has it.
@@ -56,9 +57,8 @@ Checked check(Json document) {
     checked.problems = policy.error();
   } else {
     checked.warnings = (*policy)->warnings();
-    if (odrl::realizable(**policy).verdict == odrl::Verdict::unrealizable) {
-      checked.warnings.push_back({{"cli.policy-never-permits", {}}, ""});
-    }
+    for (auto& concern : odrl::concerns(**policy)) checked.warnings.push_back(std::move(concern));
+    checked.policy = *policy;
     options.enforced_only = true;
     if (const auto enforced = odrl::load_policy(written.policy, options); !enforced) {
       checked.not_enforced = enforced.error();
@@ -97,12 +97,31 @@ void say(
   }
 }
 
+// What a rule of `policy` has against a rule of those that were read before it. Offers of one
+// asset may contradict each other on purpose, so it refuses nothing.
+Json contradictions(
+    const Console& console,
+    const std::vector<std::pair<std::string, odrl::PolicyPtr>>& earlier,
+    const odrl::PolicyPtr& policy
+) {
+  Json out = Json::array();
+  if (!policy) return out;
+  for (const auto& [other, compared] : earlier) {
+    const auto found = odrl::conflicts(*policy, *compared);
+    if (found.verdict != odrl::Verdict::conflict) continue;
+    auto& one = out.emplace_back(odrl::to_json(found, console.lang));
+    one["other"] = other;
+  }
+  return out;
+}
+
 }  // namespace
 
 int policy_check(const Console& console, const std::vector<std::filesystem::path>& files) {
   bool refused_any = false;
   bool unreadable = false;
   Json report = Json::array();
+  std::vector<std::pair<std::string, odrl::PolicyPtr>> sound;
   for (const auto& file : files) {
     const auto text = read_text(file);
     if (!text) {
@@ -117,18 +136,27 @@ int policy_check(const Console& console, const std::vector<std::filesystem::path
       checked.problems.push_back({document.error().message, document.error().pointer});
     }
     refused_any = refused_any || !checked.problems.empty();
+    const auto against = contradictions(console, sound, checked.policy);
+    if (checked.policy) sound.emplace_back(file.string(), checked.policy);
     if (console.json) {
       report.push_back(
           {{"file", file.string()},
            {"problems", to_json(console, checked.problems)},
            {"notEnforced", to_json(console, checked.not_enforced)},
-           {"warnings", to_json(console, checked.warnings)}}
+           {"warnings", to_json(console, checked.warnings)},
+           {"contradicts", against}}
       );
       continue;
     }
     say(console, "cli.policy-problem", file, checked.problems);
     say(console, "cli.policy-not-enforced", file, checked.not_enforced);
     say(console, "cli.policy-warning", file, checked.warnings);
+    for (const auto& one : against) {
+      console.say(
+          {"cli.policies-conflict",
+           {{"file", file.string()}, {"other", one.at("other")}, {"what", one.at("message")}}}
+      );
+    }
     if (!checked.problems.empty()) continue;
     const bool all = checked.not_enforced.empty();
     console.say({all ? "cli.policy-good" : "cli.policy-understood", {{"file", file.string()}}});
@@ -226,8 +254,11 @@ int policy_eval(const Console& console, const EvalOptions& options) {
   );
   if (console.json) {
     auto out = odrl::to_json(decision, console.lang);
-    out["policy"] = reading->policy->uid();
-    out["policyDigest"] = to_hex(reading->policy->digest());
+    out["policyDigest"] = digest_text(reading->policy->digest());
+    out["warnings"] = Json::array();
+    for (const auto& one : reading->policy->warnings()) {
+      out["warnings"].push_back(odrl::to_json(one, console.lang));
+    }
     out["text"] = Json::array();
     for (const auto& message : odrl::explain(decision)) {
       out["text"].push_back(console.text(message));

@@ -13,7 +13,8 @@ namespace tally::cli {
 // Every fault of every file, with its JSON pointer; warnings too, which refuse nothing. A file is a
 // policy, or an offer file of the `policies/` folder, of which only the policy is looked at: its
 // audience and its asset are the connector's to find. An offer file has to be enforceable by this
-// connector; of a policy by itself what is not is only said. Exit: 0 no faults, 1 some, 3 a file
+// connector; of a policy by itself what is not is only said. So is what the files have against each
+// other. Exit: 0 no faults, 1 some, 3 a file
 // that cannot be read.
 int policy_check(const Console& console, const std::vector<std::filesystem::path>& files);
 

@@ -69,6 +69,21 @@ std::string version_id(const AssetId& asset, std::string_view digest) {
   return asset.value + "@" + std::string(digest);
 }
 
+std::vector<Json> to_json(const std::vector<catalog::Problem>& problems, Lang lang) {
+  std::vector<Json> out;
+  out.reserve(problems.size());
+  for (const auto& problem : problems) {
+    out.push_back(
+        {{"file", problem.file},
+         {"pointer", problem.pointer},
+         {"code", problem.message.code},
+         {"params", problem.message.params},
+         {"text", render(problem.message, lang)}}
+    );
+  }
+  return out;
+}
+
 std::string problem_text(const catalog::Problem& problem) {
   return problem.file + problem.pointer + problem.message.code;
 }
@@ -220,9 +235,10 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
     transaction.puts.push_back(std::move(row));
   }
 
-  std::set<std::string> known_problems;
+  std::set<std::string> known_problems, known_warnings;
   {
     const std::lock_guard lock(mutex_);
+    for (const auto& warning : warnings_) known_warnings.insert(problem_text(warning));
     for (const auto& problem : problems_) known_problems.insert(problem_text(problem));
   }
   for (const auto& problem : built.problems) {
@@ -239,6 +255,16 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
          {"why", render(problem.message, Lang::en)}}};
     told.push_back(std::move(refused));
   }
+  for (const auto& warning : built.warnings) {
+    if (known_warnings.contains(problem_text(warning))) continue;
+    told.push_back(
+        {"daemon.document-warning",
+         {{"file", warning.file},
+          {"pointer", warning.pointer.empty() ? "/" : warning.pointer},
+          {"code", warning.message.code},
+          {"why", render(warning.message, Lang::en)}}}
+    );
+  }
 
   if (!transaction.puts.empty() || !drafts.empty()) {
     auto committed = co_await parts_.journal.commit(std::move(transaction), std::move(drafts));
@@ -248,11 +274,12 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
     const std::lock_guard lock(mutex_);
     current_ = std::move(built.catalog);
     problems_ = std::move(built.problems);
+    warnings_ = std::move(built.warnings);
   }
   for (const auto& message : told) {
-    parts_.notices.note(
-        message.code == "daemon.document-refused" ? Severity::warning : Severity::info, message
-    );
+    const bool warns =
+        message.code == "daemon.document-refused" || message.code == "daemon.document-warning";
+    parts_.notices.note(warns ? Severity::warning : Severity::info, message);
   }
   co_return Result<void>{};
 }
@@ -303,18 +330,12 @@ std::vector<Json> CatalogKeeper::policies() const {
 
 std::vector<Json> CatalogKeeper::problems(Lang lang) const {
   const std::lock_guard lock(mutex_);
-  std::vector<Json> out;
-  out.reserve(problems_.size());
-  for (const auto& problem : problems_) {
-    out.push_back(
-        {{"file", problem.file},
-         {"pointer", problem.pointer},
-         {"code", problem.message.code},
-         {"params", problem.message.params},
-         {"text", render(problem.message, lang)}}
-    );
-  }
-  return out;
+  return to_json(problems_, lang);
+}
+
+std::vector<Json> CatalogKeeper::warnings(Lang lang) const {
+  const std::lock_guard lock(mutex_);
+  return to_json(warnings_, lang);
 }
 
 awaitable<Result<void>> CatalogKeeper::put(std::string kind, std::string id, std::string text) {

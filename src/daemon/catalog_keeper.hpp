@@ -61,6 +61,7 @@ class CatalogKeeper final : public api::CatalogView,
   [[nodiscard]] std::vector<Json> assets() const override;
   [[nodiscard]] std::vector<Json> policies() const override;
   [[nodiscard]] std::vector<Json> problems(Lang lang) const override;
+  [[nodiscard]] std::vector<Json> warnings(Lang lang) const override;
   awaitable<Result<void>> put_asset(AssetId id, Json document) override;
   awaitable<Result<void>> put_policy(std::string id, Json document) override;
   awaitable<Result<void>> remove_asset(AssetId id) override;
@@ -103,6 +104,7 @@ class CatalogKeeper final : public api::CatalogView,
   mutable std::mutex mutex_;  // guards the three below
   std::shared_ptr<const catalog::Catalog> current_;
   std::vector<catalog::Problem> problems_;
+  std::vector<catalog::Problem> warnings_;
   std::map<std::string, Pinned> pinned_;  // by agreement
 };
 

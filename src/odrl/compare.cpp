@@ -565,17 +565,35 @@ Comparison realizable(const CompiledPolicy& policy, const CompareFacts& facts) {
 
 Comparison conflicts(const CompiledPolicy& a, const CompiledPolicy& b, const CompareFacts& facts) {
   bool maybe = false;
-  const std::array<const Plan*, 2> plans{&a.plan(), &b.plan()};
-  for (const auto* plan : plans) {
-    for (const auto* other : plans) {
-      auto found = contradictions(*plan, *other, facts, maybe);
-      if (!found) continue;
-      auto out = answer(Verdict::conflict, std::move(*found));
-      out.message.code = "odrl.compare-rules-conflict";
-      return out;
+  auto found = contradictions(a.plan(), b.plan(), facts, maybe);
+  if (!found && &a != &b) {
+    found = contradictions(b.plan(), a.plan(), facts, maybe);
+    if (found) std::swap(found->pointer, found->other_pointer);
+  }
+  if (found) {
+    auto out = answer(Verdict::conflict, std::move(*found));
+    out.message.code = "odrl.compare-rules-conflict";
+    return out;
+  }
+  auto out = answer(maybe ? Verdict::unknown : Verdict::compatible);
+  if (!maybe) out.message.code = "odrl.compare-no-contradiction";
+  return out;
+}
+
+std::vector<Problem> concerns(const CompiledPolicy& policy) {
+  std::vector<Problem> out;
+  CompareFacts facts;
+  facts.most_cells = 5'000;
+  if (auto ever = realizable(policy, facts); ever.verdict == Verdict::unrealizable) {
+    out.push_back({std::move(ever.message), ""});
+  }
+  if (policy.plan().conflict.value_or(Conflict::invalid) == Conflict::invalid) {
+    if (auto within = conflicts(policy, policy, facts); within.verdict == Verdict::conflict) {
+      within.message.code = "odrl.voids-itself";
+      out.push_back({std::move(within.message), within.pointer});
     }
   }
-  return answer(maybe ? Verdict::unknown : Verdict::compatible);
+  return out;
 }
 
 }  // namespace tally::odrl

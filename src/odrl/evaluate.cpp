@@ -192,6 +192,8 @@ void grant(const Candidate& by, const Request& request, const World& world, Deci
   const bool elsewhere = rule.has_count() && !rule.counts_at(world.here) && !rule.since_first_use;
   const bool fills = world.here == Side::consumer && in.fills_custody();
   consume.n = elsewhere || fills ? 0 : 1;
+  const auto used = std::ranges::find(world.usage, rule.id, &UsageEntry::rule);
+  consume.count_after = consume.n + (used == world.usage.end() ? 0 : used->usage.count);
   decision.consume.push_back(std::move(consume));
 }
 
@@ -251,6 +253,10 @@ Decision decide(
   decision.action = request.action;
   decision.target = request.target;
   decision.assignee = request.assignee;
+  decision.evaluated_at = world.now;
+  if (options.explain != Explain::none) {
+    for (const auto& one : policies) decision.policies.push_back(one.plan().uid);
+  }
   if (policies.empty()) {
     decision.reason = Reason::not_in_force;
     return decision;

@@ -49,6 +49,9 @@ constexpr auto comparison_members = std::to_array<std::string_view>({
     "status",
 });
 
+constexpr auto modifier_words =
+    std::to_array<std::string_view>({"countedBy", "vouchedBy", "unitOfCount"});
+
 struct Logical {
   std::string_view word;
   NodeKind kind;
@@ -165,16 +168,22 @@ bool Loader::read_modifier(
 ) {
   if (!object.is_object()) return false;
   const Json* name = nullptr;
-  for (auto it = object.begin(); it != object.end() && !name; ++it) {
-    const auto& key = it.key();
-    if (key == "leftOperand" ||
-        (key.find(':') != std::string::npos &&
-         document_->context.expand(key) == std::string(iri::odrl) + "leftOperand")) {
-      name = &without_id(it.value());
+  if (const auto plain = object.find("leftOperand"); plain != object.end()) {
+    name = &without_id(*plain);
+  } else {
+    for (auto it = object.begin(); it != object.end() && !name; ++it) {
+      const auto& key = it.key();
+      if (key.find(':') != std::string::npos &&
+          document_->context.expand(key) == std::string(iri::odrl) + "leftOperand") {
+        name = &without_id(it.value());
+      }
     }
   }
   if (!name || !name->is_string()) return false;
-  const auto iri = document_->context.expand_term(name->get_ref<const std::string&>());
+  const auto& written = name->get_ref<const std::string&>();
+  // Most operands are none of these, and looking them up is what a large policy costs.
+  if (!detail::holds(modifier_words, local_name(written))) return false;
+  const auto iri = document_->context.expand_term(written);
   const auto operand = find_operand(iri);
   if (!operand || known_operands()[*operand].role != OperandRole::modifier) return false;
 

@@ -344,8 +344,9 @@ void Loader::read_duty(
   const auto before = problems_.size();
   const auto doubts = plan_->doubts.size();
   const auto actions = read_actions(*written, members.pointer("action"));
-  const bool deletes = actions.size() == 1 && plan_->names[actions.front().name] == iri::delete_;
-  if (problems_.size() == before && !deletes) {
+  const bool enforced =
+      actions.size() == 1 && detail::holds(enforced_duties(), plan_->names[actions.front().name]);
+  if (problems_.size() == before && !enforced) {
     const auto* text = string_of(*written);
     unsupported(
         "odrl.unsupported-duty",

@@ -204,6 +204,7 @@ Index Loader::intern(std::string text) {
 
 Members Loader::members_of(const Json& object, std::string at, Words known) {
   Members members(std::move(at));
+  members.reserve(object.size());
   for (auto it = object.begin(); it != object.end(); ++it) {
     const auto& key = it.key();
     std::string name = key;

@@ -33,6 +33,7 @@ class Members {
     const Json* value = nullptr;
   };
   explicit Members(std::string at) : at_(std::move(at)) {}
+  void reserve(std::size_t size) { list_.reserve(size); }
 
   void add(std::string_view name, std::string_view key, const Json& value) {
     list_.push_back({name, key, &value});

@@ -38,6 +38,21 @@ std::string_view type_of(const Value& value) {
   return words[value.index()];
 }
 
+std::string_view source_of(Origin origin) {
+  switch (origin) {
+    case Origin::clock:
+      return "clock";
+    case Origin::contact:
+      return "contact";
+    case Origin::event:
+      return "event";
+    case Origin::given:
+      return {};
+    default:
+      return "usage";
+  }
+}
+
 std::string_view logical_word(NodeKind kind) {
   switch (kind) {
     case NodeKind::all:
@@ -58,8 +73,15 @@ void Evaluation::report_actual(const Node& node, const Scope& scope, ConstraintR
   if (const auto found = find_fact(node, term, scope); found.fact) {
     out.actual = joined(found.fact->values);
     out.source = found.fact->source;
+    const bool declared =
+        std::ranges::any_of(request_.declared, [&](const Fact& one) { return &one == found.fact; });
+    out.found_in = scope.performed               ? "act"
+                   : declared                    ? "request"
+                   : !found.fact->entity.empty() ? "attribute"
+                                                 : "measured";
     return;
   }
+  out.found_in = source_of(term.origin);
   if (!scope.rule || scope.performed) return;
   const auto* usage = usage_of(*scope.rule, node.unit_of_count);
   switch (term.origin) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -355,6 +356,10 @@ std::span<const ActionTerm> known_actions() {
 }
 std::span<const std::string_view> action_iris() {
   return action_table().names;
+}
+std::span<const std::string> enforced_duties() {
+  static const std::array<std::string, 1> made{std::string(iri::delete_)};
+  return made;
 }
 std::span<const Alias> action_aliases() {
   return aliases;

@@ -63,7 +63,9 @@ Json action_json(const ActionTerm& term) {
   Json out = {
       {"action", term.iri},
       {"duty",
-       {{"phase", to_string(term.phase)}, {"carriedOutBy", term.carried_out ? "us" : "others"}}},
+       {{"phase", to_string(term.phase)},
+        {"carriedOutBy", term.carried_out ? "enforcer" : "others"},
+        {"enforced", detail::holds(enforced_duties(), term.iri)}}},
       {"english", render(name, Lang::en)},
       {"chinese", render(name, Lang::zh)},
   };

@@ -30,7 +30,10 @@ Json constraint_json(const ConstraintReport& report) {
     out["leftOperand"] = report.left_operand;
     out["required"] = report.required;
     out["actual"] = report.actual.empty() ? Json(nullptr) : Json(report.actual);
-    if (!report.actual.empty()) out["vouchedBy"] = to_string(report.source);
+    if (!report.actual.empty()) {
+      out["vouchedBy"] = to_string(report.source);
+      if (!report.found_in.empty()) out["actualSource"] = report.found_in;
+    }
   }
   if (report.limit) out["limit"] = *report.limit;
   if (report.used) out["used"] = *report.used;
@@ -120,18 +123,25 @@ Json to_json(const Decision& decision, Lang lang) {
   Json out = {
       {"decision", decision.permit ? "permit" : "deny"},
       {"reason", to_string(decision.reason)},
+      {"decisiveRules", Json::array()},
       {"rules", Json::array()},
       {"obligations", Json::array()},
       {"errors", Json::array()},
+      {"evaluatedAt", format_micros(decision.evaluated_at)},
   };
-  if (!decision.decisive_rule.empty()) out["decisiveRule"] = decision.decisive_rule.value;
+  if (decision.policies.size() == 1) out["policy"] = decision.policies.front();
+  if (decision.policies.size() > 1) out["policies"] = decision.policies;
+  if (!decision.decisive_rule.empty()) {
+    out["decisiveRules"].push_back(decision.decisive_rule.value);
+  }
   for (const auto& one : decision.rules) out["rules"].push_back(rule_json(one, decision));
   for (const auto& one : decision.duties) out["rules"].push_back(duty_json(one));
   for (const auto& one : decision.obligations) out["obligations"].push_back(obligation_json(one));
   for (const auto& one : decision.errors) out["errors"].push_back(to_json(one, lang));
   if (!decision.consume.empty()) {
     const auto& consume = decision.consume.front();
-    out["consume"] = {{"rule", consume.rule.value}, {"n", consume.n}};
+    out["consume"] = {
+        {"rule", consume.rule.value}, {"n", consume.n}, {"countAfter", consume.count_after}};
     if (!consume.unit.empty()) out["consume"]["unit"] = consume.unit;
   }
   if (decision.valid_until) out["validUntil"] = format_micros(*decision.valid_until);

@@ -59,6 +59,14 @@ tl::unexpected<Error> state_conflict(const char* code, const AgreementId& agreem
   );
 }
 
+// An obligation that nobody here carries out is no permit.
+odrl::EvaluateOptions options_for(odrl::Explain explain = odrl::Explain::none) {
+  odrl::EvaluateOptions out;
+  out.explain = explain;
+  out.enforceable = odrl::enforced_duties();
+  return out;
+}
+
 odrl::Request request_of(const Act& act, const AgreementTerms& terms) {
   odrl::Request request;
   request.assignee = act.party.uri;
@@ -200,9 +208,10 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   const auto without = earlier ? entry->usage_without(*earlier) : std::vector<odrl::UsageEntry>();
   const auto usage = earlier ? std::span<const odrl::UsageEntry>(without) : entry->usage();
   const odrl::World world = world_of(*entry, reading, usage);
-  odrl::Decision decision = odrl::evaluate(*terms.policy, request, world);
+  odrl::Decision decision = odrl::evaluate(*terms.policy, request, world, options_for());
   if (!decision.permit) {
-    auto explained = odrl::evaluate(*terms.policy, request, world, {odrl::Explain::decisive});
+    auto explained =
+        odrl::evaluate(*terms.policy, request, world, options_for(odrl::Explain::decisive));
     return deny(act, event, reading.at, refuse(terms, std::move(explained)));
   }
 
@@ -296,7 +305,7 @@ Result<odrl::Decision> Enforcer::dry_run(const Act& act) {
   }
   const odrl::World world = world_of(*entry, reading, entry->usage());
   return odrl::evaluate(
-      *entry->terms->policy, request_of(act, *entry->terms), world, {odrl::Explain::full}
+      *entry->terms->policy, request_of(act, *entry->terms), world, options_for(odrl::Explain::full)
   );
 }
 

@@ -28,6 +28,8 @@ class CatalogAdmin {
   [[nodiscard]] virtual std::vector<Json> policies() const = 0;
   // What is wrong with files and documents that are not in force.
   [[nodiscard]] virtual std::vector<Json> problems(Lang lang) const = 0;
+  // What authors of documents that are in force should know.
+  [[nodiscard]] virtual std::vector<Json> warnings(Lang lang) const = 0;
   // Errors: invalid (the document's first problem), conflict (api.home-is-file).
   virtual awaitable<Result<void>> put_asset(AssetId id, Json document) = 0;
   virtual awaitable<Result<void>> put_policy(std::string id, Json document) = 0;

@@ -55,6 +55,9 @@ class Catalog;
 struct BuildResult {
   std::shared_ptr<const Catalog> catalog;
   std::vector<Problem> problems;  // in the order of the documents
+  // What the authors of offers should know and what refuses nothing: words that are out of use, an
+  // offer that can never permit anything, two offers on one asset whose rules contradict.
+  std::vector<Problem> warnings;
 };
 
 // Two documents with one id: the first one stands, the second is a problem. So files go before what

@@ -74,6 +74,8 @@ struct Offer {
   std::string file;    // Document::name
   Home home = Home::file;
   std::string digest;  // digest_text of the document in JCS
+  // Of the document; `build` hands them on and leaves none here.
+  std::vector<odrl::Problem> warnings;
 
   [[nodiscard]] bool visible_to_party(const PartyId& party) const;
   // The Offer of a message: the published one with its target.

@@ -73,11 +73,17 @@ Comparison refines(
 );
 // Can any permission of the policy ever be Active? realizable, unrealizable, unknown.
 Comparison realizable(const CompiledPolicy& policy, const CompareFacts& facts = {});
-// Is there a request for which a permission and a prohibition of the two are both Active, a duty
-// that is itself prohibited, or an obligation to do what is prohibited? conflict names both rules.
+// Is there a request for which a permission of one and a prohibition of the other are both Active,
+// a duty of one that the other prohibits, or an obligation to do so? conflict names both rules. Of
+// a policy and itself: do its own rules contradict each other?
 Comparison conflicts(
     const CompiledPolicy& a, const CompiledPolicy& b, const CompareFacts& facts = {}
 );
+
+// What the author of a policy should know before it is used, beyond its warnings: that it can never
+// permit anything, or that its rules contradict and nothing says which wins, so that it is void
+// where they do. Refuses nothing.
+std::vector<Problem> concerns(const CompiledPolicy& policy);
 
 // Does a counter-offer, or an agreement, permit anything that the offer does not? Used before
 // anything is signed. Sound, not complete: what cannot be decided counts as widening. Not compared:

@@ -157,6 +157,9 @@ struct ConstraintReport {
   std::string op;            // "lteq"; "and", "or", "xone", "andSequence"
   std::string required;
   std::string actual;  // empty: no value
+  // Where the value was found: "clock", "usage", "contact", "event", "measured", "attribute",
+  // "request", "act" (recorded with what was done); and who vouches for it.
+  std::string_view found_in;
   Source source = Source::measured;
   Truth state = Truth::unknown;
   std::string_view because;
@@ -217,6 +220,7 @@ struct Consume {
   RuleId rule;
   std::string unit;
   std::int64_t n = 1;
+  std::int64_t count_after = 1;  // uses of the rule with this one
 };
 
 struct Decision {
@@ -231,6 +235,8 @@ struct Decision {
   std::vector<DutyReport> duties;       // obligations of the policy, for Explain::full
   // Repeated from the request, for explanations.
   std::string action, target, assignee;
+  std::vector<std::string> policies;  // uids of those that were in force
+  Instant evaluated_at;
 };
 
 // For one policy, or for several taken together: then their conflict terms have to agree where a

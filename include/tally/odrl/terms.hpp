@@ -158,6 +158,8 @@ struct Alias {
   std::string_view from;
   std::string_view to;
 };
+// Duties that the connector carries out today: what `usage` and the loader hold policies against.
+std::span<const std::string> enforced_duties();
 std::span<const Alias> action_aliases();  // deprecated words with an exact equivalent
 
 // The action's IRI with deprecated words replaced by their equivalents; nullopt for an unknown one.
