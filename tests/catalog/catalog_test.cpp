@@ -144,6 +144,35 @@ TEST(Catalog, BadDocumentsAreReportedAndTheOthersStay) {
   EXPECT_EQ(ids(built.catalog->visible_offers(AssetId("cohort-2026"), institute)), "urn:uuid:1 ");
 }
 
+TEST(Catalog, WhatAuthorsShouldKnowIsToldAndRefusesNothing) {
+  Json forbids = policy_json("urn:uuid:2");
+  forbids["policy"]["conflict"] = "prohibit";
+  forbids["policy"]["prohibition"] = Json::parse(R"([{"action": "read", "constraint": [
+    {"leftOperand": "dateTime", "operator": "lt", "rightOperand": "2027-01-01T00:00:00Z"}]}])");
+  Json never = policy_json("urn:uuid:3");
+  for (const char* op : {"lt", "gt"}) {
+    never["policy"]["permission"][0]["constraint"].push_back(
+        {{"leftOperand", "dateTime"}, {"operator", op}, {"rightOperand", "2029-01-01T00:00:00Z"}}
+    );
+  }
+  const auto built = build(
+      {document("a.json", asset_json())},
+      {document("p.json", policy_json()), document("q.json", forbids), document("r.json", never)},
+      options()
+  );
+  EXPECT_TRUE(built.problems.empty()) << all(built.problems);
+  EXPECT_EQ(built.catalog->offers().size(), 3U);
+  ASSERT_EQ(built.warnings.size(), 2U) << all(built.warnings);
+  EXPECT_EQ(built.warnings[0].file, "r.json");
+  EXPECT_EQ(built.warnings[0].message.code, "odrl.compare-unrealizable");
+  const auto& contradiction = built.warnings[1].message;
+  EXPECT_EQ(built.warnings[1].file, "q.json");
+  EXPECT_EQ(contradiction.code, "catalog.offers-contradict");
+  EXPECT_EQ(contradiction.params.at("other"), "urn:uuid:1");
+  EXPECT_EQ(contradiction.params.at("rule"), "/prohibition/0");
+  EXPECT_EQ(contradiction.params.at("otherRule"), "/permission/0");
+}
+
 TEST(Catalog, TheFirstDocumentOfAnIdStands) {
   Json other = asset_json();
   other["title"] = "another";

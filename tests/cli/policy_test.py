@@ -1,4 +1,4 @@
-"""`tally policy check` and `tally policy cases`: what they print, and how they exit."""
+"""The commands of `tally policy`: what they print, and how they exit."""
 
 import glob
 import json
@@ -149,6 +149,119 @@ class Policy(unittest.TestCase):
         code, _, err = self.tally("policy", "cases", os.path.join(self.folder.name, "none"))
         self.assertEqual(code, 3)
         self.assertIn("none", err)
+
+    def test_what_files_have_against_each_other(self):
+        permits = policy(**{"@id": "urn:test:permits"})
+        forbids = policy(**{"@id": "urn:test:forbids"})
+        forbids["prohibition"] = [{"action": "distribute", "target": "urn:test:asset"}]
+        code, out, _ = self.tally("policy", "check", self.file(permits, "a.json"),
+                                  self.file(forbids, "b.json"))
+        self.assertEqual(code, 0, out)
+        self.assertRegex(out, r"b\.json: contradicts .*a\.json: .*/prohibition/0")
+        # Its own rules contradict too, and nothing says which wins.
+        self.assertRegex(out, r"note: .*void")
+        forbids["conflict"] = "prohibit"
+        code, out, _ = self.tally("policy", "check", self.file(forbids, "b.json"))
+        self.assertNotIn("note: ", out)
+
+    def test_a_policy_that_permits_nothing_is_told(self):
+        made = policy()
+        made["permission"][0]["constraint"] += [
+            {"leftOperand": "dateTime", "operator": "lt", "rightOperand": "2026-01-01T00:00:00Z"},
+            {"leftOperand": "dateTime", "operator": "gt", "rightOperand": "2027-01-01T00:00:00Z"}]
+        code, out, _ = self.tally("policy", "check", self.file(made))
+        self.assertEqual(code, 0)
+        self.assertIn("permits nothing", out)
+
+    def eval(self, *options, used=0, lang="en", side="consumer", **changes):
+        agreement = self.file(policy(**{
+            "@type": "Agreement", "assigner": "urn:a", "assignee": "urn:b"}), "agreement.json")
+        request = {"assignee": "urn:b", "action": "http://www.w3.org/ns/odrl/2/read",
+                   "target": "urn:test:asset"}
+        request.update(changes)
+        world = {"currentTime": "2026-01-01T00:00:00Z", "side": side,
+                 "usage": [{"rule": "urn:test:offer#/permission/0", "count": used}]}
+        return self.tally("--lang", lang, *options, "policy", "eval", agreement,
+                          "--request", self.file(request, "request.json"),
+                          "--world", self.file(world, "world.json"))
+
+    def test_eval_permits_and_says_why(self):
+        code, out, _ = self.eval(used=2)
+        self.assertEqual(code, 0)
+        self.assertIn("Permitted", out)
+        code, out, _ = self.eval("--json", used=2)
+        made = json.loads(out)
+        self.assertEqual((made["decision"], made["reason"]), ("permit", "permitted"))
+        self.assertEqual(made["decisiveRules"], ["urn:test:offer#/permission/0"])
+        self.assertEqual(made["consume"]["countAfter"], 3)
+        constraint = made["rules"][0]["constraints"][0]
+        self.assertEqual((constraint["required"], constraint["actual"]), ("3", "3"))
+        self.assertEqual((constraint["actualSource"], constraint["vouchedBy"]),
+                         ("usage", "measured"))
+
+    def test_eval_denies_and_says_what_would_change_it(self):
+        code, out, _ = self.eval(used=3)
+        self.assertEqual(code, 1)
+        self.assertIn("3 of 3 uses are used", out)
+        self.assertIn("No value of the request can change that", out)
+        code, out, _ = self.eval(assignee="urn:c")
+        self.assertEqual(code, 1)
+        self.assertIn("urn:b", out)
+        code, out, _ = self.eval(lang="zh", used=3)
+        self.assertIn("3 次使用已用 3 次", out)
+
+    def test_eval_needs_files_it_can_read(self):
+        code, _, err = self.eval(contxt={})
+        self.assertEqual(code, 3)
+        self.assertIn("request.json", err)
+        self.assertIn('"context"', err)
+
+    def test_compare_gives_a_witness(self):
+        narrow = policy()
+        narrow["permission"][0]["constraint"][0]["rightOperand"] = 2
+        few, more = self.file(narrow, "few.json"), self.file(policy(), "more.json")
+        code, out, _ = self.tally("policy", "compare", few, more)
+        self.assertEqual(code, 0)
+        self.assertIn("refines: refines", out)
+        code, out, _ = self.tally("--json", "policy", "compare", more, few)
+        self.assertEqual(code, 1)
+        made = json.loads(out)
+        self.assertEqual(made["refines"]["verdict"], "not-refines")
+        self.assertEqual(made["refines"]["witness"]["http://www.w3.org/ns/odrl/2/count"], "3")
+
+    def test_explain_reads_it_out_in_both_languages(self):
+        code, out, _ = self.tally("policy", "explain", self.file(policy()))
+        self.assertEqual(code, 0)
+        self.assertIn("at most 3", out)
+        self.assertIn("vouched for by our own measurement", out)
+        code, out, _ = self.tally("--lang", "zh", "policy", "explain", self.file(policy()))
+        self.assertIn("不超过 3", out)
+
+    def test_new_fills_a_template(self):
+        code, out, _ = self.tally("policy", "new", "--template", "number-of-uses",
+                                  "--set", "uses=5", "--set", "uid=urn:test:five")
+        self.assertEqual(code, 0)
+        made = json.loads(out)
+        self.assertEqual(made["@id"], "urn:test:five")
+        self.assertEqual(
+            made["permission"][0]["constraint"][0]["rightOperand"]["@value"], "5")
+        self.assertEqual(self.tally("policy", "check", self.file(out))[0], 0)
+        code, _, err = self.tally("policy", "new", "--template", "number-of-uses")
+        self.assertEqual(code, 3)
+        self.assertIn("uses", err)
+        code, _, err = self.tally("policy", "new", "--template", "numbr-of-uses")
+        self.assertEqual(code, 3)
+        self.assertIn("number-of-uses", err)
+
+    def test_terms_tell_who_vouches(self):
+        code, out, _ = self.tally("--json", "policy", "terms")
+        self.assertEqual(code, 0)
+        terms = {one["leftOperand"]: one for one in json.loads(out)["leftOperands"]}
+        self.assertEqual(terms["http://www.w3.org/ns/odrl/2/count"]["vouchedBy"], ["measured"])
+        self.assertEqual(terms["urn:tally:profile:1#role"]["vouchedBy"],
+                         ["registration", "asserted"])
+        odrl = [one for one in terms if one.startswith("http://www.w3.org/ns/odrl/2/")]
+        self.assertGreaterEqual(len(odrl), 34)
 
     def test_what_nobody_expects_is_said_too(self):
         code, _, err = self.tally("audit", "verify", "a" * 5000)

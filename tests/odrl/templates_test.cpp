@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include <gtest/gtest.h>
@@ -71,13 +72,29 @@ TEST(Templates, EachIsUnderstoodWhole) {
   }
 }
 
-// tests/data/odrl/templates/ holds what the walker of cases runs; here only that none is missing.
+// Without the ids that each case gives its rules.
+Json rules_of(const Json& policy) {
+  Json out = Json::object();
+  for (const char* kind : {"permission", "prohibition", "obligation"}) {
+    if (!policy.contains(kind)) continue;
+    out[kind] = policy[kind];
+    for (auto& rule : out[kind]) rule.erase("@id");
+  }
+  return out;
+}
+
+// tests/data/odrl/templates/ holds what the walker of cases runs; here that none is missing and
+// that each is about what the template says.
 TEST(Templates, EachHasACaseThatPermitsAndOneThatDenies) {
   const auto folder = fs::path(TALLY_SOURCE_DIR) / "tests/data/odrl/templates";
   for (const auto& one : policy_templates()) {
     EXPECT_TRUE(fs::exists(folder / (one.name + "-deny.json"))) << one.name;
     if (one.name == "plain-prohibit") continue;  // there is nothing that it permits
     EXPECT_TRUE(fs::exists(folder / (one.name + "-permit.json"))) << one.name;
+    for (const char* kind : {"-permit.json", "-deny.json"}) {
+      std::ifstream file(folder / (one.name + kind));
+      EXPECT_EQ(rules_of(Json::parse(file)["policy"]), rules_of(filled(one))) << one.name << kind;
+    }
   }
 }
 
