@@ -24,6 +24,13 @@ std::string_view role_word(OperandRole role) {
   return {};
 }
 
+// What a term narrows that stands among the constraints of a rule.
+std::string_view belongs_to(const OperandTerm& term) {
+  if (term.role == OperandRole::parameter || term.role == OperandRole::instruction) return "action";
+  if (term.place == Place::target) return "target";
+  return term.place == Place::assignee ? "assignee" : "act";
+}
+
 Json split(std::string_view list) {
   Json out = Json::array();
   while (!list.empty()) {
@@ -43,6 +50,7 @@ Json operand_json(const OperandTerm& term) {
   Json out = {
       {"leftOperand", term.iri},
       {"role", role_word(term.role)},
+      {"belongsTo", belongs_to(term)},
       {"type", to_string(term.kind)},
       {"operators", std::move(operators)},
       {"vouchedBy", split(term.vouchers)},

@@ -1,8 +1,11 @@
 // How long a decision takes, compiled policy, one core; how long compiling takes; how much memory a
 // compiled policy holds. Figures and what bounds them: docs/benchmarks.md.
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <vector>
 
 #include <benchmark/benchmark.h>
 #include <malloc.h>
@@ -136,6 +139,33 @@ void mix(benchmark::State& state) {
   state.counters["cases"] = static_cast<double>(cases.size());
 }
 
+// The median over the small cases of the mean time of one, which is what most decisions cost.
+void median_case(benchmark::State& state, Explain explain) {
+  const auto cases = all_cases();
+  constexpr int rounds = 200;
+  std::vector<double> medians;
+  for (auto _ : state) {
+    std::vector<double> each;
+    each.reserve(cases.size());
+    for (const auto& one : cases) {
+      const auto start = std::chrono::steady_clock::now();
+      for (int i = 0; i < rounds; ++i) {
+        benchmark::DoNotOptimize(evaluate(*one.policy, one.request, one.world->world, {explain}));
+      }
+      const std::chrono::duration<double, std::nano> took =
+          std::chrono::steady_clock::now() - start;
+      each.push_back(took.count() / rounds);
+    }
+    std::ranges::nth_element(each, each.begin() + static_cast<std::ptrdiff_t>(each.size() / 2));
+    medians.push_back(each[each.size() / 2]);
+  }
+  std::ranges::nth_element(
+      medians, medians.begin() + static_cast<std::ptrdiff_t>(medians.size() / 2)
+  );
+  state.counters["median_ns"] = medians[medians.size() / 2];
+  state.counters["cases"] = static_cast<double>(cases.size());
+}
+
 std::size_t resident() {
   std::ifstream status("/proc/self/statm");
   std::size_t pages = 0;
@@ -162,6 +192,8 @@ void memory(benchmark::State& state) {
 BENCHMARK_CAPTURE(decide, small, 0, Explain::none);
 BENCHMARK_CAPTURE(decide, small_with_report, 0, Explain::full);
 BENCHMARK_CAPTURE(decide, constraints_524, 391, Explain::none);
+BENCHMARK_CAPTURE(median_case, decision, Explain::none)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(median_case, full_report, Explain::full)->Unit(benchmark::kMillisecond);
 BENCHMARK(mix);
 BENCHMARK_CAPTURE(compile, small, contract(0).dump());
 BENCHMARK_CAPTURE(compile, kilobytes_118, of_size(118 << 10));

@@ -1,10 +1,16 @@
 #include "tally/odrl/terms.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <map>
 #include <set>
 
 #include <gtest/gtest.h>
 
+#include "tally/odrl/vocabulary.hpp"
+
+#include "odrl/context.hpp"
 #include "policies.hpp"
 
 namespace tally::odrl {
@@ -104,6 +110,67 @@ TEST(Terms, OdrlsLeftOperandsAreAllThereOnce) {
     EXPECT_EQ(term.vouchers.empty(), !condition) << term.iri;
   }
   EXPECT_EQ(odrl, 34U);
+}
+
+// policies/profile/tally.jsonld is what others read of the profile: it says of each term what the
+// engine holds it to be, and of no other.
+std::map<std::string, Json> published_profile() {
+  std::ifstream file(std::filesystem::path(TALLY_SOURCE_DIR) / "policies/profile/tally.jsonld");
+  const auto document = Json::parse(file);
+  std::map<std::string, Json> out;
+  for (const auto& node : document["@graph"]) {
+    auto id = node["@id"].get<std::string>();
+    if (id.starts_with("tally:")) out[std::string(iri::profile_terms) + id.substr(6)] = node;
+  }
+  return out;
+}
+
+Json labels_of(const Json& term) {
+  return Json::array(
+      {{{"@language", "en"}, {"@value", term["english"]}},
+       {{"@language", "zh"}, {"@value", term["chinese"]}}}
+  );
+}
+
+TEST(Terms, ThePublishedProfileIsTheOneThatIsEnforced) {
+  auto published = published_profile();
+  const auto take = [&](const std::string& id) {
+    const auto found = published.find(id);
+    if (found == published.end()) return Json(Json::object());
+    auto out = std::move(found->second);
+    published.erase(found);
+    return out;
+  };
+  const auto terms = policy_terms();
+  for (const auto& term : terms["leftOperands"]) {
+    const auto id = term["leftOperand"].get<std::string>();
+    if (!id.starts_with(iri::profile_terms)) continue;
+    auto told = take(id);
+    for (auto& op : told["tally:operator"]) {
+      op = op.get<std::string>().substr(std::string_view("odrl:").size());
+    }
+    EXPECT_EQ(told["tally:operator"], term["operators"]) << id;
+    EXPECT_EQ(told["tally:valueType"], term["type"]) << id;
+    EXPECT_EQ(told["tally:role"], term["role"]) << id;
+    EXPECT_EQ(told["tally:belongsTo"], term["belongsTo"]) << id;
+    EXPECT_EQ(told["skos:prefLabel"], labels_of(term)) << id;
+    EXPECT_EQ(told.value("tally:voucher", Json::array()), term["vouchedBy"]) << id;
+  }
+  for (const auto& term : terms["actions"]) {
+    const auto id = term["action"].get<std::string>();
+    if (!id.starts_with(iri::profile_terms)) continue;
+    auto told = take(id);
+    const auto parent = Context().expand(told.value("odrl:includedIn", ""));
+    EXPECT_EQ(Json(parent), term["includedIn"]) << id;
+    EXPECT_EQ(told["tally:dutyPhase"], term["duty"]["phase"]) << id;
+    EXPECT_EQ(told["skos:prefLabel"], labels_of(term)) << id;
+  }
+  for (const auto& alias : action_aliases()) {
+    if (!alias.from.starts_with(iri::profile_terms)) continue;
+    const auto told = take(std::string(alias.from));
+    EXPECT_EQ(Context().expand(told.value("skos:exactMatch", "")), alias.to);
+  }
+  for (const auto& [id, node] : published) ADD_FAILURE() << id << " is published and unknown";
 }
 
 TEST(Terms, TheCodesOfIdsAreMetInBothCases) {
