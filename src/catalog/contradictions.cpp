@@ -28,10 +28,6 @@ void compare_all(const std::vector<Compiled>& offers, std::vector<Problem>& warn
       if (!prohibits(*offers[i].offer) && !prohibits(*offers[j].offer)) continue;
       const auto found = odrl::conflicts(*offers[i].policy, *offers[j].policy, facts);
       if (found.verdict != odrl::Verdict::conflict) continue;
-      std::string example;
-      for (const auto& [operand, value] : found.witness) {
-        example += (example.empty() ? "" : ", ") + operand + " = " + value;
-      }
       warnings.push_back(
           {offers[i].offer->file,
            "/policy",
@@ -41,7 +37,7 @@ void compare_all(const std::vector<Compiled>& offers, std::vector<Problem>& warn
              {"file", offers[j].offer->file},
              {"rule", found.pointer},
              {"otherRule", found.other_pointer},
-             {"example", example.empty() ? "-" : example}}}}
+             {"example", odrl::to_text(found.witness)}}}}
       );
     }
   }

@@ -18,7 +18,7 @@ namespace tally::cli {
 // that cannot be read.
 int policy_check(const Console& console, const std::vector<std::filesystem::path>& files);
 
-// Runs folders and files of cases (docs/odrl-profile.md, "Cases"): a line for each that fails, with
+// Runs folders and files of cases (docs/odrl-engine.md, "Cases"): a line for each that fails, with
 // expected and got, then the counts. Exit: 0 none failed, 1 some did, 3 a path that cannot be read.
 int policy_cases(const Console& console, const std::vector<std::filesystem::path>& paths);
 

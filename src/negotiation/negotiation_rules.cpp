@@ -117,11 +117,12 @@ Result<Step> NegotiationService::State::agree(Process process) const {
     refusal = Message{"negotiation.offer-withdrawn", {}};
   } else if (const auto wide = odrl::widens(offer->policy, process.offer)) {
     refusal = Message{
-        "negotiation.widens-offer",
+        wide->witness.empty() ? "negotiation.widens-offer" : "negotiation.permits-beyond-offer",
         {{"constraint", wide->left_operand.empty() ? wide->pointer : wide->left_operand},
          {"required", wide->required},
          {"found", wide->found},
-         {"pointer", wide->pointer}}};
+         {"pointer", wide->pointer},
+         {"example", odrl::to_text(wide->witness)}}};
   }
   Json document = dsp::policy_core(process.offer);
   Agreement agreement;

@@ -17,22 +17,13 @@ Truth negated(Truth one) {
   return one == Truth::yes ? Truth::no : one == Truth::no ? Truth::yes : Truth::unknown;
 }
 
-std::string text_of(const std::vector<WitnessValue>& witness) {
-  std::string out;
-  for (const auto& one : witness) {
-    if (!out.empty()) out += ", ";
-    out += std::string(local_name(one.operand)) + " = " + one.value;
-  }
-  return out.empty() ? "-" : out;
-}
-
 Comparison answer(Verdict verdict, Comparison made = {}) {
   made.verdict = verdict;
   made.message = {
       "odrl.compare-" + std::string(to_string(verdict)),
       {{"pointer", made.pointer.empty() ? "-" : made.pointer},
        {"other", made.other_pointer.empty() ? "-" : made.other_pointer},
-       {"witness", text_of(made.witness)}}};
+       {"witness", to_text(made.witness)}}};
   return made;
 }
 
@@ -474,6 +465,15 @@ std::string_view to_string(Verdict verdict) {
       {"compatible", "conflict", "refines", "not-refines", "realizable", "unrealizable", "unknown"}
   );
   return words[static_cast<std::size_t>(verdict)];
+}
+
+std::string to_text(const std::vector<WitnessValue>& witness) {
+  std::string out;
+  for (const auto& one : witness) {
+    if (!out.empty()) out += ", ";
+    out += std::string(local_name(one.operand)) + " = " + one.value;
+  }
+  return out.empty() ? "-" : out;
 }
 
 Comparison joint(const CompiledPolicy& a, const CompiledPolicy& b, const CompareFacts& facts) {

@@ -202,7 +202,7 @@ struct Answer {
   Candidate by;
 };
 
-// The order in which reasons win (docs/odrl-profile.md, "Reasons of a decision").
+// The order in which reasons win (docs/odrl-engine.md, "Three truth values").
 Answer answer_of(std::span<const Evaluation> policies, const Standing& standing, bool open) {
   const auto conflict = term_of(policies);
   const bool collides = standing.permitting && standing.prohibiting;

@@ -44,7 +44,9 @@ Json split(std::string_view list) {
 Json operand_json(const OperandTerm& term) {
   Json operators = Json::array();
   for (const auto word : known_operators()) {
-    if (operator_fits(term, *find_operator(word))) operators.push_back(word);
+    const bool takes = term.role != OperandRole::modifier || word == "eq" ||
+                       (term.iri == iri::vouched_by && word == "isAnyOf");
+    if (takes && operator_fits(term, *find_operator(word))) operators.push_back(word);
   }
   const Message name{"odrl.operand-" + std::string(local_name(term.iri)), {}};
   Json out = {

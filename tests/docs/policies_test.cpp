@@ -34,13 +34,17 @@ fs::path folder() {
   return fs::path(TALLY_SOURCE_DIR) / "policies";
 }
 
-std::vector<std::string> policy_files() {
+std::vector<std::string> json_files(const fs::path& where) {
   std::vector<std::string> out;
-  for (const auto& entry : fs::directory_iterator(folder())) {
+  for (const auto& entry : fs::directory_iterator(where)) {
     if (entry.path().extension() == ".json") out.push_back(entry.path().filename().string());
   }
   std::sort(out.begin(), out.end());
   return out;
+}
+
+std::vector<std::string> policy_files() {
+  return json_files(folder());
 }
 
 catalog::Document asset(const std::string& id, const std::string& delivery) {
@@ -88,16 +92,24 @@ TEST(Policies, EachOneIsOfferedWithoutAProblem) {
   }
 }
 
-TEST(Policies, TheirPageNamesEachOneAndNoOther) {
-  const auto page = text_of(folder() / "README.md");
-  for (const auto& file : policy_files()) {
+void expect_page_names_each_file(const fs::path& where) {
+  const auto page = text_of(where / "README.md");
+  for (const auto& file : json_files(where)) {
     EXPECT_NE(page.find("`" + file + "`"), std::string::npos) << file;
   }
   for (std::size_t at = page.find(".json`"); at != page.npos; at = page.find(".json`", at + 1)) {
     const auto start = page.rfind('`', at) + 1;
     const auto name = page.substr(start, at + 5 - start);
-    EXPECT_TRUE(fs::exists(folder() / name)) << name;
+    EXPECT_TRUE(fs::exists(where / name)) << name;
   }
+}
+
+TEST(Policies, TheirPageNamesEachOneAndNoOther) {
+  expect_page_names_each_file(folder());
+}
+
+TEST(Policies, ThePageOfTemplatesNamesEachOneAndNoOther) {
+  expect_page_names_each_file(folder() / "templates");
 }
 
 struct Act {

@@ -1,5 +1,5 @@
 // The policy engine by itself, in a program that has nothing else of Tally: load a policy, ask for
-// a decision, print why. docs/odrl-profile.md, "As a library", shows this file; it is run as a
+// a decision, print why. docs/odrl-engine.md, "As a library", shows this file; it is run as a
 // test.
 #include <iostream>
 #include <vector>

@@ -1,5 +1,5 @@
 // The walker of policy cases: files that hold policies, a request, a state of the world and what is
-// expected of them (docs/odrl-profile.md, "Cases"). The command `tally policy cases` and the tests
+// expected of them (docs/odrl-engine.md, "Cases"). The command `tally policy cases` and the tests
 // share it. The only part of this module that reads files.
 #pragma once
 

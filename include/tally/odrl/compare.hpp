@@ -48,6 +48,8 @@ struct WitnessValue {
   std::string operand;  // IRI
   std::string value;    // as people read it
 };
+// "purpose = urn:x, count = 4"; "-" for none.
+std::string to_text(const std::vector<WitnessValue>& witness);
 
 struct Comparison {
   Verdict verdict = Verdict::unknown;

@@ -1,4 +1,4 @@
-// Requests, states of the world and decisions as JSON (docs/odrl-profile.md, "Data in, data out"):
+// Requests, states of the world and decisions as JSON (docs/odrl-engine.md, "Data in, data out"):
 // what the command line, policy cases and decision queries speak. Strict: an unknown member or a
 // value of another type is refused with its place, since a misspelt one would be a missing one.
 // Pure.
