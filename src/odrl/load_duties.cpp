@@ -10,29 +10,12 @@ using detail::string_of;
 
 namespace {
 
-constexpr auto duty_members = std::to_array<std::string_view>({
-    "uid",
-    "@type",
-    "target",
-    "assigner",
-    "assignee",
-    "action",
-    "constraint",
-    "consequence",
-    "informedParty",
-    "informingParty",
-    "compensatedParty",
-    "compensatingParty",
-    "consentedParty",
-    "consentingParty",
-    "contractedParty",
-    "contractingParty",
-    "trackedParty",
-    "trackingParty",
-    "attributedParty",
-    "attributingParty",
-});
-constexpr std::size_t first_function = 8;
+constexpr auto duty_members = detail::joined(
+    std::to_array<std::string_view>(
+        {"uid", "@type", "target", "assigner", "assignee", "action", "constraint", "consequence"}
+    ),
+    detail::party_functions
+);
 
 // Parameters that stand for a party function, which the messages of DSP have no member for.
 constexpr auto party_parameters = std::to_array<Alias>({
@@ -152,8 +135,7 @@ void Loader::read_duty_scope(const Members& members, const Rule* rule, Duty& dut
       read_selector(one, at, "assigner");
     });
   }
-  for (std::size_t i = first_function; i < duty_members.size(); ++i) {
-    const auto name = duty_members[i];
+  for (const auto name : detail::party_functions) {
     const auto* value = members.value(name);
     if (!value) continue;
     unsupported("odrl.unsupported-member", {{"member", std::string(name)}}, members.pointer(name));

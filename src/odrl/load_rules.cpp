@@ -12,29 +12,12 @@ using detail::without_id;
 
 namespace {
 
-constexpr auto permission_members = std::to_array<std::string_view>({
-    "uid",
-    "@type",
-    "target",
-    "assigner",
-    "assignee",
-    "action",
-    "constraint",
-    "duty",
-    "output",
-    "informedParty",
-    "informingParty",
-    "compensatedParty",
-    "compensatingParty",
-    "consentedParty",
-    "consentingParty",
-    "contractedParty",
-    "contractingParty",
-    "trackedParty",
-    "trackingParty",
-    "attributedParty",
-    "attributingParty",
-});
+constexpr auto permission_members = detail::joined(
+    std::to_array<std::string_view>(
+        {"uid", "@type", "target", "assigner", "assignee", "action", "constraint", "duty", "output"}
+    ),
+    detail::party_functions
+);
 // The same with remedies for duties.
 constexpr auto prohibition_members = [] {
   auto out = permission_members;
@@ -43,7 +26,9 @@ constexpr auto prohibition_members = [] {
   }
   return out;
 }();
-constexpr std::size_t first_function = 8;  // from here on: "output" and the party functions
+// From here on: "output" and the party functions.
+constexpr std::size_t first_function =
+    permission_members.size() - detail::party_functions.size() - 1;
 
 constexpr auto selector_members = std::to_array<std::string_view>({
     "uid",

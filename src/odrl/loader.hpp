@@ -3,7 +3,7 @@
 // tools a doubt that stays in the plan as unknown.
 //
 // One class, in one file per part of the information model: load_policy.cpp, load_rules.cpp,
-// load_duties.cpp, load_constraints.cpp.
+// load_duties.cpp, load_constraints.cpp, load_summaries.cpp.
 #pragma once
 
 #include <array>
@@ -111,6 +111,8 @@ class Loader {
   void settle_conflict(const Document& document);
   void inherit_shared(Document& document);
   void read_all_rules(Document& document);
+
+  // load_summaries.cpp
   void finish();
   void finish_rule(Rule& rule);
   void collect_limits(Rule& rule, RuleSummary& summary, Range nodes);
@@ -218,10 +220,32 @@ class Loader {
   bool names_profile_ = false;
 };
 
-// Whether an operator makes sense of the values of an operand.
-bool operator_fits(const OperandTerm& term, Operator op);
-
 namespace detail {
+inline constexpr auto party_functions = std::to_array<std::string_view>({
+    "informedParty",
+    "informingParty",
+    "compensatedParty",
+    "compensatingParty",
+    "consentedParty",
+    "consentingParty",
+    "contractedParty",
+    "contractingParty",
+    "trackedParty",
+    "trackingParty",
+    "attributedParty",
+    "attributingParty",
+});
+
+template <std::size_t A, std::size_t B>
+constexpr auto joined(
+    const std::array<std::string_view, A>& a, const std::array<std::string_view, B>& b
+) {
+  std::array<std::string_view, A + B> out{};
+  for (std::size_t i = 0; i < A; ++i) out[i] = a[i];
+  for (std::size_t i = 0; i < B; ++i) out[A + i] = b[i];
+  return out;
+}
+
 template <class Range>
 bool holds(const Range& range, std::string_view word) {
   for (const auto& one : range) {

@@ -289,6 +289,27 @@ const OperandTable& operand_table() {
   return made;
 }
 
+struct Bound {
+  std::string_view operand;
+  Operator op;
+};
+// What a parameter or an instruction is compared with besides eq; the others name lists.
+constexpr auto bounds = std::to_array<Bound>({
+    {"urn:tally:profile:1#minGroupSize", Operator::gteq},
+    {"urn:tally:profile:1#payAmount", Operator::gteq},
+    {"urn:tally:profile:1#paidWithin", Operator::lteq},
+    {"urn:tally:profile:1#retention", Operator::gteq},
+    {"urn:tally:profile:1#rowFilter", Operator::is_all_of},
+});
+
+// A parameter says how: what is excluded or compared otherwise would be done the wrong way round.
+bool states_value(const OperandTerm& term, Operator op) {
+  if (op == Operator::eq) return true;
+  const auto bound = std::ranges::find(bounds, term.iri, &Bound::operand);
+  if (bound != bounds.end()) return op == bound->op;
+  return op == Operator::is_any_of || op == Operator::is_all_of;
+}
+
 }  // namespace
 
 std::string_view operator_word(Operator op) {
@@ -313,6 +334,36 @@ bool takes_list(Operator op) {
 
 bool orders(Operator op) {
   return op == Operator::lt || op == Operator::lteq || op == Operator::gt || op == Operator::gteq;
+}
+
+bool says_how(const OperandTerm& term) {
+  return term.role == OperandRole::instruction ||
+         (term.role == OperandRole::parameter && term.iri.starts_with(iri::profile_terms));
+}
+
+bool operator_fits(const OperandTerm& term, Operator op) {
+  if (says_how(term)) return states_value(term, op);
+  const bool taxonomic =
+      op == Operator::is_a || op == Operator::is_part_of || op == Operator::has_part;
+  switch (term.kind) {
+    case ValueKind::name:
+      return !orders(op) || term.ordered || term.origin == Origin::event;
+    case ValueKind::language:
+    case ValueKind::network:
+      return !orders(op);
+    case ValueKind::duration:
+      return orders(op) || op == Operator::eq || op == Operator::neq;
+    case ValueKind::rate:
+      return op == Operator::lteq || op == Operator::eq;
+    case ValueKind::instant:
+    case ValueKind::integer:
+    case ValueKind::decimal:
+      return !taxonomic;
+    case ValueKind::any:
+    case ValueKind::no_compare:
+      return true;
+  }
+  return false;
 }
 
 std::string_view to_string(ValueKind kind) {

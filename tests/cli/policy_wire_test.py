@@ -3,24 +3,14 @@
 protocol's own schemas as another validator reads them. Exit code 77 (skipped) when the schemas or
 python3-jsonschema are missing."""
 import json
-import os
 import pathlib
 import subprocess
 import sys
-import warnings
 
-SKIPPED = 77
-POLICIES = "https://w3id.org/dspace/2025/1/negotiation/contract-schema.json"
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import dsp_schemas  # noqa: E402
+
 PROFILE = "urn:tally:profile:1#"
-# Three schemas refer to a definition without the slash after '#'; no validator can resolve that.
-BROKEN_REF, REPAIRED_REF = "#definitions/", "#/definitions/"
-
-
-def repaired(value):
-    if isinstance(value, dict):
-        return {k: v.replace(BROKEN_REF, REPAIRED_REF) if k == "$ref" else repaired(v)
-                for k, v in value.items()}
-    return [repaired(v) for v in value] if isinstance(value, list) else value
 
 
 def run(tally, *arguments):
@@ -41,24 +31,12 @@ def with_duty(duty):
 
 
 def main(tally, source):
-    shared = pathlib.Path(os.environ.get("TALLY_SHARED", source / "../shared")) / "dsp-schemas"
-    if not shared.is_dir():
-        print("skipped: the folder with the protocol's schemas is not there")
-        return SKIPPED
-    try:
-        warnings.simplefilter("ignore", DeprecationWarning)
-        import jsonschema
-    except ImportError:
-        print("skipped: python3-jsonschema is not installed")
-        return SKIPPED
-    schemas = [repaired(json.loads(p.read_text())) for p in sorted(shared.rglob("*-schema.json"))]
-    store = {s["$id"]: s for s in schemas}
+    schemas = dsp_schemas.load(source)
+    if schemas is None:
+        return dsp_schemas.SKIPPED
 
     def faults(policy):
-        schema = {"$ref": f"{POLICIES}#/definitions/Offer"}
-        validator = jsonschema.Draft201909Validator(
-            schema, resolver=jsonschema.RefResolver("", schema, store=store))
-        return [f"{list(e.absolute_path)}: {e.message[:200]}" for e in validator.iter_errors(policy)]
+        return schemas.faults(schemas.policy("Offer"), policy)
 
     bad = checked = 0
 

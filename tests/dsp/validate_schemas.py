@@ -2,22 +2,11 @@
 """Validates our example messages, which dsp_test proves equal to what we write, against the
 protocol's JSON schemas. Exit code 77 (skipped) when the schemas or python3-jsonschema are missing."""
 import json
-import os
 import pathlib
 import sys
-import warnings
 
-SKIPPED = 77
-# Three schemas refer to a definition without the slash after '#'; no validator can resolve that.
-BROKEN_REF, REPAIRED_REF = '#definitions/', '#/definitions/'
-POLICIES = 'https://w3id.org/dspace/2025/1/negotiation/contract-schema.json'
-
-
-def repaired(value):
-    if isinstance(value, dict):
-        return {k: v.replace(BROKEN_REF, REPAIRED_REF) if k == '$ref' else repaired(v)
-                for k, v in value.items()}
-    return [repaired(v) for v in value] if isinstance(value, list) else value
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'support'))
+import dsp_schemas  # noqa: E402
 
 
 def schema_name(message):
@@ -30,28 +19,10 @@ def schema_name(message):
 
 
 def main(source):
-    shared = pathlib.Path(os.environ.get('TALLY_SHARED', source / '../shared')) / 'dsp-schemas'
-    if not shared.is_dir():
-        print('skipped: the folder with the protocol\'s schemas is not there')
-        return SKIPPED
-    try:
-        warnings.simplefilter('ignore', DeprecationWarning)
-        import jsonschema
-    except ImportError:
-        print('skipped: python3-jsonschema is not installed')
-        return SKIPPED
-
-    schemas = [repaired(json.loads(p.read_text())) for p in sorted(shared.rglob('*-schema.json'))]
-    by_id = {s['$id']: s for s in schemas}
-    by_name = {i.rsplit('/', 1)[1]: s for i, s in by_id.items()}
-
-    def faults(schema, value):
-        resolver = jsonschema.RefResolver(schema.get('$id', ''), schema, store=dict(by_id))
-        validator = jsonschema.Draft201909Validator(schema, resolver=resolver)
-        return [f'{list(e.absolute_path)}: {e.message[:200]}' for e in validator.iter_errors(value)]
-
-    def policy_schema(name):
-        return {'$ref': f'{POLICIES}#/definitions/{name}'}
+    schemas = dsp_schemas.load(source)
+    if schemas is None:
+        return dsp_schemas.SKIPPED
+    by_name, faults, policy_schema = schemas.by_name, schemas.faults, schemas.policy
 
     bad = checked = 0
 

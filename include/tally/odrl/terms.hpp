@@ -126,6 +126,12 @@ struct OperandTerm {
   Place place = Place::act;   // whose attribute it is, when it stands among the constraints
 };
 
+// It says how an act is done, rather than whether it may be.
+bool says_how(const OperandTerm& term);
+// Whether an operator makes sense of the values of an operand. What does not is unknown, never a
+// guess.
+bool operator_fits(const OperandTerm& term, Operator op);
+
 using OperandId = std::uint16_t;  // index into known_operands()
 
 std::span<const OperandTerm> known_operands();
