@@ -55,6 +55,7 @@ struct TaskGroup::State {
 
   asio::any_io_executor executor;
   Notices& notices;
+  bool cancelled = false;
   std::list<std::shared_ptr<Task>> tasks;
   std::vector<std::shared_ptr<Wakeup>> waiters;  // the coroutines in drained()
 };
@@ -75,9 +76,11 @@ void TaskGroup::spawn(std::string_view name, awaitable<void> task) {
   asio::co_spawn(
       state_->executor, std::move(task), asio::bind_cancellation_slot(slot, std::move(done))
   );
+  if (state_->cancelled) entry->stop.emit(asio::cancellation_type::terminal);
 }
 
 void TaskGroup::cancel() {
+  state_->cancelled = true;
   // A copy: a task that ends at once takes itself off the list.
   const auto tasks = state_->tasks;
   for (const auto& task : tasks) task->stop.emit(asio::cancellation_type::terminal);

@@ -72,6 +72,25 @@ TEST(TaskGroup, CancelStopsTasksAndSaysNothing) {
   EXPECT_TRUE(notices.messages.empty());
 }
 
+// Without it a connector that was told to stop while it began its work would go on for ever.
+TEST(TaskGroup, WhatIsSpawnedAfterTheCancelIsCancelledToo) {
+  asio::io_context context{1};
+  Collected notices;
+  TaskGroup group(context.get_executor(), notices);
+  bool drained = false;
+  auto stop = [&]() -> awaitable<void> {
+    group.cancel();
+    group.spawn("late", forever());
+    co_await group.drained();
+    drained = true;
+  };
+  asio::co_spawn(context, stop(), [](const std::exception_ptr&) {});
+  for (int i = 0; i < 1000 && context.poll_one() > 0; ++i) continue;
+  EXPECT_TRUE(drained);
+  EXPECT_EQ(group.size(), 0U);
+  EXPECT_TRUE(notices.messages.empty());
+}
+
 TEST(TaskGroup, AnExceptionOfATaskIsNoted) {
   asio::io_context context{1};
   Collected notices;

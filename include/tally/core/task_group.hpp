@@ -19,7 +19,8 @@ class TaskGroup {
   TaskGroup& operator=(const TaskGroup&) = delete;
 
   void spawn(std::string_view name, awaitable<void> task);
-  // Asks all tasks to stop (cancellation type `terminal`).
+  // Asks all tasks to stop (cancellation type `terminal`), and every one that is spawned later: what
+  // a task begins on its way out must not outlive the others.
   void cancel();
   // Completes when none is left.
   awaitable<void> drained();
