@@ -11,6 +11,7 @@
 #include <malloc.h>
 #include <nlohmann/json.hpp>
 
+#include "tally/core/digest.hpp"
 #include "tally/odrl/exchange.hpp"
 
 namespace tally::odrl {
@@ -91,6 +92,18 @@ void compile(benchmark::State& state, const std::string& text) {
       static_cast<std::int64_t>(text.size()) * static_cast<std::int64_t>(state.iterations())
   );
   state.counters["bytes"] = static_cast<double>(text.size());
+}
+
+// The baselines: what any engine that reads JSON pays before it has understood anything, and one
+// digest of a request, which everything that records a decision pays beside it.
+void parse(benchmark::State& state, const std::string& text) {
+  for (auto _ : state) benchmark::DoNotOptimize(parse_json(text));
+}
+void digest_of_request(benchmark::State& state) {
+  const std::string request =
+      R"({"assignee":"urn:bench:institute","action":"http://www.w3.org/ns/odrl/2/read",)"
+      R"("target":"urn:bench:cohort","context":{"purpose":"urn:bench:research"}})";
+  for (auto _ : state) benchmark::DoNotOptimize(sha256(request));
 }
 
 std::string of_size(std::size_t bytes) {
@@ -189,12 +202,15 @@ void memory(benchmark::State& state) {
   }
 }
 
+BENCHMARK(digest_of_request);
 BENCHMARK_CAPTURE(decide, small, 0, Explain::none);
 BENCHMARK_CAPTURE(decide, small_with_report, 0, Explain::full);
 BENCHMARK_CAPTURE(decide, constraints_524, 391, Explain::none);
 BENCHMARK_CAPTURE(median_case, decision, Explain::none)->Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(median_case, full_report, Explain::full)->Unit(benchmark::kMillisecond);
 BENCHMARK(mix);
+BENCHMARK_CAPTURE(parse, small, contract(0).dump());
+BENCHMARK_CAPTURE(parse, kilobytes_118, of_size(118 << 10));
 BENCHMARK_CAPTURE(compile, small, contract(0).dump());
 BENCHMARK_CAPTURE(compile, kilobytes_118, of_size(118 << 10));
 BENCHMARK(memory)->Iterations(1)->Unit(benchmark::kMillisecond);
