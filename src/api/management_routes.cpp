@@ -6,6 +6,7 @@
 
 #include "tally/core/digest.hpp"
 #include "tally/negotiation/agreement.hpp"
+#include "tally/odrl/exchange.hpp"
 #include "tally/odrl/explain.hpp"
 #include "tally/odrl/terms.hpp"
 #include "tally/odrl/vocabulary.hpp"
@@ -347,7 +348,8 @@ awaitable<HttpResponse> post_decision(Parts parts, Call& call) {
       {{"decision", decision->permit ? "permit" : "deny"},
        {"reason", odrl::to_string(decision->reason)},
        {"rule", decision->decisive_rule.value},
-       {"reasons", std::move(reasons)}}
+       {"reasons", std::move(reasons)},
+       {"report", odrl::to_json(*decision, call.lang)}}
   );
 }
 

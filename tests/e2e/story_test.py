@@ -292,6 +292,21 @@ class Reading(unittest.TestCase):
                                   {"agreement": agreement, "app": "asks"})
             self.assertEqual((answer.status, answer.json()["decision"]), (200, "permit"))
         self.assertEqual(consumer.agreement(agreement)["limits"][0]["used"], 0)
+        # The whole decision: who vouches for the purpose is the registration of the application.
+        constraints = {one["leftOperand"]: one
+                       for one in answer.json()["report"]["rules"][0]["constraints"]}
+        purpose = constraints["http://www.w3.org/ns/odrl/2/purpose"]
+        self.assertEqual((purpose["satisfactionState"], purpose["vouchedBy"]),
+                         ("Satisfied", "registration"))
+        count = constraints["http://www.w3.org/ns/odrl/2/count"]
+        self.assertEqual((count["actualSource"], count["vouchedBy"]), ("usage", "measured"))
+
+    def test_what_the_policy_engine_knows(self):
+        terms = pair.consumer.get("/api/v1/policy-terms")
+        operands = {one["leftOperand"]: one for one in terms["leftOperands"]}
+        self.assertEqual(operands["http://www.w3.org/ns/odrl/2/count"]["vouchedBy"], ["measured"])
+        self.assertTrue(operands["http://www.w3.org/ns/odrl/2/count"]["enforced"])
+        self.assertFalse(operands["urn:tally:profile:1#role"]["enforced"])
 
 
 def in_parallel(count, work):
