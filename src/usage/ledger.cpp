@@ -3,14 +3,21 @@
 #include <algorithm>
 
 namespace tally::usage {
-namespace {
 
-void widen(std::optional<Instant>& first, std::optional<Instant>& last, Instant at) {
+void Entry::Times::add(Instant at) {
   if (!first || at < *first) first = at;
-  if (!last || at > *last) last = at;
+  if (!last || at >= *last) {
+    last_but_one = last;
+    last = at;
+  } else if (!last_but_one || at > *last_but_one) {
+    last_but_one = at;
+  }
 }
 
-}  // namespace
+void Entry::Times::give(odrl::RuleUsage& usage) const {
+  usage.first_use = first;
+  usage.last_use = last;
+}
 
 std::size_t Entry::index_of(const RuleId& rule) {
   for (std::size_t i = 0; i < usage_.size(); ++i) {
@@ -31,8 +38,12 @@ std::int64_t Entry::count(const RuleId& rule) const {
 std::vector<odrl::UsageEntry> Entry::usage_without(const Use& use) const {
   auto without = usage_;
   for (const auto& add : use.adds) {
-    for (auto& entry : without) {
-      if (entry.rule == add.rule) entry.usage.count -= add.n;
+    for (std::size_t i = 0; i < without.size(); ++i) {
+      if (without[i].rule != add.rule) continue;
+      auto& usage = without[i].usage;
+      usage.count -= add.n;
+      if (usage.last_use == use.at) usage.last_use = tallies_[i].all.last_but_one;
+      if (usage.first_use == use.at && usage.count == 0) usage.first_use.reset();
     }
   }
   return without;
@@ -40,12 +51,14 @@ std::vector<odrl::UsageEntry> Entry::usage_without(const Use& use) const {
 
 void Entry::permit(const UsePtr& use) {
   for (const auto& add : use->adds) {
-    auto& usage = usage_[index_of(add.rule)].usage;
-    usage.count += add.n;
-    widen(usage.first_use, usage.last_use, use->at);
+    const auto i = index_of(add.rule);
+    usage_[i].usage.count += add.n;
+    tallies_[i].all.add(use->at);
+    tallies_[i].all.give(usage_[i].usage);
   }
   total_.usage.count += 1;
-  widen(total_.usage.first_use, total_.usage.last_use, use->at);
+  total_.all.add(use->at);
+  total_.all.give(total_.usage);
   uses_.emplace(use->id, use);
 }
 
@@ -61,28 +74,22 @@ void Entry::end(const UsePtr& use) {
   if (use->ended) return;
   use->ended = true;
   for (const auto& add : use->adds) {
-    auto& tally = tallies_[index_of(add.rule)];
-    widen(tally.ended_first, tally.ended_last, use->at);
+    tallies_[index_of(add.rule)].ended.add(use->at);
   }
-  widen(total_.ended_first, total_.ended_last, use->at);
+  total_.ended.add(use->at);
   forget_if_done(use);
 }
 
 void Entry::refresh() {
-  for (std::size_t i = 0; i < usage_.size(); ++i) {
-    usage_[i].usage.first_use = tallies_[i].ended_first;
-    usage_[i].usage.last_use = tallies_[i].ended_last;
-  }
-  total_.usage.first_use = total_.ended_first;
-  total_.usage.last_use = total_.ended_last;
+  for (auto& tally : tallies_) tally.all = tally.ended;
+  total_.all = total_.ended;
   for (const auto& [id, use] : uses_) {
     if (use->ended) continue;
-    for (const auto& add : use->adds) {
-      auto& usage = usage_[index_of(add.rule)].usage;
-      widen(usage.first_use, usage.last_use, use->at);
-    }
-    widen(total_.usage.first_use, total_.usage.last_use, use->at);
+    for (const auto& add : use->adds) tallies_[index_of(add.rule)].all.add(use->at);
+    total_.all.add(use->at);
   }
+  for (std::size_t i = 0; i < usage_.size(); ++i) tallies_[i].all.give(usage_[i].usage);
+  total_.all.give(total_.usage);
 }
 
 UsePtr Entry::find(const std::string& use) const {

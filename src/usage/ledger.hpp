@@ -80,12 +80,18 @@ class Entry {
   void forget_key(UsePtr use);  // by value: the map that holds it changes
 
  private:
-  // One counter. The bounds of uses that cannot be undone are kept apart, so that an abort of the
+  // When uses were, as far as policies ask. The last but one is what the last was before the last
+  // use.
+  struct Times {
+    std::optional<Instant> first, last, last_but_one;
+    void add(Instant at);
+    void give(odrl::RuleUsage& usage) const;
+  };
+  // One counter. The times of uses that cannot be undone are kept apart, so that an abort of the
   // first use gives the right first use afterwards.
   struct Tally {
     odrl::RuleUsage usage;
-    std::optional<Instant> ended_first;
-    std::optional<Instant> ended_last;
+    Times all, ended;
   };
   std::size_t index_of(const RuleId& rule);
   void refresh();  // usage_ and total_ from the counters and the open uses, after an abort

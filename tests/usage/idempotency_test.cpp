@@ -122,6 +122,21 @@ TEST(Usage, TheLastUseMayBeRepeated) {
   EXPECT_EQ(rig.records("use.permitted").size(), 3U);
 }
 
+// A repeat is decided as if its use had not been: the interval runs from the use before it.
+TEST(Usage, ARepeatDoesNotWaitForItsOwnInterval) {
+  Rig rig;
+  rig.start();
+  rig.agree(terms(id, policy(Json::array({test::atom("timeInterval", "gteq", "P1D"), limit(9)}))));
+  EXPECT_EQ(outcome(rig.authorise(act(id, "one"))), "permitted");
+  EXPECT_EQ(outcome(rig.authorise(act(id, "one"))), "repeated");
+  EXPECT_EQ(outcome(rig.authorise(act(id, "two"))), "usage.refused");
+  rig.world.run_for(seconds(86'400));
+  EXPECT_EQ(outcome(rig.authorise(act(id, "two"))), "permitted");
+  EXPECT_EQ(outcome(rig.authorise(act(id, "two"))), "repeated");
+  EXPECT_EQ(outcome(rig.authorise(act(id, "three"))), "usage.refused");
+  EXPECT_EQ(rig.records("use.permitted").size(), 2U);
+}
+
 TEST(Usage, ARepeatIsRefusedOnceThePolicyHasEnded) {
   Rig rig;
   rig.start();
