@@ -52,6 +52,14 @@ std::optional<Instant> instant(const std::string& written) {
   return parsed->instant;
 }
 
+// "rules/urn:r" and "urn:d": "rules/urn:r/urn:d".
+std::string below(const std::string& what, const std::string& inner) {
+  std::string out = what;
+  out += '/';
+  out += inner;
+  return out;
+}
+
 struct Policies {
   std::vector<const Json*> documents;
   [[nodiscard]] const Json* find(std::string_view uid) const {
@@ -195,7 +203,7 @@ void Judge::constraints(
     const auto id = text(one, "constraint");
     const auto* report = find_constraint(found, id);
     same_where_given(
-        one, "satisfactionState", what + "/" + id, report ? to_string(report->state) : ""
+        one, "satisfactionState", below(what, id), report ? to_string(report->state) : ""
     );
   }
 }
@@ -224,9 +232,9 @@ void Judge::rule(const Json& wanted, const RuleReport& found, const std::string&
     const auto id = text(one, "rule");
     const auto report = std::ranges::find(found.conditions, RuleId(id), &DutyReport::duty);
     if (report == found.conditions.end()) {
-      same(what + "/" + id, "Duty", "");
+      same(below(what, id), "Duty", "");
     } else {
-      duty(one, *report, what + "/" + id);
+      duty(one, *report, below(what, id));
     }
   }
 }

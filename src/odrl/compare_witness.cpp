@@ -1,5 +1,6 @@
 // A state of the world as people read it: values that lie where the search found them to.
 #include <algorithm>
+#include <compare>
 
 #include "compare_space.hpp"
 
@@ -26,7 +27,7 @@ std::string digits_between(const Decimal& low, const Decimal& high) {
   const auto digits = std::max(behind(low), behind(high));
   if (!low.negative) {
     const auto next = integral(low);
-    if (next && compare(decimal(*next + 1), high) < 0) return std::to_string(*next + 1);
+    if (next && std::is_lt(compare(decimal(*next + 1), high))) return std::to_string(*next + 1);
     return extend(low, digits);
   }
   return high.negative || high.digits.empty() ? extend(high.digits.empty() ? low : high, digits)
