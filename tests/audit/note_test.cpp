@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "audit/known_keys.hpp"
+
 namespace tally::audit {
 namespace {
 
@@ -11,16 +13,8 @@ const std::string spec_note =
     "This is an example message.\n\n— example.com/foo "
     "Uw2QOkn8srV1yJGh2VYRlL1Tnagv1YEq6TfXppzi2ONncAlTgK7Ztg1ERYNZXsYjOBH3mFXmRKuwHjG1Yu72IneyaQM="
     "\n";
-// RFC 8032, test 1.
-const std::string seed_hex = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
-
-VerifierKey own_key() {
-  const Bytes seed = *from_hex(seed_hex);
-  return make_verifier_key("connector.example/log1", *ed25519_public_key(seed));
-}
-Result<Bytes> sign_own(std::span<const std::uint8_t> bytes) {
-  return ed25519_sign(*from_hex(seed_hex), bytes);
-}
+const Signer sign_own = signer_of(log_seed);
+const Signer sign_witness = signer_of(witness_seed);
 
 TEST(Note, TheVectorOfTheSpecificationIsAccepted) {
   const auto key = parse_verifier_key(spec_key);
@@ -35,7 +29,7 @@ TEST(Note, TheVectorOfTheSpecificationIsAccepted) {
 }
 
 TEST(Note, ACheckpointIsSignedAsOtherToolsSignIt) {
-  const VerifierKey key = own_key();
+  const VerifierKey key = log_key();
   EXPECT_EQ(
       key.text(), "connector.example/log1+e4e9c3a0+AddamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea"
   );
@@ -54,7 +48,7 @@ TEST(Note, ACheckpointIsSignedAsOtherToolsSignIt) {
 
 TEST(Note, AnUnknownKeyIsIgnoredAndAForgedSignatureOfAKnownOneRefusesAll) {
   const VerifierKey spec = *parse_verifier_key(spec_key);
-  const VerifierKey own = own_key();
+  const VerifierKey own = log_key();
   const std::string text = "This is an example message.\n";
   const std::string own_note = *sign_note(text, own, sign_own);
   const std::string own_line = own_note.substr(text.size() + 1);
@@ -76,33 +70,6 @@ TEST(Note, AnUnknownKeyIsIgnoredAndAForgedSignatureOfAKnownOneRefusesAll) {
   EXPECT_EQ(unsigned_note.error().message.code, "audit.note-unsigned");
 }
 
-// RFC 8032, test 2: a witness.
-const std::string witness_seed_hex =
-    "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
-
-Result<Bytes> sign_witness(std::span<const std::uint8_t> bytes) {
-  return ed25519_sign(*from_hex(witness_seed_hex), bytes);
-}
-VerifierKey witness_key() {
-  const Bytes key = *ed25519_public_key(*from_hex(witness_seed_hex));
-  return make_verifier_key("peer.example/witness", key, cosignature_type);
-}
-// A checkpoint that the log and a witness signed, as other tools made it.
-const std::string checkpoint_text =
-    "connector.example/log1\n8\nXcnaeacGWamtVZy3Ad7ZoqudgjqtL0lgz+Nw7/RgQyg=\n";
-const std::string log_line =
-    "— connector.example/log1 5OnDoDmuWOzhFhCVTN57+AZE7kp3C3eAu9aBtwttG3HglCfFE+"
-    "pTbvkUabfg83upVXKSdWCzx/Qo8rQUPOrDcRGhcQ8=\n";
-const std::string witness_line =
-    "— peer.example/witness "
-    "nPq7BgAAAABlU/EAFpjbpcuJu7qOaHs4axuG701siXBQdyKf6kGwntjpIhobEF3BuZDkApsLH"
-    "EH0MX1nxHFzjyHNoKI9482f62cTCQ==\n";
-constexpr std::uint64_t witness_time = 1'700'000'000;
-
-std::string code_of(const auto& result) {
-  return result ? std::string() : result.error().message.code;
-}
-
 TEST(Cosignature, IsMadeAsOtherToolsMakeIt) {
   const VerifierKey key = witness_key();
   const std::string vkey =
@@ -116,7 +83,7 @@ TEST(Cosignature, IsMadeAsOtherToolsMakeIt) {
 
 TEST(Cosignature, StandsBesideTheSignatureOfTheLog) {
   const std::string note = checkpoint_text + "\n" + log_line + witness_line;
-  const auto both = verify_note(note, std::vector{own_key(), witness_key()});
+  const auto both = verify_note(note, std::vector{log_key(), witness_key()});
   ASSERT_TRUE(both);
   EXPECT_EQ(both->text, checkpoint_text);
   EXPECT_TRUE(both->others.empty());
@@ -164,8 +131,8 @@ TEST(Cosignature, IsNeverTakenForAPlainSignatureNorTheOtherWayRound) {
   note.signatures[0].id = witness.id;
   EXPECT_EQ(code_of(verify_note(note, std::vector{witness})), "audit.note-forged");
   // A type that is not known is not checked as one that is.
-  note = Note{checkpoint_text, {*make_signature(checkpoint_text, own_key(), sign_own)}};
-  VerifierKey odd = own_key();
+  note = Note{checkpoint_text, {*make_signature(checkpoint_text, log_key(), sign_own)}};
+  VerifierKey odd = log_key();
   odd.type = 0x06;
   EXPECT_FALSE(verify_note(note, std::vector{odd}));
   odd = witness;
@@ -193,17 +160,17 @@ TEST(Cosignature, HasATimeOfAtMost63Bits) {
 TEST(Note, SignaturesByKeysOfUnknownTypesAreKept) {
   const std::string odd = "— other.example/x " + to_base64(Bytes(2424, 6)) + "\n";
   const std::string note = checkpoint_text + "\n" + odd + log_line + odd;
-  const auto verified = verify_note(note, std::vector{own_key()});
+  const auto verified = verify_note(note, std::vector{log_key()});
   ASSERT_TRUE(verified);
   EXPECT_EQ(verified->signers.size(), 1U);
   ASSERT_EQ(verified->others.size(), 2U);
   EXPECT_EQ(verified->others[1].line(), odd);
   EXPECT_EQ(parse_note(note)->print(), note);
   // The same name with another id, and the same id with another name, are other keys.
-  VerifierKey renamed = own_key();
+  VerifierKey renamed = log_key();
   renamed.name = "connector.example/log2";
   EXPECT_EQ(code_of(verify_note(note, std::vector{renamed})), "audit.note-unsigned");
-  VerifierKey renumbered = own_key();
+  VerifierKey renumbered = log_key();
   renumbered.id ^= 1;
   EXPECT_EQ(code_of(verify_note(note, std::vector{renumbered})), "audit.note-unsigned");
 }
@@ -211,8 +178,8 @@ TEST(Note, SignaturesByKeysOfUnknownTypesAreKept) {
 TEST(Note, ANoteThatIsTooLargeIsRefused) {
   std::string note = checkpoint_text + "\n";
   for (std::size_t i = 0; i < most_note_signatures; ++i) note += log_line;
-  EXPECT_TRUE(verify_note(note, std::vector{own_key()}));
-  EXPECT_EQ(code_of(verify_note(note + log_line, std::vector{own_key()})), "audit.note-too-large");
+  EXPECT_TRUE(verify_note(note, std::vector{log_key()}));
+  EXPECT_EQ(code_of(verify_note(note + log_line, std::vector{log_key()})), "audit.note-too-large");
   const std::string long_text = std::string(most_note_bytes - 1, 'a') + "\n";
   EXPECT_EQ(code_of(parse_note(long_text + "\n" + log_line)), "audit.note-too-large");
   EXPECT_EQ(code_of(parse_signature_lines(long_text + "a")), "audit.note-too-large");
@@ -252,7 +219,7 @@ TEST(Note, WhatIsNoNoteIsRefused) {
         "b"}) {
     EXPECT_FALSE(sign_note("text\n", make_verifier_key(name, key.public_key), sign_own)) << name;
   }
-  EXPECT_FALSE(sign_note("no line feed", own_key(), sign_own));
+  EXPECT_FALSE(sign_note("no line feed", log_key(), sign_own));
   for (const std::string& bad :
        {std::string("a"),
         std::string("a+b"),
