@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "tally/audit/tree.hpp"
@@ -21,13 +22,14 @@ constexpr std::uint64_t split_of(std::uint64_t size) {
   return std::bit_floor(size - 1);
 }
 
-bool verify_inclusion(
+// The root that a leaf at `index` of `size` leaves and an inclusion proof lead to; nullopt when the
+// proof has another number of hashes than that place wants.
+std::optional<Digest> inclusion_root(
     NodeHash node,
     const Digest& leaf,
     std::uint64_t index,
     std::uint64_t size,
-    std::span<const Digest> proof,
-    const Digest& root
+    std::span<const Digest> proof
 );
 
 // As in tree.hpp; the ranges are checked there.

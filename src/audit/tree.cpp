@@ -96,20 +96,19 @@ Result<Frontier> Frontier::from_bytes(std::span<const std::uint8_t> bytes) {
 
 // RFC 6962 says what a proof is; the loop is RFC 9162's, 2.1.3.2: `at` and `last` are the places of
 // the leaf and of the last leaf, level by level.
-bool verify_inclusion(
+std::optional<Digest> inclusion_root(
     NodeHash node,
     const Digest& leaf,
     std::uint64_t index,
     std::uint64_t size,
-    std::span<const Digest> proof,
-    const Digest& root
+    std::span<const Digest> proof
 ) {
-  if (index >= size) return false;
+  if (index >= size) return std::nullopt;
   std::uint64_t at = index;
   std::uint64_t last = size - 1;
   Digest hash = leaf;
   for (const Digest& sibling : proof) {
-    if (last == 0) return false;
+    if (last == 0) return std::nullopt;
     if ((at & 1) != 0 || at == last) {
       hash = node(sibling, hash);
       // At the right edge without a sibling: the node moves up as it is.
@@ -123,7 +122,8 @@ bool verify_inclusion(
     at >>= 1;
     last >>= 1;
   }
-  return last == 0 && hash == root;
+  if (last != 0) return std::nullopt;
+  return hash;
 }
 
 bool verify_inclusion(
@@ -133,7 +133,7 @@ bool verify_inclusion(
     std::span<const Digest> proof,
     const Digest& root
 ) {
-  return verify_inclusion(&node_hash, leaf, index, size, proof, root);
+  return inclusion_root(&node_hash, leaf, index, size, proof) == root;
 }
 
 // RFC 9162, 2.1.4.2.
