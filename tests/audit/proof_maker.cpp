@@ -7,10 +7,9 @@
 
 #include "tally/audit/heads.hpp"
 #include "tally/audit/log_proof.hpp"
-#include "tally/audit/record.hpp"
-#include "tally/audit/tiles.hpp"
 #include "tally/audit/witness_message.hpp"
 
+#include "audit/flat_levels.hpp"
 #include "audit/known_keys.hpp"
 
 namespace tally::audit {
@@ -53,12 +52,7 @@ class Maker {
   }
 
   void add(std::string entry) {
-    frontier_.append(leaf_hash(entry), [this](const Subtree& subtree) {
-      if (subtree.level % 8 != 0) return;
-      levels_.resize(std::max<std::size_t>(levels_.size(), subtree.level / 8 + 1));
-      Bytes& level = levels_[subtree.level / 8];
-      level.insert(level.end(), subtree.hash.begin(), subtree.hash.end());
-    });
+    levels_.add(entry);
     entries_.push_back(std::move(entry));
   }
 
@@ -146,14 +140,9 @@ class Maker {
 
   fs::path folder_;
   std::mt19937_64 random_;
-  Frontier frontier_;
   std::vector<std::string> entries_;
-  std::vector<Bytes> levels_;
-  LevelHashes source_ =
-      [this](unsigned level, std::uint64_t first, std::size_t count) -> Result<Bytes> {
-    const auto begin = levels_.at(level).begin() + static_cast<std::ptrdiff_t>(first * 32);
-    return Bytes(begin, begin + static_cast<std::ptrdiff_t>(count * 32));
-  };
+  FlatLevels levels_;
+  LevelHashes source_ = levels_.source();
   SubtreeHash stored_ = stored_in_tiles(source_);
 };
 
