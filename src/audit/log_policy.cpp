@@ -176,6 +176,7 @@ std::string LogPolicy::print() const {
 
 std::vector<VerifierKey> LogPolicy::keys() const {
   std::vector<VerifierKey> keys;
+  keys.reserve(logs.size() + witnesses.size());
   for (const Log& log : logs) keys.push_back(log.key);
   for (const Witness& witness : witnesses) keys.push_back(witness.key);
   return keys;

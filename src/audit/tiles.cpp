@@ -20,10 +20,11 @@ std::string three_digits(std::uint64_t number) {
 
 // "x001/x234/067": groups of three digits, all but the last with an x before it.
 std::string index_path(std::uint64_t index) {
-  std::string path = three_digits(index % 1000);
-  for (index /= 1000; index > 0; index /= 1000)
-    path = "x" + three_digits(index % 1000) + "/" + path;
-  return path;
+  if (index < 1000) return three_digits(index);
+  std::string folders = index_path(index / 1000);
+  // What was the last group is a folder now.
+  folders.insert(folders.size() - 3, "x");
+  return folders.append("/").append(three_digits(index % 1000));
 }
 
 // No tree is larger than 2^63 − 1: then neither `end` nor `size_needed` overflows.

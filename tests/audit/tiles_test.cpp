@@ -197,8 +197,8 @@ TEST(Bundle, TheFirst256EntriesAreAsOthersWriteThem) {
   EXPECT_FALSE(decode_bundle(text, 0));
   EXPECT_FALSE(decode_bundle({}, 0));
   // 257 entries, each of which would be whole.
-  EXPECT_FALSE(decode_bundle(std::string(2 * 257, '\0'), 257));
-  EXPECT_TRUE(decode_bundle(std::string(2 * 256, '\0'), 256));
+  EXPECT_FALSE(decode_bundle(std::string(514, '\0'), 257));
+  EXPECT_TRUE(decode_bundle(std::string(512, '\0'), 256));
 }
 
 TEST(Bundle, HoldsOneTo256EntriesOfAtMost65535Bytes) {
