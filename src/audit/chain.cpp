@@ -54,7 +54,8 @@ std::optional<Genesis> parse_genesis(const RecordScan& scan, std::string_view te
   genesis.actor = {(*actor)["domain"], (*actor)["uri"]};
   genesis.vkey = text_member(scan, "vkey");
   genesis.test = record["test"];
-  if (genesis.origin.empty() || genesis.actor.empty() || !parse_verifier_key(genesis.vkey)) {
+  const auto key = parse_verifier_key(genesis.vkey);
+  if (genesis.origin.empty() || genesis.actor.empty() || !key || key->type != ed25519_type) {
     return std::nullopt;
   }
   return genesis;

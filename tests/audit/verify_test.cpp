@@ -243,6 +243,13 @@ TEST_F(VerifyTest, RewritingWithGoodChecksumsIsFoundByTheChain) {
        },
        true},
       {"genesis", 0, [](auto& t) { set(t[0], "vkey", "x+00000000+AQ=="); }, true},
+      {"genesis",
+       0,
+       [](auto& t) {  // a key of a witness is none of a log
+         const auto key = make_verifier_key(test_genesis().origin, Bytes(32), cosignature_type);
+         set(t[0], "vkey", key.text());
+       },
+       true},
       {"genesis", 0, [](auto& t) { set(t[0], "suite", "rot13"); }, true},
       {"genesis", 0, [](auto& t) { t.erase(t.begin()); }, true},
       {"canonical", 12, [](auto& t) { t[12].insert(1, " "); }},

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,6 +41,10 @@ Result<std::string> string_member(const Json& object, std::string_view key, std:
 Result<std::string> string_member_or(
     const Json& object, std::string_view key, std::string fallback, std::string_view at
 );
+
+// The byte at which `text` stops being UTF-8, or nullopt. Overlong forms and surrogates are
+// refused.
+std::optional<std::size_t> broken_utf8(std::string_view text);
 
 // The term of `known` with the smallest edit distance to `word`, or empty if none is near (at most
 // a third of the word's length). For sentences that say what was probably meant.
