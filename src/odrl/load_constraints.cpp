@@ -284,7 +284,7 @@ std::optional<Index> Loader::read_logical(
 void Loader::read_operand(const Members& members, Node& node) {
   const auto written = read_word(members, "leftOperand");
   if (!written) return;
-  const auto iri = read_term(*written, members.pointer("leftOperand"));
+  const auto iri = read_term(*written, members, "leftOperand");
   if (const auto known = find_operand(iri)) {
     node.operand = *known;
     const auto& term = known_operands()[*known];
@@ -319,7 +319,7 @@ void Loader::read_operand(const Members& members, Node& node) {
 void Loader::read_operator(const Members& members, Node& node) {
   const auto written = read_word(members, "operator");
   if (!written) return;
-  const auto iri = read_term(*written, members.pointer("operator"));
+  const auto iri = read_term(*written, members, "operator");
   if (const auto op = find_operator(iri)) {
     node.op = *op;
     return;

@@ -102,7 +102,13 @@ std::string joined(std::span<const std::string_view> words) {
 bool deeper_than(const Json& value, std::size_t depth) {
   if (!value.is_structured()) return false;
   if (depth == 0) return true;
-  return std::any_of(value.begin(), value.end(), [&](const Json& inner) {
+  // By the containers themselves: the iterators over both kinds cost more than what they look at.
+  if (const auto* object = value.get_ptr<const Json::object_t*>()) {
+    return std::ranges::any_of(*object, [&](const auto& member) {
+      return deeper_than(member.second, depth - 1);
+    });
+  }
+  return std::ranges::any_of(*value.get_ptr<const Json::array_t*>(), [&](const Json& inner) {
     return deeper_than(inner, depth - 1);
   });
 }
@@ -154,14 +160,19 @@ void Loader::unsupported(std::string code, Params params, std::string at) {
 }
 
 // The IRI of a word of the vocabulary. A prefix that nothing explains is a problem, whoever reads.
-std::string Loader::read_term(const std::string& written, const std::string& at) {
-  if (document_->context.is_unknown_prefix(written)) {
-    problem(
-        "odrl.unknown-prefix",
-        {{"term", written}, {"prefix", written.substr(0, written.find(':'))}},
-        at
-    );
-  }
+void Loader::unknown_prefix(const std::string& written, const std::string& at) {
+  problem(
+      "odrl.unknown-prefix",
+      {{"term", written}, {"prefix", written.substr(0, written.find(':'))}},
+      at
+  );
+}
+
+std::string Loader::read_term(
+    const std::string& written, const Members& members, std::string_view name
+) {
+  // The place is put together only where it is needed: a large policy has thousands.
+  if (document_->context.is_unknown_prefix(written)) unknown_prefix(written, members.pointer(name));
   return document_->context.expand_term(written);
 }
 
@@ -205,8 +216,7 @@ Index Loader::intern(std::string text) {
 Members Loader::members_of(const Json& object, std::string at, Words known) {
   Members members(std::move(at));
   members.reserve(object.size());
-  for (auto it = object.begin(); it != object.end(); ++it) {
-    const auto& key = it.key();
+  for (const auto& [key, value] : object.get_ref<const Json::object_t&>()) {
     std::string name = key;
     if (key == "@id") {
       name = "uid";
@@ -220,13 +230,13 @@ Members Loader::members_of(const Json& object, std::string at, Words known) {
       if (members.find(name)) {
         problem("odrl.duplicate-member", {{"member", name}}, child(members.at(), key));
       } else {
-        members.add(*found, key, it.value());
+        members.add(*found, key, value);
       }
     } else if (name == replaced_by) {
-      const auto* text = string_of(without_id(it.value()));
+      const auto* text = string_of(without_id(value));
       problem(
           "odrl.policy-replaced",
-          {{"successor", text ? *text : it.value().dump()}},
+          {{"successor", text ? *text : value.dump()}},
           child(members.at(), key)
       );
     } else if (std::ranges::any_of(annotation_namespaces, [&](auto ns) {

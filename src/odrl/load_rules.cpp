@@ -75,7 +75,8 @@ void Loader::read_action(const Json& value, const std::string& at, std::vector<A
   }
   const auto* written = string_of(*word);
   if (!written || written->empty()) return wrong();
-  const auto iri = read_term(*written, at);
+  if (document_->context.is_unknown_prefix(*written)) unknown_prefix(*written, at);
+  const auto iri = document_->context.expand_term(*written);
   const auto action = find_action(iri);
   if (!action) {
     const auto message = unknown_word("odrl.unknown-action", *written, action_iris());

@@ -97,7 +97,8 @@ class Loader {
   std::string read_uid(const Members& members);
   std::string read_iri(const Json& value, const std::string& at, std::string_view name);
   std::optional<std::string> read_word(const Members& members, std::string_view name);
-  std::string read_term(const std::string& written, const std::string& at);
+  std::string read_term(const std::string& written, const Members& members, std::string_view name);
+  void unknown_prefix(const std::string& written, const std::string& at);
   Index intern(std::string text);
 
   // load_policy.cpp
