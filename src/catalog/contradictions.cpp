@@ -7,8 +7,8 @@
 namespace tally::catalog {
 namespace {
 
-constexpr std::size_t most_offers = 16;   // of one asset
-constexpr std::size_t most_cells = 5000;  // looked at for each pair
+constexpr std::size_t most_offers = 16;      // of one asset
+constexpr std::size_t most_steps = 100'000;  // for each pair
 
 // Only a prohibition can contradict, so what has none on an asset is not compiled again.
 bool prohibits(const Offer& offer) {
@@ -22,7 +22,7 @@ struct Compiled {
 
 void compare_all(const std::vector<Compiled>& offers, std::vector<Problem>& warnings) {
   odrl::CompareFacts facts;
-  facts.most_cells = most_cells;
+  facts.most_steps = most_steps;
   for (std::size_t i = 0; i < offers.size(); ++i) {
     for (std::size_t j = 0; j < i; ++j) {
       if (!prohibits(*offers[i].offer) && !prohibits(*offers[j].offer)) continue;

@@ -154,10 +154,12 @@ Truth duties_possible(
 }
 
 // Is there an act that does what `ours` asks and not what `theirs` asks?
-bool asks_less(const Plan& in, const Duty& ours, const Plan& out, const Duty& theirs) {
+bool asks_less(
+    const Plan& in, const Duty& ours, const Plan& out, const Duty& theirs, Budget& budget
+) {
   if (ours.action.action != theirs.action.action || !ours.condition) return false;
   const CompareFacts facts;
-  Space space(facts);
+  Space space(facts, budget);
   space.add(in, ours.action.refinements);
   space.add(out, theirs.action.refinements);
   space.build();
@@ -171,15 +173,17 @@ bool asks_less(const Plan& in, const Duty& ours, const Plan& out, const Duty& th
 }
 
 // Whether everything that `wide` of `plan` and the policy oblige to is owed under `like` too.
-Truth duties_kept(const Plan& plan, const Rule& wide, const Plan& from, const Rule& like) {
+Truth duties_kept(
+    const Plan& plan, const Rule& wide, const Plan& from, const Rule& like, Budget& budget
+) {
   auto out = Truth::yes;
   const auto check = [&](Index wanted) {
     auto found = Truth::no;
     for (const auto* have : {&like.duties, &from.obligations}) {
       for (const auto index : *have) {
         auto one = keeps(from, from.duties[index], plan, plan.duties[wanted]);
-        const bool less =
-            one == Truth::unknown && asks_less(from, from.duties[index], plan, plan.duties[wanted]);
+        const bool less = one == Truth::unknown &&
+                          asks_less(from, from.duties[index], plan, plan.duties[wanted], budget);
         if (less) one = Truth::no;
         found = std::max(found, one);
       }
@@ -192,10 +196,12 @@ Truth duties_kept(const Plan& plan, const Rule& wide, const Plan& from, const Ru
 }
 
 // The same for each rule of `plan`, in their order.
-std::vector<Truth> all_duties_kept(const Plan& plan, const Plan& from, const Rule& like) {
+std::vector<Truth> all_duties_kept(
+    const Plan& plan, const Plan& from, const Rule& like, Budget& budget
+) {
   std::vector<Truth> out;
   out.reserve(plan.rules.size());
-  for (const auto& rule : plan.rules) out.push_back(duties_kept(plan, rule, from, like));
+  for (const auto& rule : plan.rules) out.push_back(duties_kept(plan, rule, from, like, budget));
   return out;
 }
 
@@ -340,7 +346,7 @@ Truth allowed(
   return permits(space, plan, action, rule, plan, {}, state);
 }
 
-Comparison joint_of(const Plan& a, const Plan& b, const CompareFacts& facts) {
+Comparison joint_of(const Plan& a, const Plan& b, const CompareFacts& facts, Budget& budget) {
   Comparison made;
   bool maybe = false;
   for (const auto& one : a.rules) {
@@ -350,7 +356,7 @@ Comparison joint_of(const Plan& a, const Plan& b, const CompareFacts& facts) {
       if (!have_acts_in_common(one, a, two, b)) continue;
       made.pointer = one.pointer;
       made.other_pointer = two.pointer;
-      Space space(facts);
+      Space space(facts, budget);
       add_plan(space, a);
       add_plan(space, b);
       space.build();
@@ -389,10 +395,11 @@ std::optional<Comparison> contradiction(
     const Rule& prohibition,
     const Plan& other,
     const CompareFacts& facts,
+    Budget& budget,
     bool& maybe
 ) {
   if (!have_acts_in_common(permission, in, prohibition, other)) return std::nullopt;
-  Space space(facts);
+  Space space(facts, budget);
   add_rule(space, in, permission);
   add_rule(space, other, prohibition);
   space.build();
@@ -418,6 +425,7 @@ std::optional<Comparison> duty_contradiction(
     const Plan& other,
     const Rule& prohibition,
     const CompareFacts& facts,
+    Budget& budget,
     bool& maybe
 ) {
   Rule as_rule;
@@ -434,23 +442,24 @@ std::optional<Comparison> duty_contradiction(
   // What is prohibited is the duty's own act or one above it; one below leaves a way to do it.
   const bool covered = duty.action.action && covers_action(prohibition, *duty.action.action);
   if (!covered) return std::nullopt;
-  return contradiction(as_rule, plan, prohibition, other, facts, maybe);
+  return contradiction(as_rule, plan, prohibition, other, facts, budget, maybe);
 }
 
 std::optional<Comparison> contradictions(
-    const Plan& plan, const Plan& other, const CompareFacts& facts, bool& maybe
+    const Plan& plan, const Plan& other, const CompareFacts& facts, Budget& budget, bool& maybe
 ) {
   for (const auto& prohibition : other.rules) {
     if (prohibition.kind != RuleKind::prohibition) continue;
     for (const auto& rule : plan.rules) {
       if (rule.kind != RuleKind::permission) continue;
-      if (auto found = contradiction(rule, plan, prohibition, other, facts, maybe)) return found;
+      if (auto found = contradiction(rule, plan, prohibition, other, facts, budget, maybe))
+        return found;
     }
     for (const auto& duty : plan.duties) {
       const bool remedy =
           duty.rule != nothing && plan.rules[duty.rule].kind == RuleKind::prohibition;
       if (remedy) continue;
-      if (auto found = duty_contradiction(plan, duty, other, prohibition, facts, maybe)) {
+      if (auto found = duty_contradiction(plan, duty, other, prohibition, facts, budget, maybe)) {
         return found;
       }
     }
@@ -477,12 +486,14 @@ std::string to_text(const std::vector<WitnessValue>& witness) {
 }
 
 Comparison joint(const CompiledPolicy& a, const CompiledPolicy& b, const CompareFacts& facts) {
-  return joint_of(a.plan(), b.plan(), facts);
+  Budget budget(facts.most_steps);
+  return joint_of(a.plan(), b.plan(), facts, budget);
 }
 
 Comparison per_operand(
     const CompiledPolicy& a, const CompiledPolicy& b, const CompareFacts& facts
 ) {
+  Budget budget(facts.most_steps);
   const auto ours = operands_of(a.plan());
   const auto theirs = operands_of(b.plan());
   std::set<std::string> all = ours;
@@ -494,7 +505,7 @@ Comparison per_operand(
     if (ours.contains(operand) && theirs.contains(operand)) {
       const auto left = only(a.plan(), operand);
       const auto right = only(b.plan(), operand);
-      auto one = joint_of(left, right, facts);
+      auto one = joint_of(left, right, facts, budget);
       verdict = one.verdict;
       made.witness.insert(made.witness.end(), one.witness.begin(), one.witness.end());
     } else if (!facts.silent_is_unknown) {
@@ -510,13 +521,14 @@ Comparison per_operand(
 Comparison refines(const CompiledPolicy& a, const CompiledPolicy& b, const CompareFacts& facts) {
   const auto& ours = a.plan();
   const auto& theirs = b.plan();
+  Budget budget(facts.most_steps);
   bool maybe = false;
   for (const auto& rule : ours.rules) {
     if (rule.kind != RuleKind::permission) continue;
     maybe = maybe || has_unknown_action(rule);
-    const auto kept = all_duties_kept(theirs, ours, rule);
+    const auto kept = all_duties_kept(theirs, ours, rule, budget);
     for (const auto action : acts_of(rule, ours, theirs)) {
-      Space space(facts);
+      Space space(facts, budget);
       add_plan(space, ours);
       add_plan(space, theirs);
       space.build();
@@ -539,13 +551,14 @@ Comparison refines(const CompiledPolicy& a, const CompiledPolicy& b, const Compa
 
 Comparison realizable(const CompiledPolicy& policy, const CompareFacts& facts) {
   const auto& plan = policy.plan();
+  Budget budget(facts.most_steps);
   bool maybe = false;
   Comparison made;
   for (const auto& rule : plan.rules) {
     if (rule.kind != RuleKind::permission) continue;
     maybe = maybe || has_unknown_action(rule);
     for (const auto action : acts_of(rule, plan, plan)) {
-      Space space(facts);
+      Space space(facts, budget);
       add_plan(space, plan);
       space.build();
       const auto found = space.search([&](const Space::State& state) {
@@ -564,10 +577,11 @@ Comparison realizable(const CompiledPolicy& policy, const CompareFacts& facts) {
 }
 
 Comparison conflicts(const CompiledPolicy& a, const CompiledPolicy& b, const CompareFacts& facts) {
+  Budget budget(facts.most_steps);
   bool maybe = false;
-  auto found = contradictions(a.plan(), b.plan(), facts, maybe);
+  auto found = contradictions(a.plan(), b.plan(), facts, budget, maybe);
   if (!found && &a != &b) {
-    found = contradictions(b.plan(), a.plan(), facts, maybe);
+    found = contradictions(b.plan(), a.plan(), facts, budget, maybe);
     if (found) std::swap(found->pointer, found->other_pointer);
   }
   if (found) {
@@ -583,7 +597,7 @@ Comparison conflicts(const CompiledPolicy& a, const CompiledPolicy& b, const Com
 std::vector<Problem> concerns(const CompiledPolicy& policy) {
   std::vector<Problem> out;
   CompareFacts facts;
-  facts.most_cells = 5'000;
+  facts.most_steps = 100'000;
   if (auto ever = realizable(policy, facts); ever.verdict == Verdict::unrealizable) {
     out.push_back({std::move(ever.message), ""});
   }

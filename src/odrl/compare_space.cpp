@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::string_view spatial_axis = "http://w3id.org/odrl/spatial-axis#absoluteSize";
 constexpr std::int64_t seconds_per_day = 86400;
+constexpr std::int64_t longest_period = 40'000;  // days; beyond it nobody means a calendar
+constexpr std::int64_t longest_common = 1'000'000'000'000;  // of several: no arithmetic overflows
+constexpr std::size_t most_periodic = 16;
 
 Truth negated(Truth one) {
   return one == Truth::yes ? Truth::no : one == Truth::no ? Truth::yes : Truth::unknown;
@@ -100,23 +103,42 @@ std::optional<Periodic> periodic_of(const Plan& plan, Index index) {
   const auto* span = std::get_if<XsdDuration>(&values.front());
   const auto* anchor = std::get_if<TimeSpan>(&found->second);
   const auto period = span ? whole_days(*span) : std::nullopt;
-  if (!period || *period <= 0 || !anchor || anchor->start.seconds % seconds_per_day != 0) {
+  if (!period || *period <= 0 || *period > longest_period || !anchor ||
+      anchor->start.seconds % seconds_per_day != 0) {
     return std::nullopt;
   }
   return Periodic{anchor->start.seconds / seconds_per_day, *period};
 }
 
-// Their first common day, or nothing: the anchors have to differ by a multiple of the gcd.
+// The inverse of `a` modulo `m`, which have no common factor.
+std::int64_t inverse(std::int64_t a, std::int64_t m) {
+  std::int64_t low = m;
+  std::int64_t high = a % m;
+  std::int64_t before = 0;
+  std::int64_t now = 1;
+  while (high > 1) {
+    const auto times = low / high;
+    low -= times * high;
+    before -= times * now;
+    std::swap(low, high);
+    std::swap(before, now);
+  }
+  return m == 1 ? 0 : (now % m + m) % m;
+}
+
+// Where two meet: nothing when their anchors do not differ by a multiple of the gcd of the periods.
 std::optional<Periodic> meet(const Periodic& a, const Periodic& b) {
   const auto gcd = std::gcd(a.period, b.period);
-  if ((a.anchor - b.anchor) % gcd != 0) return std::nullopt;
-  const auto lcm = a.period / gcd * b.period;
-  const auto& later = a.anchor > b.anchor ? a : b;
-  const auto& other = a.anchor > b.anchor ? b : a;
-  for (std::int64_t day = later.anchor; day <= later.anchor + lcm; day += later.period) {
-    if (other.holds(day)) return Periodic{day, lcm};
-  }
-  return std::nullopt;
+  const auto apart = b.anchor - a.anchor;
+  if (apart % gcd != 0) return std::nullopt;
+  const auto modulus = b.period / gcd;
+  const auto lcm = a.period * modulus;
+  const auto steps =
+      ((apart / gcd) % modulus + modulus) % modulus * inverse(a.period / gcd, modulus) % modulus;
+  auto day = a.anchor + a.period * steps;
+  const auto first = std::max(a.anchor, b.anchor);
+  if (day < first) day += (first - day + lcm - 1) / lcm * lcm;
+  return Periodic{day, lcm};
 }
 
 }  // namespace
@@ -150,6 +172,8 @@ void Space::add_sequence_sum(const Plan& plan, const Node& node) {
 }
 
 void Space::add_node(const Plan& plan, Index index, const std::string& of) {
+  // What is not laid out is unknown.
+  if (!budget_.spend(8)) return;
   const auto& node = plan.node(index);
   if (node.kind != NodeKind::atom) {
     if (node.kind == NodeKind::sequence) add_sequence_sum(plan, node);
@@ -261,6 +285,10 @@ void Space::build_periodic(Axis& axis, const std::vector<Use>& uses) {
     axis.candidates.push_back(set->anchor);
     axis.candidates.push_back(set->anchor - 1);
   }
+  if (sets.size() > most_periodic) {
+    axis.kind = Axis::Kind::undecidable;
+    return;
+  }
   // Where two meet, and where all do.
   std::optional<Periodic> all = sets.front();
   for (const auto& one : sets) {
@@ -268,6 +296,10 @@ void Space::build_periodic(Axis& axis, const std::vector<Use>& uses) {
       if (const auto common = meet(one, other)) axis.candidates.push_back(common->anchor);
     }
     all = all ? meet(*all, one) : std::nullopt;
+    if (all && all->period > longest_common) {
+      axis.kind = Axis::Kind::undecidable;
+      return;
+    }
   }
   if (all) axis.candidates.push_back(all->anchor);
 }
@@ -310,6 +342,8 @@ void Space::build_axis(Axis& axis, const std::vector<Use>& uses) {
 }
 
 void Space::build() {
+  // Too much to lay out is too much to search.
+  if (!budget_.spend(4 * uses_.size())) return;
   durations_ordered_ = sort_all(durations_);
   for (const auto& [key, uses] : uses_) {
     Axis axis;
@@ -548,7 +582,8 @@ Truth Space::facts(const State& state) const {
 // False ends the search.
 bool Space::visit(const std::function<Truth(const State&)>& goal, std::size_t axis, Answer& answer)
     const {
-  if (++cells_ > facts_.most_cells) {
+  // Each state is looked at by every constraint, at most.
+  if (!budget_.spend(1 + axis_of_.size())) {
     answer.found = Truth::unknown;
     return false;
   }
@@ -574,7 +609,6 @@ bool Space::visit(const std::function<Truth(const State&)>& goal, std::size_t ax
 Space::Answer Space::search(const std::function<Truth(const State&)>& goal) const {
   Answer answer;
   answer.state.assign(axes_.size(), -1);
-  cells_ = 0;
   visit(goal, 0, answer);
   return answer;
 }

@@ -3,6 +3,7 @@
 // that the policies name, 2i the gap before it; no arithmetic on values is needed to decide.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -34,9 +35,23 @@ struct Axis {
   std::vector<Concept> names;
 };
 
+// What one comparison may still look at; shared by all its spaces.
+class Budget {
+ public:
+  explicit Budget(std::size_t steps) : left_(steps) {}
+  // False once it is used up, and from then on.
+  bool spend(std::size_t steps) {
+    left_ -= std::min(left_, steps);
+    return left_ > 0;
+  }
+
+ private:
+  std::size_t left_;
+};
+
 class Space {
  public:
-  explicit Space(const CompareFacts& facts) : facts_(facts) {}
+  Space(const CompareFacts& facts, Budget& budget) : facts_(facts), budget_(budget) {}
 
   // Before `build`: all constraints that will be asked. `of` keeps what an act is asked apart from
   // what an asset or a party is asked.
@@ -50,7 +65,7 @@ class Space {
   [[nodiscard]] Truth facts(const State& state) const;
 
   struct Answer {
-    Truth found = Truth::no;  // unknown: some state may do, or the search was cut
+    Truth found = Truth::no;  // unknown: some state may do, or the budget was used up
     State state;
   };
   // A state in which `goal` is true. It is asked with states that are chosen in part, in Kleene's
@@ -89,12 +104,12 @@ class Space {
   [[nodiscard]] std::string witness_text(const Axis& axis, std::int64_t candidate) const;
 
   const CompareFacts& facts_;
+  Budget& budget_;
   std::vector<Axis> axes_;
   std::map<std::string, std::vector<Use>> uses_;  // by axis key
   std::map<std::pair<const Plan*, Index>, std::size_t> axis_of_;
   std::vector<Value> durations_;   // every duration named, and sums of sequences: one shared scale
   bool durations_ordered_ = true;  // a month and thirty days have no order
-  mutable std::size_t cells_ = 0;
 };
 
 }  // namespace tally::odrl

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/core/digest.hpp"
+#include "tally/odrl/compare.hpp"
 #include "tally/odrl/exchange.hpp"
 
 namespace tally::odrl {
@@ -104,6 +105,12 @@ void digest_of_request(benchmark::State& state) {
       R"({"assignee":"urn:bench:institute","action":"http://www.w3.org/ns/odrl/2/read",)"
       R"("target":"urn:bench:cohort","context":{"purpose":"urn:bench:research"}})";
   for (auto _ : state) benchmark::DoNotOptimize(sha256(request));
+}
+
+// What a catalogue asks of each offer when it is loaded, beside compiling it.
+void concerns_of(benchmark::State& state) {
+  const auto policy = *load_policy(contract(0));
+  for (auto _ : state) benchmark::DoNotOptimize(concerns(*policy));
 }
 
 std::string of_size(std::size_t bytes) {
@@ -213,6 +220,7 @@ BENCHMARK_CAPTURE(parse, small, contract(0).dump());
 BENCHMARK_CAPTURE(parse, kilobytes_118, of_size(118 << 10));
 BENCHMARK_CAPTURE(compile, small, contract(0).dump());
 BENCHMARK_CAPTURE(compile, kilobytes_118, of_size(118 << 10));
+BENCHMARK(concerns_of);
 BENCHMARK(memory)->Iterations(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace

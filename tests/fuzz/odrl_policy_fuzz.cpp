@@ -41,7 +41,7 @@ void look_at(const odrl::CompiledPolicy& policy) {
   for (const auto& message : odrl::explain(decision)) render(message, Lang::en);
   (void)odrl::read_out(policy, Lang::zh);
   odrl::CompareFacts facts;
-  facts.most_cells = 2'000;
+  facts.most_steps = 20'000;
   (void)odrl::realizable(policy, facts);
   (void)odrl::conflicts(policy, policy, facts);
   require(odrl::refines(policy, policy, facts).verdict != odrl::Verdict::not_refines);

@@ -1,5 +1,8 @@
 #include "tally/odrl/compare.hpp"
 
+#include <algorithm>
+#include <chrono>
+
 #include <gtest/gtest.h>
 
 #include "policies.hpp"
@@ -331,8 +334,75 @@ TEST(Compare, ATooLargeQuestionIsAnsweredWithUnknown) {
   const auto b = read(set_of(Json::array({atom("urn:x:z", "eq", number("2"))})), options);
   CompareFacts facts;
   EXPECT_EQ(joint(*a, *b, facts).verdict, Verdict::conflict);
-  facts.most_cells = 100;
+  facts.most_steps = 100;
   EXPECT_EQ(joint(*a, *b, facts).verdict, Verdict::unknown);
+}
+
+// Against counting the days: where two sets meet, and that the day that is named is the first.
+TEST(Compare, PeriodicSetsMeetWhereCountingSaysTheyDo) {
+  const auto every = [](int days, int from) {
+    auto out = atom("timeInterval", "eq", duration(("P" + std::to_string(days) + "D").c_str()));
+    out[anchor] = instant(format_seconds({from * 86'400LL, 0}).c_str());
+    return set_of(Json::array({std::move(out)}));
+  };
+  for (int a = 1; a <= 12; ++a) {
+    for (int b = 1; b <= 12; b += 3) {
+      for (int from = 0; from < 24; from += 5) {
+        int first = -1;
+        for (int day = from; day <= std::max(from, 7) + a * b && first < 0; ++day) {
+          if ((day - from) % a == 0 && day >= 7 && (day - 7) % b == 0) first = day;
+        }
+        const auto answer = joint(*read(every(a, from)), *read(every(b, 7)));
+        ASSERT_EQ(answer.verdict, first < 0 ? Verdict::conflict : Verdict::compatible)
+            << a << " from " << from << ", " << b;
+        if (first < 0) continue;
+        const auto at = parse_date_time(answer.witness.front().value);
+        ASSERT_TRUE(at);
+        EXPECT_EQ((at->instant.seconds / 86'400 - from) % a, 0);
+        EXPECT_EQ((at->instant.seconds / 86'400 - 7) % b, 0);
+      }
+    }
+  }
+  // Periods that share no day for a million years are told without counting them.
+  EXPECT_EQ(joint(*read(every(39'999, 0)), *read(every(39'998, 7))).verdict, Verdict::compatible);
+  EXPECT_EQ(joint(*read(every(40'001, 0)), *read(every(39'998, 7))).verdict, Verdict::unknown);
+}
+
+// A counter-offer from a stranger, as large as a policy may be, takes no longer than its budget.
+TEST(Compare, AsLargeAPolicyAsThereMayBeIsAnsweredInTime) {
+  Json large = set_of(Json::array({atom("count", "lteq", 1)}), "read");
+  for (int i = 0; i < 500; ++i) {
+    const auto value = "urn:x:" + std::to_string(i);
+    large["permission"].push_back(
+        {{"action", "read"},
+         {"constraint",
+          Json::array(
+              {atom("purpose", "neq", value),
+               atom("spatial", "isAnyOf", Json::array({value, value + "y"})),
+               atom("count", "lteq", i + 1),
+               atom("dateTime", "lt", "20" + std::to_string(30 + i % 60) + "-01-01T00:00:00Z")}
+          )}}
+    );
+  }
+  for (int i = 0; i < 400; ++i) {
+    large["prohibition"].push_back(
+        {{"action", "distribute"},
+         {"constraint", Json::array({atom("purpose", "eq", "urn:x:" + std::to_string(i))})}}
+    );
+  }
+  const auto policy = read(large);
+  ASSERT_TRUE(policy);
+  const auto offer = read(set_of(Json::array({atom("purpose", "eq", "urn:x:1")})));
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(widens(*offer, *policy));
+  CompareFacts facts;
+  facts.most_steps = 200'000;
+  (void)refines(*policy, *offer, facts);
+  (void)realizable(*policy, facts);
+  (void)joint(*policy, *policy, facts);
+  EXPECT_NE(conflicts(*policy, *policy, facts).verdict, Verdict::conflict);
+  // Generous: a build with sanitizers, on a busy machine.
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(60));
 }
 
 }  // namespace

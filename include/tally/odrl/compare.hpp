@@ -40,7 +40,9 @@ struct CompareFacts {
   bool closed_world = false;
   // per_operand: an operand that only one side names is unknown rather than left out.
   bool silent_is_unknown = false;
-  std::size_t most_cells = 200'000;
+  // How much may be looked at before the answer is unknown: one step is one constraint in one state.
+  // About 50 ns each; a policy from a stranger cannot take more.
+  std::size_t most_steps = 2'000'000;
 };
 
 // One value of a state of the world.
