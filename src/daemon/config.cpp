@@ -127,6 +127,23 @@ void check_domain(Reader& read, const std::string& domain, const std::string& at
   if (domain.find('|') != std::string::npos) read.expected(at, "[a-z0-9.-]+");
 }
 
+// A log that is witnessed for whoever brings its checkpoints.
+void read_watched_log(
+    Reader& read, const Json& item, const std::string& at, std::vector<audit::VerifierKey>& logs
+) {
+  std::string origin;
+  std::string vkey;
+  read.object(item, at, {{"origin", read.text(origin)}, {"vkey", read.text(vkey)}}, {"vkey"});
+  if (vkey.empty()) return;
+  auto key = audit::parse_verifier_key(vkey);
+  if (!key || key->type != audit::ed25519_type) {
+    return read.expected(child(at, "vkey"), "name+id+key (0x01)");
+  }
+  // A log's key bears the name of its log.
+  if (!origin.empty() && origin != key->name) return read.expected(child(at, "origin"), key->name);
+  logs.push_back(*std::move(key));
+}
+
 Result<std::string> read_file(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return fail(ErrorKind::invalid, {"daemon.config-unreadable", {{"file", file.string()}}});
@@ -238,6 +255,21 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                  value,
                  at,
                  {{"key", read.path(config.log_key, folder)}, {"test", read.flag(config.test_log)}},
+                 {"key"}
+             );
+           }},
+          {"witness",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {{"key", read.path(config.witness_key, folder)},
+                  {"logs",
+                   [&](const Json& v, const std::string& p) {
+                     read.array(v, p, [&](const Json& item, const std::string& where) {
+                       read_watched_log(read, item, where, config.watched_logs);
+                     });
+                   }}},
                  {"key"}
              );
            }},

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/audit/note.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
@@ -64,6 +65,8 @@ struct Config {
   std::filesystem::path tls_certificate, tls_key;
   std::filesystem::path contract_certificate, contract_key;
   std::filesystem::path log_key;
+  std::filesystem::path witness_key;             // empty: this connector witnesses nobody
+  std::vector<audit::VerifierKey> watched_logs;  // beside those of partners
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
