@@ -5,15 +5,9 @@
 #include <boost/asio/detached.hpp>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
-#include "tally/audit/log_writer.hpp"
-#include "tally/audit/recovery.hpp"
-
-#include "audit/known_keys.hpp"
+#include "audit/station.hpp"
 #include "audit/tree_reference.hpp"
-#include "sim/memory_store.hpp"
-#include "sim/sim_log_storage.hpp"
 
 namespace tally::audit {
 namespace {
@@ -33,55 +27,25 @@ class Logs final : public WatchList {
   }
 };
 
-class WitnessService : public ::testing::Test {
- protected:
-  explicit WitnessService(std::uint64_t seed = 1) : world(seed) {}
-  void SetUp() override { start(); }
-  void TearDown() override { stop(); }
+// Before the station that runs in it.
+struct OwnWorld {
+  explicit OwnWorld(std::uint64_t seed) : own(seed) {}
+  sim::World own;
+};
 
-  void start() {
-    node = std::make_unique<sim::Node>(world, "witness");
-    store = std::make_unique<sim::MemoryStore>(*node, image);
-    storage = std::make_unique<sim::SimLogStorage>(disk);
-    const auto mark = store->mark().value();
-    auto recovered = recover(*storage, mark);
-    if (!recovered) {
-      Genesis genesis;
-      genesis.origin = "self.example/log/1";
-      genesis.actor = {"north", "did:web:self.example"};
-      genesis.vkey = key_of(genesis.origin, third_seed).text();
-      ASSERT_TRUE(create_log(*storage, genesis, node->clock(), node->random()));
-      recovered = recover(*storage, mark);
-    }
-    ASSERT_TRUE(recovered);
-    log = std::make_unique<LogWriter>(
-        *storage, *std::move(recovered), node->clock(), node->random(), limits
-    );
-    pump = std::make_unique<sim::LogPump>(*node, *log);
-    journal = std::make_unique<Journal>(*store, *log);
+class WitnessService : public ::testing::Test, private OwnWorld, public Station {
+ protected:
+  explicit WitnessService(std::uint64_t seed = 1) : OwnWorld(seed), Station(own, "self") {}
+  ~WitnessService() override { stop(); }
+  void SetUp() override { start(); }
+  void begin() override {
     witness = std::make_unique<Witness>(
         WitnessParts{*store, *journal, node->clock(), node->random(), logs},
         witness_key(),
         signer_of(witness_seed)
     );
   }
-  void stop() {
-    if (!node) return;
-    node->power_off();
-    witness.reset();
-    journal.reset();
-    pump.reset();
-    log.reset();
-    storage.reset();
-    store.reset();
-    node.reset();
-  }
-  void cut_power() {
-    disk.cut_power();
-    store->cut_power();
-    stop();
-    disk.power_on();
-  }
+  void end() override { witness.reset(); }
 
   // What `log` posts: from `old_size` to `size` of the tree of `leaves`.
   static std::string request(
@@ -118,26 +82,7 @@ class WitnessService : public ::testing::Test {
     EXPECT_TRUE(verified) << **note;
     return verified ? std::optional(*std::move(verified)) : std::nullopt;
   }
-  std::vector<Json> records(const std::string& type) {
-    std::vector<Json> found;
-    sim::SimLogStorage reader(disk);
-    EXPECT_TRUE(for_each_record(reader, 0, [&](const RecordView& record) {
-      if (record.type == type) found.push_back(record.json());
-    }));
-    return found;
-  }
-
-  sim::World world;
-  sim::SimDisk disk{world};
-  sim::StoreImage image;
-  Limits limits;
   Logs logs;
-  std::unique_ptr<sim::Node> node;
-  std::unique_ptr<sim::MemoryStore> store;
-  std::unique_ptr<sim::SimLogStorage> storage;
-  std::unique_ptr<LogWriter> log;
-  std::unique_ptr<sim::LogPump> pump;
-  std::unique_ptr<Journal> journal;
   std::unique_ptr<Witness> witness;
   const reference::Leaves leaves = reference::numbered_leaves(40);
   const reference::Leaves fork = [this] {
@@ -225,7 +170,6 @@ TEST(WitnessRace, TheOlderOfTwoRequestsIsNeverWrittenLast) {
      public:
       explicit Race(std::uint64_t seed) : WitnessService(seed) {}
       void TestBody() override {}
-      using WitnessService::TearDown;
       void run(int& newer_won) {
         start();
         ASSERT_EQ(status(request(leaves, 0, 3)), 200);
@@ -256,7 +200,6 @@ TEST(WitnessRace, TheOlderOfTwoRequestsIsNeverWrittenLast) {
     };
     Race race(seed);
     race.run(both_orders);
-    race.TearDown();
   }
   EXPECT_GT(both_orders, 0);
   EXPECT_LT(both_orders, 40);
@@ -269,7 +212,6 @@ TEST(WitnessPowerCut, WhatWasCosignedIsKnownAfterwards) {
      public:
       explicit Cut(std::uint64_t seed) : WitnessService(seed) {}
       void TestBody() override {}
-      using WitnessService::TearDown;
       void run() {
         start();
         std::uint64_t answered = 0;
@@ -294,7 +236,6 @@ TEST(WitnessPowerCut, WhatWasCosignedIsKnownAfterwards) {
     };
     Cut cut(seed);
     cut.run();
-    cut.TearDown();
   }
 }
 
