@@ -57,6 +57,25 @@ Result<std::optional<WitnessKey>> load_witness_key(const Config& config) {
   return out;
 }
 
+std::vector<audit::WitnessTarget> witness_targets(
+    const negotiation::PartnerLogs& partners,
+    const negotiation::PeerDirectory& peers,
+    const std::vector<WitnessEntry>& named
+) {
+  std::vector<audit::WitnessTarget> targets;
+  for (const auto& party : partners.parties()) {
+    auto keys = partners.witness_keys(party);
+    const auto url = peers.tally_url(party);
+    if (keys.empty() || !url) continue;
+    targets.push_back({to_string(party), party, *url + "/witness", std::move(keys)});
+  }
+  // A space stands in no party, so that no name here is taken for a partner.
+  for (const auto& entry : named) {
+    targets.push_back({"witness " + entry.name, entry.party, entry.url, {entry.key}});
+  }
+  return targets;
+}
+
 std::optional<audit::Watched> WatchedLogs::find(std::string_view origin, const PartyId& from)
     const {
   audit::Watched watched;

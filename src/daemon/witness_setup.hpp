@@ -4,8 +4,10 @@
 #include <optional>
 #include <vector>
 
+#include "tally/audit/checkpoint_sender.hpp"
 #include "tally/audit/witness.hpp"
 #include "tally/negotiation/partner_logs.hpp"
+#include "tally/negotiation/peers.hpp"
 
 #include "config.hpp"
 
@@ -34,5 +36,13 @@ class WatchedLogs final : public audit::WatchList {
   const negotiation::PartnerLogs& partners_;
   const std::vector<audit::VerifierKey> named_;
 };
+
+// By whom our own log is to be cosigned: partners with a witness that speak /tally/v1, and those of
+// the configuration. Home executor only.
+std::vector<audit::WitnessTarget> witness_targets(
+    const negotiation::PartnerLogs& partners,
+    const negotiation::PeerDirectory& peers,
+    const std::vector<WitnessEntry>& named
+);
 
 }  // namespace tally::daemon
