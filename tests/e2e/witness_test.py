@@ -1,5 +1,5 @@
-"""One connector witnesses the log of another, over mutual TLS. The log is played by this test with
-the log key of a stopped connector; everything is checked by the verifier that shares no code."""
+"""One connector witnesses the log of another, over mutual TLS. The log is that of a stopped connector,
+which this test goes on with by its key; everything is checked by the verifier that shares no code."""
 import base64
 import hashlib
 import os
@@ -16,8 +16,7 @@ sys.path.insert(0, os.path.join(connectors.SOURCE, "tests", "audit"))
 import verifier  # noqa: E402
 
 ORIGIN = INSTITUTE + "/log/1"
-LEAVES = [verifier.sha(b"\x00record %d" % number) for number in range(40)]
-FORK = LEAVES[:3] + [verifier.sha(b"\x00another record")] + LEAVES[4:]
+INVENTED = [verifier.sha(b"\x00record %d" % number) for number in range(40)]
 
 
 def b64(raw):
@@ -35,13 +34,13 @@ def consistency(leaves, old, whole=True):
 
 
 class Log:
-    """A log with a key in a file, signed with the openssl command."""
+    """A log with a key in a file, signed with the openssl command. Type 4: a witness's key."""
 
-    def __init__(self, key_file, origin):
+    def __init__(self, key_file, origin, kind=1):
         self.key_file, self.origin = key_file, origin
         spki = subprocess.run(["openssl", "pkey", "-in", key_file, "-pubout", "-outform", "DER"],
                               capture_output=True, check=True).stdout
-        key = b"\x01" + spki[-32:]
+        key = bytes([kind]) + spki[-32:]
         self.id = verifier.sha(origin.encode(), b"\n", key)[:4]
         self.vkey = "%s+%s+%s" % (origin, self.id.hex(), b64(key))
 
@@ -88,61 +87,70 @@ def read(who="owner", origin=ORIGIN):
 
 
 class Witnessing(unittest.TestCase):
-    """In the order of the names: one log, told on."""
+    """In the order of the names: one log, told on. `real` is how long it was when its connector
+    stopped."""
 
     def test_1_without_an_agreement_nothing_is_watched(self):
-        self.assertEqual(post(log.request(LEAVES[:3], 0)).status, 404)
+        self.assertEqual(post(log.request(INVENTED[:3], 0)).status, 404)
 
     def test_2_with_one_the_log_is_cosigned_by_the_key_of_the_statement(self):
         consumer.agree(provider)
         consumer.stop()
-        self.assertEqual(read().status, 404)
-        answer = post(log.request(LEAVES[:5], 0))
+        leaves = [verifier.sha(b"\x00", entry) for entry in consumer.entries()]
+        cls = type(self)
+        cls.real, cls.leaves = len(leaves), leaves + INVENTED
+        # The connector may have had some of it cosigned itself.
+        kept = read()
+        cosigned = int(kept.body.split(b"\n")[1]) if kept.status == 200 else 0
+        leaves = self.leaves[:self.real]
+        answer = post(log.request(leaves, cosigned))
         self.assertEqual(answer.status, 200, answer)
-        witness = Log(provider.path("witness-key", "key.pem"), provider.uri + "/witness")
-        key = b"\x04" + base64.b64decode(witness.vkey.rpartition("+")[2])[1:]
-        vkey = b"%s+%s+%s" % (
-            witness.origin.encode(),
-            verifier.sha(witness.origin.encode(), b"\n", key)[:4].hex().encode(),
-            base64.b64encode(key))
-        keys = [log.vkey.encode(), vkey]
-        _, signers = verifier.verify_note(log.checkpoint(LEAVES[:5]).encode() + answer.body, keys)
+        witness = Log(provider.path("witness-key", "key.pem"), provider.uri + "/witness", 4)
+        keys = [log.vkey.encode(), witness.vkey.encode()]
+        _, signers = verifier.verify_note(log.checkpoint(leaves).encode() + answer.body, keys)
         self.assertEqual(set(signers), set(keys))
         kept = read()
         self.assertEqual(kept.status, 200, kept)
         self.assertTrue(kept.headers["content-type"].startswith("text/plain"))
         self.assertEqual(set(verifier.verify_note(kept.body, keys)[1]), set(keys))
         witnessed = provider.records("checkpoint.witnessed")
-        self.assertEqual([record["peer"] for record in witnessed], [{
-            "origin": ORIGIN, "size": 5,
-            "root": "sha256:" + verifier.tree_root(LEAVES[:5]).hex()}])
+        self.assertEqual(witnessed[-1]["peer"], {
+            "origin": ORIGIN, "size": self.real,
+            "root": "sha256:" + verifier.tree_root(leaves).hex()})
+
+    def request(self, more, old, by=None):
+        """As the log posts it: sizes beyond those that are real."""
+        return (by or log).request(self.leaves[:self.real + more], self.real + old)
 
     def test_3_others_do_not_learn_that_there_is_an_agreement(self):
-        self.assertEqual(post(log.request(LEAVES[:7], 5), "stranger").status, 404)
+        self.assertEqual(post(self.request(2, 0), "stranger").status, 404)
         self.assertEqual(read("stranger").status, 404)
 
     def test_4_each_status_of_the_standard(self):
         self.assertEqual(post(b"rubbish").status, 400)
         self.assertEqual(post(b"old 5\n\n" + b"A" * (512 << 10)).status, 400)
-        self.assertEqual(post(log.request(LEAVES[:7], 5).replace(b"old 5", b"old 8")).status, 400)
+        self.assertEqual(post(self.request(2, 0).replace(
+            b"old %d" % self.real, b"old %d" % (self.real + 3))).status, 400)
         other = Log(consumer.path("contract", "key.pem"), ORIGIN)
-        self.assertEqual(post(other.request(LEAVES[:7], 5)).status, 403)
+        self.assertEqual(post(self.request(2, 0, other)).status, 403)
         elsewhere = Log(consumer.path("log-key", "key.pem"), INSTITUTE + "/log/2")
-        self.assertEqual(post(elsewhere.request(LEAVES[:7], 0)).status, 404)
-        answer = post(log.request(LEAVES[:7], 3))
-        self.assertEqual((answer.status, answer.body), (409, b"5\n"))
+        self.assertEqual(post(self.request(2, 0, elsewhere)).status, 404)
+        answer = post(self.request(2, -1))
+        self.assertEqual((answer.status, answer.body), (409, b"%d\n" % self.real))
         self.assertEqual(answer.headers["content-type"], "text/x.tlog.size")
-        self.assertEqual(post(log.request(LEAVES[:7], 5)).status, 200)
+        self.assertEqual(post(self.request(2, 0)).status, 200)
 
     def test_5_a_kill_forgets_nothing(self):
         provider.kill9()
         provider.start()
-        answer = post(log.request(LEAVES[:12], 5))
-        self.assertEqual((answer.status, answer.body), (409, b"7\n"))
-        self.assertEqual(post(log.request(LEAVES[:12], 7)).status, 200)
+        answer = post(self.request(7, 0))
+        self.assertEqual((answer.status, answer.body), (409, b"%d\n" % (self.real + 2)))
+        self.assertEqual(post(self.request(7, 2)).status, 200)
 
     def test_6_a_fork_is_kept_as_proof_and_ends_the_next_negotiation(self):
-        answer = post(log.request(FORK[:12], 12))
+        size = self.real + 7
+        fork = self.leaves[:3] + [verifier.sha(b"\x00another record")] + self.leaves[4:]
+        answer = post(log.request(fork[:size], size))
         self.assertEqual(answer.status, 422, answer)
         self.assertEqual(answer.code(), "audit.witness-inconsistent")
         found = provider.records("equivocation.found")
@@ -152,8 +160,8 @@ class Witnessing(unittest.TestCase):
         for note in found[0]["notes"]:
             text, signers = verifier.verify_note(note.encode(), [log.vkey.encode()])
             self.assertTrue(signers)
-            origin, size, root = text.decode().splitlines()
-            self.assertEqual((origin, size), (ORIGIN, "12"))
+            origin, text_size, root = text.decode().splitlines()
+            self.assertEqual((origin, text_size), (ORIGIN, str(size)))
             roots.add(root)
         self.assertEqual(len(roots), 2)
 
