@@ -42,7 +42,8 @@ struct CheckpointSender::Known {
 };
 
 struct CheckpointSender::Asking {
-  std::map<std::string, PartyId> open;
+  std::map<std::string, PartyId> open;  // that have said nothing of worth yet
+  std::size_t running = 0;
   std::optional<Error> found;
 };
 
@@ -144,6 +145,7 @@ awaitable<Result<void>> CheckpointSender::examine(WitnessTarget target) {
 awaitable<void> CheckpointSender::ask(WitnessTarget target, std::shared_ptr<Asking> asking) {
   const std::string id = target.id;
   auto answer = co_await examine(std::move(target));
+  --asking->running;
   if (answer) {
     asking->open.erase(id);
   } else if (answer.error().kind == ErrorKind::conflict && !asking->found) {
@@ -155,11 +157,12 @@ awaitable<Result<std::vector<PartyId>>> CheckpointSender::ask_first() {
   auto asking = std::make_shared<Asking>();
   const auto targets = parts_.targets();
   for (const auto& target : targets) asking->open.emplace(target.id, target.to);
+  asking->running = targets.size();
   for (const auto& target : targets) parts_.tasks.spawn("ask-witness", ask(target, asking));
   // Those that cannot be reached do not hold up a start.
   const Nanos step = milliseconds(50);
   Nanos waited = 0;
-  while (!asking->found && !asking->open.empty() && waited < settings_.ask_patience) {
+  while (!asking->found && asking->running > 0 && waited < settings_.ask_patience) {
     co_await parts_.timers.sleep_for(step);
     waited += step;
   }

@@ -316,6 +316,11 @@ TEST_F(Sender, WhoCannotBeReachedDoesNotHoldUpAStart) {
   EXPECT_LE(world.now() - before, seconds(6));
   network.join(lab, clinic);
   EXPECT_EQ(ask(), "good");
+  // One that refuses at once is not waited for.
+  witness.stop();
+  const Instant refused = world.now();
+  EXPECT_EQ(ask(), clinic.uri);
+  EXPECT_LE(world.now() - refused, seconds(1));
   log.knows_witness = false;
   EXPECT_EQ(ask(), "good");
 }
