@@ -115,7 +115,7 @@ int init(const Console& console, const InitOptions& options) {
   }
   std::error_code failed;
   for (const char* name :
-       {"", "tls", "contract", "trust", "assets", "policies", "source", "log-key"}) {
+       {"", "tls", "contract", "trust", "assets", "policies", "source", "log-key", "witness-key"}) {
     fs::create_directories(folder / name, failed);
     if (failed) {
       errno = failed.value();
@@ -148,10 +148,12 @@ int init(const Console& console, const InitOptions& options) {
       return console.fail(made.error());
     }
   }
-  const auto log_key = identity::generate_key_pem(identity::KeyKind::ed25519);
-  if (!log_key) return console.fail(log_key.error());
-  if (auto made = create_file(folder / "log-key" / "key.pem", *log_key, 0600); !made) {
-    return console.fail(made.error());
+  for (const char* name : {"log-key", "witness-key"}) {
+    const auto key = identity::generate_key_pem(identity::KeyKind::ed25519);
+    if (!key) return console.fail(key.error());
+    if (auto made = create_file(folder / name / "key.pem", *key, 0600); !made) {
+      return console.fail(made.error());
+    }
   }
   if (!fs::exists(wrapping)) {
     fs::create_directories(wrapping.parent_path(), failed);
@@ -185,6 +187,7 @@ int init(const Console& console, const InitOptions& options) {
   config["contract"] = {{"certificate", "contract/chain.pem"}, {"key", "contract/key.pem"}};
   config["log"] = {{"key", "log-key/key.pem"}};
   if (options.test) config["log"]["test"] = true;
+  config["witness"] = {{"key", "witness-key/key.pem"}};
   config["trust"] = Ordered::array();
   config["peers"] = Ordered::array();
   config["custody"] = {{"wrappingKey", wrapping.string()}};

@@ -3,6 +3,7 @@
 #include "tally/custody/key_source.hpp"
 
 #include "keys.hpp"
+#include "witness_setup.hpp"
 
 namespace tally::daemon {
 
@@ -35,6 +36,9 @@ std::vector<ConfigProblem> check(const Config& config) {
     if (auto loaded = load_credentials(config, "check"); !loaded) {
       note(problems, loaded.error(), loaded.error().pointer);
     }
+  }
+  if (auto key = load_witness_key(config); !key) {
+    note(problems, key.error(), "tally.json/witness/key");
   }
   if (auto trust = load_trust(config); !trust) note(problems, trust.error(), "tally.json/trust");
   if (!std::filesystem::is_directory(config.data_root)) {

@@ -1,8 +1,10 @@
 #include "config.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <functional>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include <boost/url.hpp>
@@ -127,6 +129,37 @@ void check_domain(Reader& read, const std::string& domain, const std::string& at
   if (domain.find('|') != std::string::npos) read.expected(at, "[a-z0-9.-]+");
 }
 
+// A log that is witnessed for whoever brings its checkpoints.
+void read_watched_log(
+    Reader& read, const Json& item, const std::string& at, std::vector<audit::VerifierKey>& logs
+) {
+  std::string origin;
+  std::string vkey;
+  read.object(item, at, {{"origin", read.text(origin)}, {"vkey", read.text(vkey)}}, {"vkey"});
+  if (vkey.empty()) return;
+  auto key = audit::parse_verifier_key(vkey);
+  if (!key || key->type != audit::ed25519_type) {
+    return read.expected(child(at, "vkey"), "name+id+key (0x01)");
+  }
+  // A log's key bears the name of its log.
+  if (!origin.empty() && origin != key->name) return read.expected(child(at, "origin"), key->name);
+  logs.push_back(*std::move(key));
+}
+
+// A witness is a peer that proves itself, and its name is the key of what is kept of it.
+void check_witnesses(Reader& read, const Config& config) {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < config.witnesses.size(); ++i) {
+    const auto& entry = config.witnesses[i];
+    const std::string at = "/witness/witnesses/" + std::to_string(i);
+    if (!names.insert(entry.name).second) read.expected(at + "/name", entry.name + "-2");
+    const auto known = [&](const PeerEntry& peer) { return peer.party == entry.party; };
+    if (std::none_of(config.known_peers.begin(), config.known_peers.end(), known)) {
+      read.expected(at + "/uri", "/peers/*/uri");
+    }
+  }
+}
+
 Result<std::string> read_file(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return fail(ErrorKind::invalid, {"daemon.config-unreadable", {{"file", file.string()}}});
@@ -241,6 +274,40 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                  {"key"}
              );
            }},
+          {"witness",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {{"key", read.path(config.witness_key, folder)},
+                  {"logs",
+                   [&](const Json& v, const std::string& p) {
+                     read.array(v, p, [&](const Json& item, const std::string& where) {
+                       read_watched_log(read, item, where, config.watched_logs);
+                     });
+                   }},
+                  {"witnesses",
+                   [&](const Json& v, const std::string& p) {
+                     read.array(v, p, [&](const Json& item, const std::string& where) {
+                       WitnessEntry entry;
+                       std::string vkey;
+                       auto fields = party(entry.party);
+                       fields.emplace("name", read.text(entry.name));
+                       fields.emplace("vkey", read.text(vkey));
+                       fields.emplace("url", read.url(entry.url));
+                       read.object(item, where, fields, {"name", "vkey", "domain", "uri", "url"});
+                       auto key = audit::parse_verifier_key(vkey);
+                       if (vkey.empty()) return;
+                       if (!key || key->type != audit::cosignature_type) {
+                         return read.expected(child(where, "vkey"), "name+id+key (0x04)");
+                       }
+                       entry.key = *std::move(key);
+                       config.witnesses.push_back(std::move(entry));
+                     });
+                   }}},
+                 {"key"}
+             );
+           }},
           {"trust",
            [&](const Json& value, const std::string& at) {
              read.array(value, at, [&](const Json& item, const std::string& where) {
@@ -331,6 +398,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
       },
       {"participant", "listeners", "tls", "contract", "log", "trust"}
   );
+  check_witnesses(read, config);
   if (config.data_root.empty()) config.data_root = folder / "source";
   if (!problems.empty()) return tl::unexpected(std::move(problems));
   return config;

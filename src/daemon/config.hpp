@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/audit/note.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
@@ -55,6 +56,14 @@ struct PeerEntry {
   std::string sends;
 };
 
+// One more witness of our own log: a configured peer that serves tlog-witness.
+struct WitnessEntry {
+  std::string name;  // within this file
+  audit::VerifierKey key;
+  PartyId party;    // one of the peers
+  std::string url;  // before "/add-checkpoint"
+};
+
 struct Config {
   std::filesystem::path folder;
   PartyId participant;
@@ -64,6 +73,9 @@ struct Config {
   std::filesystem::path tls_certificate, tls_key;
   std::filesystem::path contract_certificate, contract_key;
   std::filesystem::path log_key;
+  std::filesystem::path witness_key;             // empty: this connector witnesses nobody
+  std::vector<audit::VerifierKey> watched_logs;  // beside those of partners
+  std::vector<WitnessEntry> witnesses;           // of our own log, beside partners
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody

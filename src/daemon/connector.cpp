@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/api/data_routes.hpp"
+#include "tally/api/witness_routes.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/story.hpp"
 #include "tally/negotiation/agreement.hpp"
@@ -193,10 +194,13 @@ Result<void> Connector::assemble(Opened opened) {
   }
 
   // Contracts and transfers.
+  auto witness_key = load_witness_key(config_);
+  if (!witness_key) return fail(std::move(witness_key));
   identity::KeyStatement statement;
   statement.party = config_.participant.uri;
   statement.log_origin = genesis_.origin;
   statement.first_log_vkey = genesis_.vkey;
+  if (*witness_key) statement.witness_vkey = (*witness_key)->key.text();
   statement.not_before = credentials_.contract.not_before;
   statement.not_after = credentials_.contract.not_after;
   delivery_ = std::make_unique<negotiation::Delivery>(
@@ -223,6 +227,14 @@ Result<void> Connector::assemble(Opened opened) {
           credentials_.signer},
       std::move(negotiation_settings)
   );
+  watched_logs_ = std::make_unique<WatchedLogs>(negotiations_->partners(), config_.watched_logs);
+  if (*witness_key) {
+    witness_ = std::make_unique<audit::Witness>(
+        audit::WitnessParts{*store_, *journal_, clock_, random_, *watched_logs_},
+        (*witness_key)->key,
+        (*witness_key)->signer
+    );
+  }
   tokens_ = std::make_unique<transfer::TokenRegistry>();
   transfer::TransferSettings transfer_settings;
   transfer_settings.self = config_.participant;
@@ -411,6 +423,10 @@ Result<void> Connector::listen() {
       {*enforcer_, *tokens_, *transfers_, *sources_, *catalog_, *tasks_, home, notices_, limits}
   );
   peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
+  if (witness_) {
+    auto witness_routes = api::witness_routes({*witness_, [this] { return closed(); }});
+    peer_routes.insert(peer_routes.end(), witness_routes.begin(), witness_routes.end());
+  }
   serving_->peer_router = std::make_unique<api::Router>(
       std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
   );

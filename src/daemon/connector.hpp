@@ -32,6 +32,7 @@
 #include "peer_directory.hpp"
 #include "real_world.hpp"
 #include "refusal_log.hpp"
+#include "witness_setup.hpp"
 
 namespace tally::daemon {
 
@@ -124,6 +125,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<custody::Keeper> keeper_;
   std::unique_ptr<negotiation::Delivery> delivery_;
   std::unique_ptr<negotiation::NegotiationService> negotiations_;
+  std::unique_ptr<WatchedLogs> watched_logs_;
+  std::unique_ptr<audit::Witness> witness_;  // null: no witness key
   std::unique_ptr<transfer::TokenRegistry> tokens_;
   std::unique_ptr<transfer::TransferService> transfers_;
   std::unique_ptr<transfer::DeletionSender> deletions_;

@@ -68,6 +68,18 @@ std::optional<Bytes> Agreement::peer_key() const {
   return Bytes(key->begin(), key->end());
 }
 
+std::optional<identity::KeyStatement> Agreement::peer_statement() const {
+  const auto& archive = our_side == odrl::Side::provider ? consumer_signature : provider_signature;
+  if (archive.empty()) return std::nullopt;
+  const auto parsed = parse_json(archive);
+  if (!parsed || !parsed->is_object()) return std::nullopt;
+  const auto jcs = from_base64(text_of(parsed->value("keyStatement", Json::object()), "statement"));
+  if (!jcs || jcs->empty()) return std::nullopt;
+  auto statement = identity::parse_key_statement(std::string(jcs->begin(), jcs->end()));
+  if (!statement) return std::nullopt;
+  return *std::move(statement);
+}
+
 Result<Agreement> parse_agreement(const Row& row) {
   const auto json = parse_row(row);
   const auto status = parse_agreement_status(row.state);

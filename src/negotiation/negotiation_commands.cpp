@@ -22,6 +22,9 @@ awaitable<Result<Pid>> NegotiationService::negotiate(NegotiateOrder order) {
     const Message unknown{"negotiation.peer-unknown", {{"peer", order.peer.uri}}};
     co_return fail(ErrorKind::invalid, unknown);
   }
+  auto against = state.objection_to(order.peer);
+  if (!against) co_return fail(std::move(against));
+  if (*against) co_return fail(ErrorKind::conflict, **against);
   Json offer = dsp::with_wire_terms(with_purposes(std::move(order.policy), order.purposes));
   if (!offer.is_object()) {
     const Message malformed{

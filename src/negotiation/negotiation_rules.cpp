@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/witness.hpp"
 #include "tally/dsp/binding.hpp"
 #include "tally/dsp/policy_form.hpp"
 #include "tally/identity/message_signature.hpp"
@@ -39,11 +40,28 @@ awaitable<void> NegotiationService::State::advance(Pid pid) {
   }
 }
 
+Result<std::optional<Message>> NegotiationService::State::objection_to(const PartyId& peer) const {
+  auto found = audit::contradictions(parts.store, peer);
+  if (!found) return fail(std::move(found));
+  if (found->empty()) return std::nullopt;
+  const auto& first = found->front();
+  return bounded(
+      {first.proven ? "negotiation.log-contradicts" : "negotiation.log-not-continued",
+       {{"peer", peer.uri}, {"origin", first.origin}}}
+  );
+}
+
 Result<std::optional<Step>> NegotiationService::State::next_step(Process process) const {
   const auto as_optional = [](Result<Step> step) -> Result<std::optional<Step>> {
     if (!step) return fail(std::move(step));
     return std::optional<Step>(std::move(*step));
   };
+  // Whoever shows two contradicting logs makes no new contract here, not even one that has begun.
+  if (!process.objection) {
+    auto against = objection_to(process.peer);
+    if (!against) return fail(std::move(against));
+    process.objection = std::move(*against);
+  }
   if (process.objection) {
     Step step;
     const Message reason = *process.objection;

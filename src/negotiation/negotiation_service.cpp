@@ -21,6 +21,10 @@ NegotiationService::NegotiationService(NegotiationParts parts, NegotiationSettin
 
 NegotiationService::~NegotiationService() = default;
 
+const PartnerLogs& NegotiationService::partners() const {
+  return state_->partners;
+}
+
 namespace {
 
 // All rows of a kind in a state, page by page.
@@ -49,6 +53,7 @@ Result<void> NegotiationService::load() {
     if (!agreement) return fail(std::move(agreement));
     // One that was never in force stays unknown to the enforcement point.
     if (agreement->finalized_at.empty()) continue;
+    state_->partners.learn(*agreement);
     auto terms = terms_of(*agreement);
     if (!terms) return fail(std::move(terms));
     auto& enforcer = state_->parts.enforcer;
@@ -132,7 +137,11 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
     unanswered.erase(answering);
   }
   if (!done) co_return fail(std::move(done));
-  if (step.activate) parts.enforcer.activate(std::move(*step.activate));
+  if (step.activate) {
+    auto agreement = find_agreement(parts.store, step.process.agreement);
+    if (agreement && *agreement) partners.learn(**agreement);
+    parts.enforcer.activate(std::move(*step.activate));
+  }
   for (const auto& id : step.dropped) parts.delivery.drop(key, id);
   parts.delivery.queue(std::move(step.messages));
   co_return Result<void>{};

@@ -34,6 +34,7 @@ struct NegotiationService::State {
 
   NegotiationParts parts;
   NegotiationSettings settings;
+  PartnerLogs partners;
   // While a step is being made durable: what GET shows meanwhile. An entry that stays belongs to a
   // step whose record is not in the log; only a restart clears it.
   struct Unpublished {
@@ -96,6 +97,8 @@ struct NegotiationService::State {
   Verdict illegal(const Process& process, dsp::NegotiationEvent event) const;
 
   // --- what follows by rule (negotiation_rules.cpp) ---
+  // Why no contract is made with `peer` now: what its log was caught at.
+  Result<std::optional<Message>> objection_to(const PartyId& peer) const;
   void advance_soon(const Pid& pid);
   awaitable<void> advance(Pid pid);
   Result<std::optional<Step>> next_step(Process process) const;

@@ -378,13 +378,17 @@ class Connector:
         done = run(options.tally, "--json", "audit", "verify", folder or self.folder, check=False)
         return done.returncode, json.loads(done.stdout) if done.stdout else done.stderr
 
-    def records(self, *types):
-        """Every record of the log in order, read without the program."""
+    def entries(self):
+        """The bytes of every record of the log in order, read without the program."""
         found = []
         for segment in sorted(os.listdir(self.path("log"))):
             if segment.endswith(".tlog"):
                 with open(self.path("log", segment), "rb") as file:
                     found += read_segment(file.read())
+        return found
+
+    def records(self, *types):
+        found = map(json.loads, self.entries())
         return [record for record in found if not types or record["type"] in types]
 
     def custody_files(self):
@@ -396,7 +400,7 @@ class Connector:
 
 
 def read_segment(data):
-    """The records of a segment's frames (docs/audit-log-format.md)."""
+    """The bytes of the records in a segment's frames (docs/audit-log-format.md)."""
     found, at = [], 0
     while at + 32 <= len(data) and data[at:at + 4] == b"TLF1":
         length, _, count, slot = struct.unpack(">IQII", data[at + 4:at + 24])
@@ -405,7 +409,7 @@ def read_segment(data):
         inner = at + 32 + slot
         for _ in range(count):
             size, = struct.unpack(">I", data[inner:inner + 4])
-            found.append(json.loads(data[inner + 4:inner + 4 + size]))
+            found.append(data[inner + 4:inner + 4 + size])
             inner += 4 + size
         at += length
     return found

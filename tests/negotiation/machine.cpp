@@ -160,6 +160,9 @@ void Machine::start() {
   settings.accept_unsigned = accept_unsigned;
   std::shared_ptr<const identity::ContractSigner> signer;
   if (has_signer) signer = signer_of(self);
+  if (key_statement && signer) {
+    settings.key_statement = identity::sign_key_statement(*key_statement, *signer);
+  }
   negotiations = std::make_unique<NegotiationService>(
       NegotiationParts{
           *store,

@@ -110,6 +110,7 @@ class Machine {
   const OfferBook* book = &offers;  // another one, before `start`
   bool has_signer = true;
   bool accept_unsigned = false;
+  std::optional<identity::KeyStatement> key_statement;  // before `start`; goes with what is signed
   int starts = 0;
 
   // Gone while the power is off.

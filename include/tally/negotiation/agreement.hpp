@@ -9,6 +9,7 @@
 #include "tally/core/ids.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/store.hpp"
+#include "tally/identity/contract_key.hpp"
 #include "tally/odrl/policy.hpp"
 #include "tally/usage/enforcer.hpp"
 
@@ -52,6 +53,9 @@ struct Agreement {
   // What the other side's receipts and deletion records are verified with: the Ed25519 key of its
   // archived contract certificate. nullopt: the agreement is not signed by it.
   [[nodiscard]] std::optional<Bytes> peer_key() const;
+  // What the other side said of its log and its witness when it signed, verified then. nullopt: the
+  // agreement is not signed by it, or without a key statement.
+  [[nodiscard]] std::optional<identity::KeyStatement> peer_statement() const;
 };
 
 Result<Agreement> parse_agreement(const Row& row);

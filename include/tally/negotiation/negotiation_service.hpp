@@ -25,6 +25,7 @@
 #include "tally/identity/trust.hpp"
 #include "tally/negotiation/agreement.hpp"
 #include "tally/negotiation/delivery.hpp"
+#include "tally/negotiation/partner_logs.hpp"
 #include "tally/negotiation/peers.hpp"
 #include "tally/negotiation/received.hpp"
 #include "tally/usage/enforcer.hpp"
@@ -111,13 +112,16 @@ class NegotiationService final : public ProcessOwner {
 
   // --- local commands ---
   // The pid of the negotiation that began; its request is on its way. Errors: invalid
-  // (negotiation.peer-unknown, negotiation.offer-malformed), unavailable.
+  // (negotiation.peer-unknown, negotiation.offer-malformed), conflict (negotiation.log-*: what the
+  // log of the peer was caught at), unavailable.
   awaitable<Result<Pid>> negotiate(NegotiateOrder order);
   // Errors: not_found, conflict (negotiation.cannot-terminate).
   awaitable<Result<void>> terminate(Pid pid, Message reason);
   // {pid, role, peer, state, offer, agreement, reason, history, …}. Errors: not_found.
   Result<Json> describe(const Pid& pid) const;
   Result<std::vector<Json>> list() const;
+  // What those with whom there are agreements said of their logs. Complete after `load`.
+  [[nodiscard]] const PartnerLogs& partners() const;
 
   // --- ProcessOwner ---
   awaitable<Result<void>> on_delivered(OutgoingMessage message, std::string body) override;

@@ -1,0 +1,152 @@
+// The other side of audit::Witness: has the checkpoints of our own log cosigned by those that
+// witness it, after every milestone and at least every hour, and keeps what they answered.
+//
+// A witness that has seen a longer log than ours, or another, and can show it by our own signature
+// is proof that this log was set back: then `alarm` says so for good, and nobody may extend it. A
+// witness that says so without a signature of ours is believed nothing. Home executor only, where
+// nothing else is said.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tally/audit/journal.hpp"
+#include "tally/audit/witness_message.hpp"
+#include "tally/core/clock.hpp"
+#include "tally/core/limits.hpp"
+#include "tally/core/notices.hpp"
+#include "tally/core/peer.hpp"
+#include "tally/core/store.hpp"
+#include "tally/core/task_group.hpp"
+
+namespace tally::audit {
+
+// Our log, as it is shown to witnesses. Blocks for reads and syncs: asked through a Worker, one
+// question at a time of each coroutine, so that it is for any thread.
+class CheckpointSource {
+ public:
+  virtual ~CheckpointSource() = default;
+  // Signed, over durable records, and never again below this size: whoever has it may keep it.
+  virtual Result<std::string> checkpoint() = 0;
+  virtual Result<Proof> consistency(std::uint64_t from, std::uint64_t to) = 0;
+  virtual Result<Digest> root(std::uint64_t size) = 0;
+};
+
+struct WitnessTarget {
+  std::string id;  // of its row: stays the same over restarts
+  PartyId to;
+  std::string url;                // before "/add-checkpoint", without a slash at the end
+  std::vector<VerifierKey> keys;  // type 0x04
+  bool operator==(const WitnessTarget&) const = default;
+};
+
+struct CheckpointSenderParts {
+  Store& store;
+  Journal& journal;
+  Peer& peer;
+  Clock& clock;
+  Timers& timers;
+  Worker& worker;
+  Random& random;
+  TaskGroup& tasks;
+  Notices& notices;
+  CheckpointSource& source;
+  // By whom our log is witnessed; asked again all the time.
+  std::function<std::vector<WitnessTarget>()> targets;
+  const Limits& limits;
+};
+
+struct CheckpointSettings {
+  std::string origin;                 // of our log
+  std::vector<VerifierKey> log_keys;  // of our log: what we have signed
+  Nanos every = seconds(3600);
+  Nanos settle = seconds(1);        // from a milestone to its checkpoint, for its record to land
+  Nanos ask_patience = seconds(5);  // at start
+  Nanos missing_after = seconds(86'400);  // without a cosignature: `witness.missing`
+};
+
+// What one witness cosigned last.
+struct Cosigned {
+  std::string id;
+  std::uint64_t size = 0;  // 0: nothing yet
+  std::string note;        // our checkpoint with its cosignature; empty: nothing yet
+  bool missing = false;    // for longer than missing_after
+};
+
+class CheckpointSender {
+ public:
+  CheckpointSender(CheckpointSenderParts parts, CheckpointSettings settings);
+  ~CheckpointSender();
+
+  // Before anything is appended: what do the witnesses know of our log? Returns those that did not
+  // answer in time, for `log.opened`. Errors: conflict audit.log-behind (one holds a longer tree
+  // that we signed) or audit.log-forked (another tree): this log must not be extended.
+  awaitable<Result<std::vector<PartyId>>> ask_first();
+
+  // Until cancelled. Retries after retry_first · 2ⁿ, at most retry_most.
+  awaitable<void> run();
+
+  // Something happened that ought to be witnessed soon. Any thread.
+  void milestone() { milestone_.store(true, std::memory_order_relaxed); }
+
+  // Proof that our log was set back: audit.log-behind or audit.log-forked.
+  [[nodiscard]] const std::optional<Message>& alarm() const { return alarm_; }
+  // Of every witness there ever was, by id.
+  [[nodiscard]] Result<std::vector<Cosigned>> cosigned() const;
+
+ private:
+  struct Known;
+  struct Sending {
+    Instant next;
+    unsigned failures = 0;
+    bool busy = false;
+    bool again = false;  // a milestone came while it was busy
+  };
+  struct Asking;
+
+  Result<Known> known(const WitnessTarget& target) const;
+  awaitable<Result<void>> keep(Known known, std::vector<RecordDraft> drafts);
+  awaitable<Result<std::string>> current();
+  awaitable<void> deliver(WitnessTarget target);
+  awaitable<Result<void>> attempt(WitnessTarget target);
+  awaitable<Result<void>> keep_answer(Known known, Note note, std::uint64_t size);
+  awaitable<void> failed(WitnessTarget target, Error why);
+  // What the witness holds, judged by our own signature. An error of any kind but conflict: it did
+  // not say anything of worth.
+  awaitable<Result<void>> examine(WitnessTarget target);
+  awaitable<void> ask(WitnessTarget target, std::shared_ptr<Asking> asking);
+  Error raise(
+      std::string code, const WitnessTarget& target, std::uint64_t ours, std::uint64_t theirs
+  );
+
+  CheckpointSenderParts parts_;
+  CheckpointSettings settings_;
+  std::map<std::string, Sending> sending_;
+  std::optional<Message> alarm_;
+  std::atomic<bool> milestone_ = false;
+};
+
+// Tells of the records after which our checkpoint should be witnessed: contracts that came into
+// force or ended, transfers that completed, rights that expired, data that was destroyed. Stands
+// before the log writer. Any thread.
+class MilestoneAppender final : public LogAppender {
+ public:
+  MilestoneAppender(LogAppender& log, std::function<void()> tell)
+      : log_(log), tell_(std::move(tell)) {}
+  Ticket enqueue(RecordDraft draft, Priority priority = Priority::ordinary) override;
+  awaitable<Result<Appended>> wait(Ticket ticket) override;
+  [[nodiscard]] bool failed() const override { return log_.failed(); }
+  [[nodiscard]] LogMark mark() const override { return log_.mark(); }
+
+ private:
+  LogAppender& log_;
+  std::function<void()> tell_;
+};
+
+}  // namespace tally::audit

@@ -1,0 +1,103 @@
+// The witness of other logs (C2SP tlog-witness): it cosigns a checkpoint only if it continues the
+// one that it cosigned before, and remembers which that was before it answers. What it says about a
+// log it also writes into its own log, so that two logs hold each other.
+//
+// One state for each origin, in the store. Deciding and storing are one step: every cosignature is
+// a commit with a version check, so that of two requests that were decided on the same state one
+// decides again. Home executor only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tally/audit/journal.hpp"
+#include "tally/audit/witness_message.hpp"
+#include "tally/core/clock.hpp"
+#include "tally/core/ids.hpp"
+#include "tally/core/store.hpp"
+
+namespace tally::audit {
+
+// A log that may be witnessed here.
+struct Watched {
+  std::vector<VerifierKey> keys;
+  // Whose log it is; empty: one that the operator named. A partner's log is nobody else's business:
+  // for others it does not exist.
+  PartyId owner;
+};
+
+// Which logs are watched. Whoever implements it says an origin of one party to that party alone.
+class WatchList {
+ public:
+  virtual ~WatchList() = default;
+  // nullopt: not watched, or not for `from`.
+  [[nodiscard]] virtual std::optional<Watched> find(std::string_view origin, const PartyId& from)
+      const = 0;
+};
+
+// An answer with what a person may want to know beside its status and body.
+struct WitnessReply {
+  WitnessAnswer answer;
+  Message reason;  // unless cosigned: audit.witness-*
+};
+
+struct WitnessParts {
+  Store& store;
+  Journal& journal;
+  Clock& clock;
+  Random& random;
+  const WatchList& logs;
+};
+
+class Witness {
+ public:
+  // Precondition: `key` is of type 0x04, `signer` signs with it, and with nothing else ever.
+  Witness(WitnessParts parts, VerifierKey key, Signer signer);
+
+  // The body of POST <prefix>/add-checkpoint. When it is cosigned, size and root are durable in the
+  // store and `checkpoint.witnessed` in our log before this returns. A signed checkpoint that
+  // contradicts a cosigned one is kept with it as evidence (`equivocation.found`), durable too.
+  // Errors: unavailable (the journal's; audit.witness-clock: the time is not to be relied on; or
+  // audit.witness-busy), and nothing may be answered but that.
+  awaitable<Result<WitnessReply>> add_checkpoint(std::string body, PartyId from);
+
+  // The last checkpoint that was cosigned, with the log's signature and ours, by the lower-case hex
+  // of SHA-256 of the origin. nullopt: never cosigned, or not for `from`.
+  [[nodiscard]] Result<std::optional<std::string>> checkpoint(
+      const std::string& origin_hash, const PartyId& from
+  ) const;
+
+  [[nodiscard]] const VerifierKey& key() const { return key_; }
+
+ private:
+  struct Known;
+  [[nodiscard]] Result<Known> known(const std::string& origin) const;
+  [[nodiscard]] Result<WitnessReply> cosign(
+      const AddCheckpoint& request, Known& log, const Watched& watched, Transaction& change
+  ) const;
+  [[nodiscard]] Result<std::optional<RecordDraft>> evidence(
+      const AddCheckpoint& request, const Known& log, const Watched& watched, Transaction& change
+  ) const;
+
+  WitnessParts parts_;
+  VerifierKey key_;
+  Signer signer_;
+};
+
+// Two checkpoints of one log that a party has signed and that contradict each other.
+struct Contradiction {
+  std::string origin;
+  // Same size, two roots: anyone can see it from the two notes. Otherwise the log signed a longer
+  // tree and did not show that it continues the first; it may still do so.
+  bool proven = false;
+  std::string first;   // the note that was cosigned here, verbatim
+  std::string second;  // the one that contradicts it, verbatim
+};
+// What stands against a party: at most a few for each log. While there is any, no new contract is
+// made with it.
+Result<std::vector<Contradiction>> contradictions(Store& store, const PartyId& party);
+
+}  // namespace tally::audit

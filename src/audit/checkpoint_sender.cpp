@@ -1,0 +1,340 @@
+#include "tally/audit/checkpoint_sender.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
+
+namespace tally::audit {
+
+namespace {
+
+constexpr std::string_view row_kind = "cosigned";
+// Our idea of what it cosigned last may be old; more turns than this are a witness that plays.
+constexpr int most_turns = 3;
+constexpr Nanos tick = seconds(1);
+
+PeerRequest request_to(const WitnessTarget& target, std::string method, std::string_view path) {
+  PeerRequest request;
+  request.to = target.to;
+  request.url = target.url + std::string(path);
+  request.http.method = std::move(method);
+  return request;
+}
+
+Error refused(const WitnessTarget& target, int status) {
+  return {
+      ErrorKind::unavailable,
+      {"audit.witness-refused", {{"witness", target.id}, {"status", std::to_string(status)}}},
+      {}};
+}
+
+}  // namespace
+
+struct CheckpointSender::Known {
+  Row row;
+  std::uint64_t size = 0;
+  std::string note;
+  std::int64_t failing_since = 0;  // seconds of Unix time; 0: not failing
+  bool missing = false;
+};
+
+struct CheckpointSender::Asking {
+  std::map<std::string, PartyId> open;  // that have said nothing of worth yet
+  std::size_t running = 0;
+  std::optional<Error> found;
+};
+
+CheckpointSender::CheckpointSender(CheckpointSenderParts parts, CheckpointSettings settings)
+    : parts_(std::move(parts)), settings_(std::move(settings)) {}
+
+CheckpointSender::~CheckpointSender() = default;
+
+Result<CheckpointSender::Known> CheckpointSender::known(const WitnessTarget& target) const {
+  Known known;
+  known.row.kind = row_kind;
+  known.row.id = target.id;
+  known.row.owner = to_string(target.to);
+  auto row = parts_.store.row(row_kind, target.id);
+  if (!row) return fail(std::move(row));
+  if (!*row) return known;
+  known.row = std::move(**row);
+  const auto json = parse_json(known.row.body);
+  if (!json || !json->is_object()) {
+    return fail(
+        ErrorKind::internal,
+        {"audit.witness-row-unreadable", {{"kind", known.row.kind}, {"id", known.row.id}}}
+    );
+  }
+  known.size = json->value("size", std::uint64_t{0});
+  known.note = json->value("note", std::string());
+  known.failing_since = json->value("failingSince", std::int64_t{0});
+  known.missing = json->value("missing", false);
+  return known;
+}
+
+awaitable<Result<void>> CheckpointSender::keep(Known known, std::vector<RecordDraft> drafts) {
+  const Json body = {
+      {"size", known.size},
+      {"note", known.note},
+      {"failingSince", known.failing_since},
+      {"missing", known.missing}};
+  known.row.body = body.dump();
+  Transaction transaction;
+  transaction.puts.push_back(std::move(known.row));
+  auto kept = co_await parts_.journal.commit(std::move(transaction), std::move(drafts));
+  if (!kept) co_return fail(std::move(kept));
+  co_return Result<void>{};
+}
+
+awaitable<Result<std::string>> CheckpointSender::current() {
+  Result<std::string> note = fail(ErrorKind::unavailable, {"audit.log-failed", {}});
+  auto job = [this, &note] { note = parts_.source.checkpoint(); };
+  co_await parts_.worker.run(std::move(job));
+  co_return note;
+}
+
+Error CheckpointSender::raise(
+    std::string code, const WitnessTarget& target, std::uint64_t ours, std::uint64_t theirs
+) {
+  Message message{
+      std::move(code),
+      {{"origin", settings_.origin},
+       {"witness", target.to.uri},
+       {"ours", std::to_string(ours)},
+       {"theirs", std::to_string(theirs)}}};
+  if (!alarm_) {
+    alarm_ = message;
+    parts_.notices.note(Severity::error, message);
+  }
+  return {ErrorKind::conflict, std::move(message), {}};
+}
+
+awaitable<Result<void>> CheckpointSender::examine(WitnessTarget target) {
+  auto request = request_to(target, "GET", "/" + to_hex(sha256(settings_.origin)) + "/checkpoint");
+  auto answer = co_await parts_.peer.send(std::move(request));
+  if (!answer) co_return fail(std::move(answer));
+  if (answer->status == 404) co_return Result<void>{};
+  if (answer->status != 200) co_return tl::unexpected(refused(target, answer->status));
+  // Only what we signed ourselves is proof; anybody can claim a number.
+  const auto held = verify_checkpoint(answer->body, settings_.log_keys);
+  if (!held) co_return tl::unexpected(held.error());
+  if (held->checkpoint.origin != settings_.origin) {
+    co_return tl::unexpected(refused(target, answer->status));
+  }
+  auto note = co_await current();
+  if (!note) co_return fail(std::move(note));
+  const auto ours = verify_checkpoint(*note, settings_.log_keys);
+  if (!ours) co_return tl::unexpected(ours.error());
+  const std::uint64_t size = held->checkpoint.size;
+  if (size > ours->checkpoint.size) {
+    co_return tl::unexpected(raise("audit.log-behind", target, ours->checkpoint.size, size));
+  }
+  Result<Digest> root = ours->checkpoint.root;
+  auto job = [this, &root, size] { root = parts_.source.root(size); };
+  co_await parts_.worker.run(std::move(job));
+  if (!root) co_return tl::unexpected(root.error());
+  if (*root != held->checkpoint.root) {
+    co_return tl::unexpected(raise("audit.log-forked", target, ours->checkpoint.size, size));
+  }
+  co_return Result<void>{};
+}
+
+awaitable<void> CheckpointSender::ask(WitnessTarget target, std::shared_ptr<Asking> asking) {
+  const std::string id = target.id;
+  auto answer = co_await examine(std::move(target));
+  --asking->running;
+  if (answer) {
+    asking->open.erase(id);
+  } else if (answer.error().kind == ErrorKind::conflict && !asking->found) {
+    asking->found = answer.error();
+  }
+}
+
+awaitable<Result<std::vector<PartyId>>> CheckpointSender::ask_first() {
+  auto asking = std::make_shared<Asking>();
+  const auto targets = parts_.targets();
+  for (const auto& target : targets) asking->open.emplace(target.id, target.to);
+  asking->running = targets.size();
+  for (const auto& target : targets) parts_.tasks.spawn("ask-witness", ask(target, asking));
+  // Those that cannot be reached do not hold up a start.
+  const Nanos step = milliseconds(50);
+  Nanos waited = 0;
+  while (!asking->found && asking->running > 0 && waited < settings_.ask_patience) {
+    co_await parts_.timers.sleep_for(step);
+    waited += step;
+  }
+  if (asking->found) co_return tl::unexpected(*asking->found);
+  std::vector<PartyId> silent;
+  for (const auto& [id, party] : asking->open) silent.push_back(party);
+  co_return silent;
+}
+
+awaitable<void> CheckpointSender::run() {
+  for (;;) {
+    const Instant now = parts_.clock.read().at;
+    if (milestone_.exchange(false, std::memory_order_relaxed)) {
+      for (auto& [id, sending] : sending_) {
+        if (sending.busy) sending.again = true;
+        sending.next = std::min(sending.next, now + settings_.settle);
+      }
+    }
+    for (auto& target : parts_.targets()) {
+      Sending& sending = sending_[target.id];
+      if (sending.busy || sending.next > now) continue;
+      sending.busy = true;
+      sending.again = false;
+      parts_.tasks.spawn("checkpoint", deliver(std::move(target)));
+    }
+    co_await parts_.timers.sleep_for(tick);
+  }
+}
+
+awaitable<void> CheckpointSender::deliver(WitnessTarget target) {
+  const std::string id = target.id;
+  auto done = co_await attempt(target);
+  Sending& sending = sending_[id];
+  sending.busy = false;
+  const Instant now = parts_.clock.read().at;
+  if (done) {
+    sending.failures = 0;
+    sending.next = now + (sending.again ? settings_.settle : settings_.every);
+    co_return;
+  }
+  const unsigned doubled = std::min(sending.failures++, 20U);
+  sending.next = now + std::min(parts_.limits.retry_first << doubled, parts_.limits.retry_most);
+  auto why = std::move(done).error();
+  co_await failed(std::move(target), std::move(why));
+}
+
+awaitable<void> CheckpointSender::failed(WitnessTarget target, Error why) {
+  auto known = this->known(target);
+  if (!known) {
+    parts_.notices.note(Severity::error, known.error().message);
+    co_return;
+  }
+  const std::int64_t now = parts_.clock.read().at.seconds;
+  std::vector<RecordDraft> drafts;
+  if (known->failing_since == 0) {
+    known->failing_since = now;
+  } else if (!known->missing && now - known->failing_since >= settings_.missing_after / seconds(1)) {
+    known->missing = true;
+    RecordDraft draft("witness.missing", new_event(parts_.random, parts_.clock.read().at));
+    draft.set("counterparty", target.to).set("size", known->size);
+    draft.set("since", format_seconds(Instant{known->failing_since, 0}));
+    draft.set("reason", why.message);
+    drafts.push_back(std::move(draft));
+    const Message missing{"audit.witness-missing", {{"witness", target.to.uri}}};
+    parts_.notices.note(Severity::warning, missing);
+  } else {
+    co_return;
+  }
+  auto taken = std::move(*known);
+  auto kept = co_await keep(std::move(taken), std::move(drafts));
+  if (!kept && kept.error().kind != ErrorKind::conflict) {
+    parts_.notices.note(Severity::error, kept.error().message);
+  }
+}
+
+awaitable<Result<void>> CheckpointSender::attempt(WitnessTarget target) {
+  auto known = this->known(target);
+  if (!known) co_return fail(std::move(known));
+  auto text = co_await current();
+  if (!text) co_return fail(std::move(text));
+  auto note = parse_note(*text);
+  if (!note) co_return tl::unexpected(note.error());
+  const auto checkpoint = parse_checkpoint(note->text);
+  if (!checkpoint) co_return tl::unexpected(checkpoint.error());
+
+  std::uint64_t old_size = known->size;
+  for (int turn = 0; turn < most_turns; ++turn) {
+    if (old_size > checkpoint->size) break;
+    AddCheckpoint question;
+    question.old_size = old_size;
+    question.note = *note;
+    question.checkpoint = *checkpoint;
+    if (old_size > 0) {
+      Result<Proof> proof = Proof{};
+      auto job = [this, &proof, old_size, size = checkpoint->size] {
+        proof = parts_.source.consistency(old_size, size);
+      };
+      co_await parts_.worker.run(std::move(job));
+      if (!proof) co_return tl::unexpected(proof.error());
+      question.proof = *std::move(proof);
+    }
+    auto request = request_to(target, "POST", "/add-checkpoint");
+    request.http.headers.set("Content-Type", "text/plain; charset=utf-8");
+    request.http.body = question.print();
+    auto sent = co_await parts_.peer.send(std::move(request));
+    if (!sent) co_return fail(std::move(sent));
+    const auto answer = parse_witness_answer(sent->status, sent->body);
+    if (!answer) co_return tl::unexpected(answer.error());
+    if (answer->status == WitnessStatus::cosigned) {
+      // Only what the witness really signed is kept.
+      auto cosigned = add_cosignatures(*note, answer->cosignatures, target.keys);
+      if (!cosigned) co_return tl::unexpected(cosigned.error());
+      auto before = std::move(*known);
+      auto after = std::move(*cosigned);
+      co_return co_await keep_answer(std::move(before), std::move(after), checkpoint->size);
+    }
+    if (answer->status == WitnessStatus::inconsistent) break;
+    if (answer->status != WitnessStatus::other_size || answer->size == old_size) {
+      co_return tl::unexpected(refused(target, sent->status));
+    }
+    old_size = answer->size;
+  }
+  // It knows another log than ours, or says so.
+  const Error unexplained = refused(target, static_cast<int>(WitnessStatus::inconsistent));
+  auto examined = co_await examine(std::move(target));
+  if (!examined) co_return examined;
+  co_return tl::unexpected(unexplained);
+}
+
+awaitable<Result<void>> CheckpointSender::keep_answer(Known known, Note note, std::uint64_t size) {
+  known.size = size;
+  known.note = note.print();
+  known.failing_since = 0;
+  known.missing = false;
+  co_return co_await keep(std::move(known), {});
+}
+
+Result<std::vector<Cosigned>> CheckpointSender::cosigned() const {
+  std::vector<Cosigned> out;
+  Store::Query query;
+  query.kind = row_kind;
+  for (;;) {
+    auto rows = parts_.store.rows(query);
+    if (!rows) return fail(std::move(rows));
+    if (rows->empty()) return out;
+    for (const Row& row : *rows) {
+      WitnessTarget target;
+      target.id = row.id;
+      auto one = known(target);
+      if (!one) return fail(std::move(one));
+      out.push_back({row.id, one->size, std::move(one->note), one->missing});
+    }
+    query.after = rows->back().id;
+  }
+}
+
+Ticket MilestoneAppender::enqueue(RecordDraft draft, Priority priority) {
+  static constexpr std::string_view types[] = {
+      "contract.finalized",
+      "contract.terminated",
+      "data.destroyed",
+      "policy.expired",
+      "policy.revoked",
+      "transfer.completed"};
+  const bool told = std::find(std::begin(types), std::end(types), draft.type()) != std::end(types);
+  auto ticket = log_.enqueue(std::move(draft), priority);
+  if (told) tell_();
+  return ticket;
+}
+
+awaitable<Result<Appended>> MilestoneAppender::wait(Ticket ticket) {
+  return log_.wait(std::move(ticket));
+}
+
+}  // namespace tally::audit

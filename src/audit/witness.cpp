@@ -1,0 +1,269 @@
+#include "tally/audit/witness.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
+
+namespace tally::audit {
+
+namespace {
+
+constexpr std::string_view witnessed_kind = "witnessed";
+constexpr std::string_view contradiction_kind = "contradiction";
+// Of one log. The first says all that matters; a peer cannot fill the disk with more.
+constexpr std::size_t most_contradictions = 8;
+// A record has at most 16 KiB: larger notes stand in the store alone, and here by their digests.
+constexpr std::size_t most_notes_in_record = 8 << 10;
+// How often a request is decided anew when the state keeps moving.
+constexpr int most_decisions = 16;
+
+tl::unexpected<Error> unreadable(const Row& row) {
+  return fail(
+      ErrorKind::internal, {"audit.witness-row-unreadable", {{"kind", row.kind}, {"id", row.id}}}
+  );
+}
+
+std::string text_of(const Json& object, std::string_view key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+WitnessReply refused(WitnessDecision decision) {
+  WitnessReply reply;
+  reply.answer.status = decision.status;
+  reply.answer.size = decision.size;
+  reply.reason = std::move(decision.reason);
+  return reply;
+}
+
+Json peer_of(const Checkpoint& checkpoint) {
+  return {
+      {"origin", checkpoint.origin},
+      {"size", checkpoint.size},
+      {"root", digest_text(checkpoint.root)},
+  };
+}
+
+std::string contradiction_id(const std::string& origin_hash, const Checkpoint& checkpoint) {
+  return origin_hash + " " + std::to_string(checkpoint.size) + " " + to_hex(checkpoint.root);
+}
+
+}  // namespace
+
+// What is remembered of one log.
+struct Witness::Known {
+  Row row;  // as read; version 0: nothing yet
+  std::uint64_t size = 0;
+  Digest root{};
+  std::uint64_t time = 0;  // of our last cosignature, in seconds of Unix time
+  std::string note;        // cosigned; empty: never
+};
+
+Witness::Witness(WitnessParts parts, VerifierKey key, Signer signer)
+    : parts_(parts), key_(std::move(key)), signer_(std::move(signer)) {}
+
+Result<Witness::Known> Witness::known(const std::string& origin) const {
+  Known log;
+  log.row.kind = witnessed_kind;
+  log.row.id = to_hex(sha256(origin));
+  auto row = parts_.store.row(log.row.kind, log.row.id);
+  if (!row) return fail(std::move(row));
+  if (!*row) return log;
+  log.row = std::move(**row);
+  const auto json = parse_json(log.row.body);
+  if (!json || !json->is_object()) return unreadable(log.row);
+  log.note = text_of(*json, "note");
+  const auto time = json->find("time");
+  const auto note = parse_note(log.note);
+  const auto checkpoint = note ? parse_checkpoint(note->text) : tl::unexpected(note.error());
+  if (!checkpoint || checkpoint->origin != origin || time == json->end() ||
+      !time->is_number_unsigned()) {
+    return unreadable(log.row);
+  }
+  log.size = checkpoint->size;
+  log.root = checkpoint->root;
+  log.time = time->get<std::uint64_t>();
+  return log;
+}
+
+Result<WitnessReply> Witness::cosign(
+    const AddCheckpoint& request, Known& log, const Watched& watched, Transaction& change
+) const {
+  const auto reading = parts_.clock.read();
+  if (!reading.reliable || reading.at.seconds < 0) {
+    return fail(ErrorKind::unavailable, {"audit.witness-clock", {}});
+  }
+  // No cosignature says an earlier time than the one before it.
+  const std::uint64_t time = std::max(static_cast<std::uint64_t>(reading.at.seconds), log.time);
+  const Note bare{request.note.text, request.note.signatures};
+  auto cosignature = cosign_checkpoint(bare.print(), key_, time, signer_);
+  if (!cosignature) return fail(std::move(cosignature));
+
+  // Kept with the signatures by the log's own keys and ours alone: what others signed on the way
+  // was not looked at.
+  Note kept{request.note.text, {}};
+  for (const NoteSignature& signature : request.note.signatures) {
+    const auto by = [&](const VerifierKey& key) { return signature.by(key); };
+    if (std::any_of(watched.keys.begin(), watched.keys.end(), by)) {
+      kept.signatures.push_back(signature);
+    }
+  }
+  kept.signatures.push_back(*cosignature);
+  const Json body = {{"note", kept.print()}, {"time", time}};
+  log.row.owner = watched.owner.empty() ? std::string() : to_string(watched.owner);
+  log.row.body = body.dump();
+  change.puts.push_back(log.row);
+
+  // A signed tree that was not shown to continue the last one, and is now.
+  const auto id = contradiction_id(log.row.id, request.checkpoint);
+  auto answered = parts_.store.row(contradiction_kind, id);
+  if (!answered) return fail(std::move(answered));
+  if (*answered) change.erases.push_back(std::move(**answered));
+
+  WitnessReply reply;
+  reply.answer.status = WitnessStatus::cosigned;
+  reply.answer.cosignatures.push_back(*std::move(cosignature));
+  return reply;
+}
+
+// A checkpoint that the log signed and that cannot stand beside the one cosigned here. Nothing when
+// there is none, or when it is kept already.
+Result<std::optional<RecordDraft>> Witness::evidence(
+    const AddCheckpoint& request, const Known& log, const Watched& watched, Transaction& change
+) const {
+  const Checkpoint& checkpoint = request.checkpoint;
+  if (log.note.empty()) return std::nullopt;
+  // Also one that comes with another old size: the two notes are enough.
+  const bool proven = checkpoint.size == log.size && checkpoint.root != log.root;
+  const bool unshown = checkpoint.size > log.size && request.old_size == log.size;
+  if (!proven && !unshown) return std::nullopt;
+
+  Row row;
+  row.kind = contradiction_kind;
+  row.id = contradiction_id(log.row.id, checkpoint);
+  auto kept = parts_.store.row(row.kind, row.id);
+  if (!kept) return fail(std::move(kept));
+  if (*kept) return std::nullopt;
+  Store::Query query;
+  query.kind = contradiction_kind;
+  query.state = proven ? "proven" : "unshown";
+  query.after = log.row.id;
+  query.most = most_contradictions;
+  auto others = parts_.store.rows(query);
+  if (!others) return fail(std::move(others));
+  const bool full =
+      others->size() == most_contradictions && others->back().id.starts_with(log.row.id);
+  if (full) return std::nullopt;
+
+  const std::string second = request.note.print();
+  row.state = query.state;
+  row.owner = watched.owner.empty() ? std::string() : to_string(watched.owner);
+  const Json body = {
+      {"origin", checkpoint.origin}, {"proven", proven}, {"first", log.note}, {"second", second}};
+  row.body = body.dump();
+  change.puts.push_back(std::move(row));
+  // So that the pair is a pair: the cosigned one has not moved meanwhile.
+  change.puts.push_back(log.row);
+
+  RecordDraft draft("equivocation.found", new_event(parts_.random, parts_.clock.read().at));
+  draft.set_json("peer", peer_of(checkpoint)).set("proven", proven);
+  if (!watched.owner.empty()) draft.set("counterparty", watched.owner);
+  const Json digests = {digest_text(sha256(log.note)), digest_text(sha256(second))};
+  draft.set_json("contents", digests);
+  if (log.note.size() + second.size() <= most_notes_in_record) {
+    const Json notes = {log.note, second};
+    draft.set_json("notes", notes);
+  }
+  return draft;
+}
+
+awaitable<Result<WitnessReply>> Witness::add_checkpoint(std::string body, PartyId from) {
+  const auto request = parse_add_checkpoint(body);
+  if (!request) {
+    WitnessReply reply;
+    reply.reason = request.error().message;
+    co_return reply;
+  }
+  const Checkpoint& checkpoint = request->checkpoint;
+  const auto watched = parts_.logs.find(checkpoint.origin, from);
+  if (!watched) co_return refused(decide(*request, nullptr));
+
+  for (int decisions = 0; decisions < most_decisions; ++decisions) {
+    auto log = known(checkpoint.origin);
+    if (!log) co_return fail(std::move(log));
+    // One state for each origin: whose log it was when it was first cosigned, it stays.
+    if (!watched->owner.empty() && log->row.version != 0 && !log->row.owner.empty() &&
+        log->row.owner != to_string(watched->owner)) {
+      co_return refused(decide(*request, nullptr));
+    }
+    const WatchedLog state{watched->keys, log->size, log->root};
+    auto decision = decide(*request, &state);
+
+    Transaction change;
+    std::vector<RecordDraft> drafts;
+    WitnessReply reply;
+    if (decision.status == WitnessStatus::cosigned) {
+      const bool news = log->note.empty() || checkpoint.size != log->size;
+      auto cosigned = cosign(*request, *log, *watched, change);
+      if (!cosigned) co_return fail(std::move(cosigned));
+      reply = *std::move(cosigned);
+      // The same tree again, at a later time, is no news for our log.
+      if (news) {
+        RecordDraft draft("checkpoint.witnessed", new_event(parts_.random, parts_.clock.read().at));
+        draft.set_json("peer", peer_of(checkpoint));
+        if (!watched->owner.empty()) draft.set("counterparty", watched->owner);
+        drafts.push_back(std::move(draft));
+      }
+    } else {
+      const bool signed_by_log = decision.signed_by_log;
+      reply = refused(std::move(decision));
+      if (!signed_by_log) co_return reply;
+      auto found = evidence(*request, *log, *watched, change);
+      if (!found) co_return fail(std::move(found));
+      if (!*found) co_return reply;
+      drafts.push_back(std::move(**found));
+    }
+    auto committed = co_await parts_.journal.commit(std::move(change), std::move(drafts));
+    if (committed) co_return reply;
+    if (committed.error().kind != ErrorKind::conflict) co_return fail(std::move(committed));
+  }
+  co_return fail(ErrorKind::unavailable, {"audit.witness-busy", {{"origin", checkpoint.origin}}});
+}
+
+Result<std::optional<std::string>> Witness::checkpoint(
+    const std::string& origin_hash, const PartyId& from
+) const {
+  auto row = parts_.store.row(witnessed_kind, origin_hash);
+  if (!row) return fail(std::move(row));
+  if (!*row) return std::nullopt;
+  if (!(*row)->owner.empty() && (*row)->owner != to_string(from)) return std::nullopt;
+  const auto json = parse_json((*row)->body);
+  if (!json || !json->is_object()) return unreadable(**row);
+  return text_of(*json, "note");
+}
+
+Result<std::vector<Contradiction>> contradictions(Store& store, const PartyId& party) {
+  Store::Query query;
+  query.kind = contradiction_kind;
+  query.owner = to_string(party);
+  auto rows = store.rows(query);
+  if (!rows) return fail(std::move(rows));
+  std::vector<Contradiction> out;
+  for (const Row& row : *rows) {
+    const auto json = parse_json(row.body);
+    // One that cannot be read counts all the same.
+    if (!json || !json->is_object()) return unreadable(row);
+    out.push_back(
+        {text_of(*json, "origin"),
+         row.state == "proven",
+         text_of(*json, "first"),
+         text_of(*json, "second")}
+    );
+  }
+  return out;
+}
+
+}  // namespace tally::audit

@@ -1,0 +1,93 @@
+#include "witness_setup.hpp"
+
+#include <memory>
+#include <utility>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+#include "keys.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+// The 32 bytes of an Ed25519 private key in PEM.
+std::optional<Bytes> ed25519_private(const std::string& pem) {
+  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free
+  );
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr), &EVP_PKEY_free
+  );
+  if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519) return std::nullopt;
+  Bytes out(32);
+  std::size_t length = out.size();
+  if (EVP_PKEY_get_raw_private_key(key.get(), out.data(), &length) != 1 || length != 32) {
+    return std::nullopt;
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::optional<WitnessKey>> load_witness_key(const Config& config) {
+  if (config.witness_key.empty()) return std::nullopt;
+  const auto wrong = [&](std::string code) {
+    return fail(ErrorKind::invalid, {std::move(code), {{"file", config.witness_key.string()}}});
+  };
+  auto pem = read_key_file(config.witness_key);
+  if (!pem) return fail(std::move(pem));
+  auto secret = ed25519_private(*pem);
+  if (!secret) return wrong("daemon.witness-key-malformed");
+  // A cosignature does not say by whom it is, so its key must mean nothing else.
+  for (const auto& file : {config.log_key, config.contract_key}) {
+    const auto other = read_file(file);
+    if (other && ed25519_private(*other) == secret) return wrong("daemon.witness-key-shared");
+  }
+  const auto public_key = audit::ed25519_public_key(*secret);
+  if (!public_key) return tl::unexpected(public_key.error());
+  WitnessKey out;
+  out.key = audit::make_verifier_key(
+      config.participant.uri + "/witness", *public_key, audit::cosignature_type
+  );
+  out.signer = [secret = *std::move(secret)](std::span<const std::uint8_t> bytes) {
+    return audit::ed25519_sign(secret, bytes);
+  };
+  return out;
+}
+
+std::vector<audit::WitnessTarget> witness_targets(
+    const negotiation::PartnerLogs& partners,
+    const negotiation::PeerDirectory& peers,
+    const std::vector<WitnessEntry>& named
+) {
+  std::vector<audit::WitnessTarget> targets;
+  for (const auto& party : partners.parties()) {
+    auto keys = partners.witness_keys(party);
+    const auto url = peers.tally_url(party);
+    if (keys.empty() || !url) continue;
+    targets.push_back({to_string(party), party, *url + "/witness", std::move(keys)});
+  }
+  // A space stands in no party, so that no name here is taken for a partner.
+  for (const auto& entry : named) {
+    targets.push_back({"witness " + entry.name, entry.party, entry.url, {entry.key}});
+  }
+  return targets;
+}
+
+std::optional<audit::Watched> WatchedLogs::find(std::string_view origin, const PartyId& from)
+    const {
+  audit::Watched watched;
+  for (const auto& key : named_) {
+    if (key.name == origin) watched.keys.push_back(key);
+  }
+  // What the operator said about a log goes before what its owner says.
+  if (!watched.keys.empty()) return watched;
+  watched.keys = partners_.log_keys(from, origin);
+  if (watched.keys.empty()) return std::nullopt;
+  watched.owner = from;
+  return watched;
+}
+
+}  // namespace tally::daemon

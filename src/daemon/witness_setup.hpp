@@ -1,0 +1,48 @@
+// The witness that this connector is for the logs of others: its key, and which logs it watches.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "tally/audit/checkpoint_sender.hpp"
+#include "tally/audit/witness.hpp"
+#include "tally/negotiation/partner_logs.hpp"
+#include "tally/negotiation/peers.hpp"
+
+#include "config.hpp"
+
+namespace tally::daemon {
+
+struct WitnessKey {
+  audit::VerifierKey key;  // "<participant>/witness", type 0x04
+  audit::Signer signer;
+};
+// nullopt: none is configured, and this connector witnesses nobody. Errors: invalid, each naming
+// the file (daemon.file-*, daemon.witness-key-malformed, daemon.witness-key-shared: it is the key
+// of the log or of contracts too).
+Result<std::optional<WitnessKey>> load_witness_key(const Config& config);
+
+// The partners' logs, each for its owner, and those of the configuration for every peer. Home
+// executor only.
+class WatchedLogs final : public audit::WatchList {
+ public:
+  WatchedLogs(const negotiation::PartnerLogs& partners, std::vector<audit::VerifierKey> named)
+      : partners_(partners), named_(std::move(named)) {}
+
+  [[nodiscard]] std::optional<audit::Watched> find(std::string_view origin, const PartyId& from)
+      const override;
+
+ private:
+  const negotiation::PartnerLogs& partners_;
+  const std::vector<audit::VerifierKey> named_;
+};
+
+// By whom our own log is to be cosigned: partners with a witness that speak /tally/v1, and those of
+// the configuration. Home executor only.
+std::vector<audit::WitnessTarget> witness_targets(
+    const negotiation::PartnerLogs& partners,
+    const negotiation::PeerDirectory& peers,
+    const std::vector<WitnessEntry>& named
+);
+
+}  // namespace tally::daemon

@@ -1,0 +1,339 @@
+// A log and its witness over a simulated wire: what is cosigned, what is tried again, and what a
+// log that was set back learns.
+#include "tally/audit/checkpoint_sender.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
+#include <gtest/gtest.h>
+
+#include "tally/audit/witness.hpp"
+#include "tally/core/task_group.hpp"
+
+#include "audit/station.hpp"
+#include "audit/tree_reference.hpp"
+#include "sim/network.hpp"
+
+namespace tally::audit {
+namespace {
+
+const PartyId lab{"north", "did:web:lab.example"};
+const PartyId clinic{"north", "did:web:clinic.example"};
+const std::string clinic_url = "https://clinic.example/tally/v1/witness";
+
+// The log of the lab.
+class Tree final : public CheckpointSource {
+ public:
+  Result<std::string> checkpoint() override {
+    const Checkpoint checkpoint{known_origin, size, reference::root(leaves, 0, size), {}};
+    return sign_checkpoint(checkpoint, log_key(), signer_of(log_seed));
+  }
+  Result<Proof> consistency(std::uint64_t from, std::uint64_t to) override {
+    if (from > to || to > size) return fail(ErrorKind::invalid, {"audit.proof-range", {}});
+    return reference::subproof(leaves, from, 0, to, true);
+  }
+  Result<Digest> root(std::uint64_t of) override {
+    if (of > size) return fail(ErrorKind::invalid, {"audit.proof-range", {}});
+    return reference::root(leaves, 0, of);
+  }
+  reference::Leaves leaves = reference::numbered_leaves(60);
+  std::uint64_t size = 5;
+};
+
+class Clinic final : public Station, public WatchList {
+ public:
+  Clinic(sim::World& world, sim::SimNetwork& network)
+      : Station(world, "clinic"), network_(network) {}
+  ~Clinic() override { stop(); }
+  [[nodiscard]] std::optional<Watched> find(std::string_view origin, const PartyId& from)
+      const override {
+    if (!watches || origin != known_origin || from != lab) return std::nullopt;
+    return Watched{{log_key()}, lab};
+  }
+  bool watches = true;
+  int lies = 0;  // a status that it answers to every add-checkpoint; 409: with a size beyond all
+  std::unique_ptr<Witness> witness;
+
+ protected:
+  void begin() override {
+    witness = std::make_unique<Witness>(
+        WitnessParts{*store, *journal, node->clock(), node->random(), *this},
+        witness_key(),
+        signer_of(witness_seed)
+    );
+    network_.serve(
+        *node,
+        "https://clinic.example/",
+        clinic,
+        [this](HttpRequest request, PartyId caller) {
+          return handle(std::move(request), std::move(caller));
+        }
+    );
+  }
+  void end() override { witness.reset(); }
+
+ private:
+  awaitable<HttpResponse> handle(HttpRequest request, PartyId caller) {
+    HttpResponse response;
+    if (request.method == "GET") {
+      const auto hash = parse_target(request.target)->path.at(3);
+      const auto note = witness->checkpoint(hash, caller);
+      response.status = note && *note ? 200 : 404;
+      if (note && *note) response.body = **note;
+      co_return response;
+    }
+    if (lies != 0) {
+      response.status = lies;
+      if (lies == 409) response.body = "1000\n";
+      if (lies == 200) response.body = forged_line();
+      co_return response;
+    }
+    auto reply = co_await witness->add_checkpoint(std::move(request.body), std::move(caller));
+    response.status = reply ? static_cast<int>(reply->answer.status) : 503;
+    if (reply) response.body = reply->answer.body();
+    co_return response;
+  }
+  static std::string forged_line() {
+    return make_cosignature("x\n1\n", witness_key(), 5, signer_of(witness_seed))->line();
+  }
+  sim::SimNetwork& network_;
+};
+
+class Lab final : public Station {
+ public:
+  Lab(sim::World& world, sim::SimNetwork& network) : Station(world, "lab"), network_(network) {}
+  ~Lab() override { stop(); }
+
+  void run() { tasks->spawn("sender", sender->run()); }
+  Cosigned state() const {
+    const auto all = sender->cosigned().value();
+    return all.empty() ? Cosigned{} : all.front();
+  }
+
+  Tree tree;
+  bool knows_witness = true;
+  std::unique_ptr<TaskGroup> tasks;
+  std::unique_ptr<Peer> peer;
+  std::unique_ptr<CheckpointSender> sender;
+
+ protected:
+  void begin() override {
+    tasks = std::make_unique<TaskGroup>(node->executor(), node->notices());
+    peer = network_.peer(*node, lab);
+    auto targets = [this]() -> std::vector<WitnessTarget> {
+      if (!knows_witness) return {};
+      return {{to_string(clinic), clinic, clinic_url, {witness_key()}}};
+    };
+    CheckpointSettings settings;
+    settings.origin = known_origin;
+    settings.log_keys = {log_key()};
+    settings.missing_after = seconds(1200);
+    sender = std::make_unique<CheckpointSender>(
+        CheckpointSenderParts{
+            *store,
+            *journal,
+            *peer,
+            node->clock(),
+            node->timers(),
+            node->worker(),
+            node->random(),
+            *tasks,
+            node->notices(),
+            tree,
+            std::move(targets),
+            limits},
+        std::move(settings)
+    );
+  }
+  void end() override {
+    sender.reset();
+    peer.reset();
+    tasks.reset();
+  }
+
+ private:
+  sim::SimNetwork& network_;
+};
+
+class Sender : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    witness.start();
+    log.start();
+  }
+  std::uint64_t held() {
+    const auto note = witness.witness->checkpoint(to_hex(sha256(known_origin)), lab);
+    if (!note || !*note) return 0;
+    return parse_checkpoint(parse_note(**note)->text)->size;
+  }
+  std::string ask() {
+    const auto answer = sim::await(*log.node, log.sender->ask_first());
+    if (!answer) return answer.error().message.code;
+    return answer->empty() ? "good" : answer->front().uri;
+  }
+
+  sim::World world{1};
+  sim::SimNetwork network{world};
+  Clinic witness{world, network};
+  Lab log{world, network};
+};
+
+TEST_F(Sender, HasEachMilestoneCosignedAndOtherwiseEveryHour) {
+  log.run();
+  world.run_for(seconds(5));
+  EXPECT_EQ(held(), 5U);
+  EXPECT_EQ(log.state().size, 5U);
+  const std::vector keys{log_key(), witness_key()};
+  const auto note = verify_checkpoint(log.state().note, keys);
+  ASSERT_TRUE(note);
+  EXPECT_EQ(note->good.size(), 2U);
+
+  log.tree.size = 9;
+  world.run_for(seconds(60));
+  EXPECT_EQ(held(), 5U);
+  log.sender->milestone();
+  world.run_for(seconds(5));
+  EXPECT_EQ(held(), 9U);
+  log.tree.size = 20;
+  world.run_for(seconds(3605));
+  EXPECT_EQ(held(), 20U);
+  EXPECT_EQ(witness.records("checkpoint.witnessed").size(), 3U);
+  EXPECT_FALSE(log.sender->alarm());
+}
+
+TEST_F(Sender, GetsThroughABadWireAndPowerCutsOnBothSides) {
+  network.faults.drop_request = network.faults.drop_answer = network.faults.double_request = 0.3;
+  std::uint64_t last = 0;
+  for (std::uint64_t size = 5; size <= 60; size += 5) {
+    log.tree.size = size;
+    log.run();
+    world.run_for(world.chance().span(milliseconds(1), seconds(4)));
+    if (world.chance().happens(0.5)) {
+      witness.cut_power();
+      witness.start();
+    }
+    EXPECT_GE(held(), last);
+    EXPECT_GE(held(), log.state().size);
+    last = held();
+    log.cut_power();
+    log.start();
+  }
+  log.run();
+  world.run_for(seconds(600));
+  EXPECT_EQ(held(), 60U);
+  EXPECT_EQ(log.state().size, 60U);
+  EXPECT_FALSE(log.sender->alarm());
+  EXPECT_TRUE(contradictions(*witness.store, lab)->empty());
+}
+
+TEST_F(Sender, AWitnessThatStaysAwayIsMissedOnceAndTakenUpAgain) {
+  log.run();
+  world.run_for(seconds(5));
+  network.part(lab, clinic);
+  log.tree.size = 9;
+  log.sender->milestone();
+  world.run_for(seconds(1100));
+  EXPECT_TRUE(log.records("witness.missing").empty());
+  world.run_for(seconds(1800));
+  const auto missing = log.records("witness.missing");
+  ASSERT_EQ(missing.size(), 1U);
+  EXPECT_EQ(missing[0].at("counterparty").at("uri"), clinic.uri);
+  EXPECT_EQ(missing[0].at("size"), 5);
+  EXPECT_TRUE(log.state().missing);
+  network.join(lab, clinic);
+  world.run_for(seconds(120));
+  EXPECT_EQ(held(), 9U);
+  EXPECT_FALSE(log.state().missing);
+}
+
+TEST_F(Sender, APartnerThatDoesNotYetKnowTheAgreementIsAskedAgain) {
+  witness.watches = false;
+  log.run();
+  world.run_for(seconds(10));
+  EXPECT_EQ(held(), 0U);
+  witness.watches = true;
+  world.run_for(seconds(70));
+  EXPECT_EQ(held(), 5U);
+}
+
+TEST_F(Sender, WhatTheWitnessDidNotSignIsNotKept) {
+  for (const int lie : {200, 409, 422, 500, 403}) {
+    witness.lies = lie;
+    log.run();
+    world.run_for(seconds(20));
+    EXPECT_EQ(log.state().size, 0U) << lie;
+    // Nor does anybody's bare word stop this log.
+    EXPECT_FALSE(log.sender->alarm()) << lie;
+    log.stop();
+    log.start();
+  }
+}
+
+TEST_F(Sender, ALogThatWasSetBackIsToldSoByItsOwnSignature) {
+  EXPECT_EQ(ask(), "good");
+  log.run();
+  log.tree.size = 40;
+  world.run_for(seconds(5));
+  ASSERT_EQ(held(), 40U);
+  EXPECT_EQ(ask(), "good");
+  log.stop();
+  // Log and store come back together out of an old backup.
+  log.image = {};
+  log.disk = sim::SimDisk{world};
+  log.tree.size = 30;
+  log.start();
+  EXPECT_EQ(ask(), "audit.log-behind");
+  EXPECT_EQ(log.sender->alarm()->code, "audit.log-behind");
+  // It went on from there: another log of the same name.
+  log.stop();
+  log.tree.leaves[35] = leaf_hash("another record");
+  log.tree.size = 50;
+  log.start();
+  EXPECT_EQ(ask(), "audit.log-forked");
+  log.stop();
+  log.tree.leaves[35] = leaf_hash("35");
+  log.start();
+  EXPECT_EQ(ask(), "good");
+}
+
+TEST_F(Sender, ARunningLogThatWasSetBackLearnsIt) {
+  log.run();
+  log.tree.size = 40;
+  world.run_for(seconds(5));
+  log.stop();
+  log.image = {};
+  log.tree.size = 30;
+  log.start();
+  log.run();
+  world.run_for(seconds(5));
+  ASSERT_TRUE(log.sender->alarm());
+  EXPECT_EQ(log.sender->alarm()->code, "audit.log-behind");
+}
+
+TEST_F(Sender, WhoCannotBeReachedDoesNotHoldUpAStart) {
+  network.part(lab, clinic);
+  const Instant before = world.now();
+  EXPECT_EQ(ask(), clinic.uri);
+  EXPECT_LE(world.now() - before, seconds(6));
+  network.join(lab, clinic);
+  EXPECT_EQ(ask(), "good");
+  // One that refuses at once is not waited for.
+  witness.stop();
+  const Instant refused = world.now();
+  EXPECT_EQ(ask(), clinic.uri);
+  EXPECT_LE(world.now() - refused, seconds(1));
+  log.knows_witness = false;
+  EXPECT_EQ(ask(), "good");
+}
+
+TEST_F(Sender, MilestonesAreToldByTheLogItself) {
+  int told = 0;
+  MilestoneAppender appender(*log.log, [&told] { ++told; });
+  for (const char* type : {"log.heartbeat", "data.destroyed", "log.heads"}) {
+    RecordDraft draft(type, new_event(log.node->random(), world.now()));
+    (void)appender.enqueue(std::move(draft));
+  }
+  EXPECT_EQ(told, 1);
+}
+
+}  // namespace
+}  // namespace tally::audit
