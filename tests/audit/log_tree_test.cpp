@@ -2,11 +2,18 @@
 #include "tally/audit/log_tree.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "tally/audit/posix.hpp"
 
 #include "audit/flat_levels.hpp"
 #include "audit/known_keys.hpp"
 #include "audit/log_fixture.hpp"
 #include "log_format.hpp"
+#include "support/temp_dir.hpp"
 
 namespace tally::audit {
 namespace {
@@ -360,6 +367,59 @@ TEST_F(LogTreeTest, AfterAPowerCutTheSideFilesAreWhole) {
     EXPECT_EQ(side_file(0), flat.levels[0]);
     EXPECT_EQ(side_file(1), flat.levels[1]);
   }
+}
+
+// Questions while the writer writes: every answer fits every other one. Under ThreadSanitizer too.
+TEST_F(LogTreeTest, AnswersAreRightWhileTheLogGrows) {
+  const testing::TempDir folder;
+  auto storage = *open_log_folder(folder.path(), FolderAccess::writable);
+  Genesis genesis = test_genesis();
+  genesis.vkey = key().text();
+  ASSERT_TRUE(create_log(*storage, genesis, clock, random));
+  LogWriter writer(*storage, *recover(*storage, {}), clock, random, limits);
+  LogTree& tree = writer.tree();
+  tree.sign_with(key(), signer_of(log_seed));
+  std::atomic<bool> ended = false;
+  std::atomic<int> faults = 0;
+  std::atomic<int> asked = 0;
+  const auto ask = [&] {
+    const VerifierKey known = key();
+    ReleasedCheckpoint last = *tree.checkpoint();
+    do {
+      const auto next = tree.checkpoint();
+      if (!next || !verify_checkpoint(next->note, std::span(&known, 1))) return ++faults;
+      const auto& old = last.checkpoint;
+      const auto& now = next->checkpoint;
+      const auto proof = tree.consistency_proof(old.size, now.size);
+      const auto tile = tree.tile(*tile_at(0, (now.size - 1) / tile_width, now.size));
+      const auto entry = tree.tile({true, 0, 0, 1});
+      if (!proof || !tile || !entry ||
+          !verify_consistency(old.size, now.size, old.root, now.root, *proof)) {
+        ++faults;
+      }
+      last = *next;
+      ++asked;
+    } while (!ended);
+    return 0;
+  };
+  std::vector<std::thread> readers;
+  readers.emplace_back(ask);
+  readers.emplace_back(ask);
+  {
+    LogThread pump(writer);
+    for (int i = 0; i < 3'000; ++i) {
+      RecordDraft draft("log.heartbeat", new_event(random, {1'772'352'000, 0}));
+      writer.enqueue(std::move(draft));
+      if (i % 100 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+  ended = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(faults, 0);
+  EXPECT_GT(asked, 2);
+  ASSERT_TRUE(writer.close());
+  EXPECT_EQ(tree.checkpoint()->checkpoint.size, 3'001U);
+  EXPECT_EQ(verify_log(*storage).verdict, Verdict::whole);
 }
 
 // The log does not depend on its side files.
