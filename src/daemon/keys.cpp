@@ -111,9 +111,10 @@ Result<Credentials> load_credentials(const Config& config, const std::string& lo
   out.contract = std::move(*contract);
   out.signer = std::move(*signer);
   out.log_vkey = audit::make_verifier_key(log_origin, *log_public).text();
-  out.log_signer = [key = std::move(*log_private)](std::span<const std::uint8_t> bytes) {
-    return audit::ed25519_sign(key, bytes);
-  };
+  // One copy of the key, however often the signer is handed on.
+  out.log_signer = [key = std::make_shared<const Bytes>(std::move(*log_private))](
+                       std::span<const std::uint8_t> bytes
+                   ) { return audit::ed25519_sign(*key, bytes); };
   return out;
 }
 
