@@ -1,6 +1,7 @@
 #include "log_format.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstring>
 
@@ -144,25 +145,49 @@ Frame parse_frame(std::span<const std::uint8_t> bytes, std::uint64_t offset) {
 }
 
 std::string to_text(const Head& head) {
-  return std::string(head_title) + "\n" + head.origin + "\n" + std::to_string(head.mark.size) +
-         "\n" + head.mark.leaf + "\n";
+  std::string text = std::string(head_title) + "\n" + head.origin + "\n" +
+                     std::to_string(head.mark.size) + "\n" + head.mark.leaf + "\n";
+  if (!head.checkpoint.empty()) text += "\n" + head.checkpoint;
+  return text;
 }
 
 std::optional<Head> parse_head(std::string_view text) {
-  std::vector<std::string_view> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = text.find('\n', at);
+  std::string_view rest = text;
+  std::array<std::string_view, 4> lines;
+  for (std::string_view& line : lines) {
+    const std::size_t end = rest.find('\n');
     if (end == std::string_view::npos) return std::nullopt;
-    lines.push_back(text.substr(at, end - at));
-    at = end + 1;
+    line = rest.substr(0, end);
+    rest.remove_prefix(end + 1);
   }
-  if (lines.size() != 4 || lines[0] != head_title || lines[1].empty()) return std::nullopt;
+  if (lines[0] != head_title || lines[1].empty()) return std::nullopt;
   const auto size = decimal(lines[2]);
   const auto leaf = from_hex(lines[3]);
   if (!size || !leaf || leaf->size() != 32) return std::nullopt;
-  Head head{std::string(lines[1]), {*size, std::string(lines[3])}};
+  Head head{std::string(lines[1]), {*size, std::string(lines[3])}, {}};
+  if (!rest.empty()) {
+    rest.remove_prefix(1);
+    head.checkpoint = rest;
+    const auto checkpoint = checkpoint_of(head);
+    if (!checkpoint || checkpoint->origin != head.origin || checkpoint->size > head.mark.size) {
+      return std::nullopt;
+    }
+  }
   if (to_text(head) != text || to_hex(*leaf) != lines[3]) return std::nullopt;
   return head;
+}
+
+std::optional<Checkpoint> checkpoint_of(const Head& head) {
+  if (head.checkpoint.empty()) return std::nullopt;
+  const auto note = parse_note(head.checkpoint);
+  if (!note || note->print() != head.checkpoint) return std::nullopt;
+  auto checkpoint = parse_checkpoint(note->text);
+  if (!checkpoint) return std::nullopt;
+  return *std::move(checkpoint);
+}
+
+std::string level_file(unsigned level) {
+  return "L" + std::to_string(level);
 }
 
 bool all_zero(std::span<const std::uint8_t> bytes) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tally/audit/checkpoint.hpp"
 #include "tally/core/digest.hpp"
 #include "tally/core/store.hpp"
 
@@ -72,12 +73,18 @@ Frame parse_frame(std::span<const std::uint8_t> bytes, std::uint64_t offset);
 struct Head {
   std::string origin;
   LogMark mark;
-  bool operator==(const Head& other) const {
-    return origin == other.origin && mark.size == other.mark.size && mark.leaf == other.mark.leaf;
-  }
+  // The last checkpoint that left the process, as the signed note it was; empty: none did. It is of
+  // this origin and of at most `mark.size` records; its signature is not looked at here.
+  std::string checkpoint = {};
+  bool operator==(const Head&) const = default;
 };
 std::string to_text(const Head& head);
 std::optional<Head> parse_head(std::string_view text);
+// What the checkpoint of a head says; nullopt when it carries none.
+std::optional<Checkpoint> checkpoint_of(const Head& head);
+
+// The side file with the hashes of a tile level: "L0", "L1", …
+std::string level_file(unsigned level);
 
 bool all_zero(std::span<const std::uint8_t> bytes);
 

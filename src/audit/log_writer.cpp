@@ -173,7 +173,6 @@ struct LogWriter::State {
   Clock& clock;
   Limits limits;
   std::string log;  // canonical string
-  std::string origin;
   bool test = false;
   std::size_t most_draft_bytes = 0;
 
@@ -190,9 +189,9 @@ struct LogWriter::State {
   std::vector<std::shared_ptr<Pending>> taken;
   std::size_t next_taken = 0;
   std::unique_ptr<LogFile> file;
-  std::string segment;
-  std::uint64_t offset = 0;  // behind the last durable frame
-  std::uint64_t filled = 0;  // zero-filled up to here, and synced or about to be
+  std::uint64_t first_seq = 0;  // of the open segment
+  std::uint64_t offset = 0;     // behind the last durable frame
+  std::uint64_t filled = 0;     // zero-filled up to here, and synced or about to be
   std::uint64_t size = 0;
   Digest leaf{};
   std::string prev;  // hex of `leaf`
@@ -201,10 +200,13 @@ struct LogWriter::State {
   FrameBuilder frame;
   std::vector<std::shared_ptr<Pending>> batch;
   std::vector<Appended> appended;
+  std::vector<Digest> leaves;  // of the batch
   std::vector<Waiters> groups;
+  LogTree tree;
   bool no_room_to_fill = false;
 
-  State(LogStorage& in, Clock& of, const Limits& with) : storage(in), clock(of), limits(with) {}
+  State(LogStorage& in, Clock& of, const Limits& with, const Recovered& recovered)
+      : storage(in), clock(of), limits(with), tree(in, recovered) {}
 
   void finish(const std::shared_ptr<Pending>& pending, Result<Appended> result) {
     if (pending->complete(std::move(result))) add_waiter(groups, pending);
@@ -220,6 +222,7 @@ struct LogWriter::State {
       rest.swap(incoming);
     }
     const Error error = *first_failure;
+    tree.stop(error);
     for (auto& pending : batch) finish(pending, tl::unexpected(error));
     batch.clear();
     for (; next_taken < taken.size(); ++next_taken) {
@@ -272,6 +275,7 @@ struct LogWriter::State {
   Result<void> build() {
     batch.clear();
     appended.clear();
+    leaves.clear();
     frame.start(size);
     auto room = room_for_ordinary();
     if (!room) return fail(std::move(room));
@@ -309,6 +313,7 @@ struct LogWriter::State {
       append_hex(prev, leaf);
       if (head != nullptr) *head = {stamp.aseq, leaf};
       appended.push_back({size, leaf, at});
+      leaves.push_back(leaf);
       batch.push_back(std::move(pending));
       ++size;
     }
@@ -326,32 +331,23 @@ struct LogWriter::State {
       if (auto piece = fill_piece(end); !piece) return fail(std::move(piece));
     }
     if (auto synced = file->sync(); !synced) return synced;
+    tree.feed(leaves, first_seq, offset);
     offset = end;
     filled = std::max(filled, end);
     return {};
   }
 
-  Result<void> next_segment(std::uint64_t first_seq) {
-    const std::string name = segment_name(first_seq);
+  Result<void> next_segment(std::uint64_t first) {
+    const std::string name = segment_name(first);
     auto created = storage.create(name);
     if (!created) return fail(std::move(created));
     // The head names only what is durable: the records before this segment.
-    if (auto head = write_head(); !head) return head;
+    if (auto head = tree.write_head(); !head) return head;
     file = std::move(*created);
-    segment = name;
+    first_seq = first;
     offset = 0;
     filled = 0;
     return {};
-  }
-
-  Result<void> write_head() {
-    Head head;
-    head.origin = origin;
-    {
-      const std::scoped_lock lock(mutex);
-      head.mark = durable;
-    }
-    return storage.replace_small(head_file, to_text(head));
   }
 
   // Zeros from `from` on, not synced. Gives how many; a full disk is no failure of the log.
@@ -386,15 +382,14 @@ struct LogWriter::State {
 LogWriter::LogWriter(
     LogStorage& storage, Recovered recovered, Clock& clock, Random& random, const Limits& limits
 )
-    : state_(std::make_unique<State>(storage, clock, limits)) {
+    : state_(std::make_unique<State>(storage, clock, limits, recovered)) {
   State& s = *state_;
-  s.origin = recovered.genesis.origin;
-  s.log = quote(s.origin);
+  s.log = quote(recovered.genesis.origin);
   s.test = recovered.genesis.test;
   s.most_draft_bytes =
       std::min(limits.log_record_bytes, record_most_bytes) - stamp_most_bytes - s.log.size();
   s.durable = recovered.mark();
-  s.segment = recovered.segment;
+  s.first_seq = segment_first_seq(recovered.segment).value_or(0);
   s.offset = recovered.offset;
   s.filled = recovered.offset;
   s.size = recovered.size;
@@ -402,7 +397,7 @@ LogWriter::LogWriter(
   append_hex(s.prev, s.leaf);
   s.time = format_micros(recovered.time);
   s.agreements = std::move(recovered.agreements);
-  auto file = storage.open(s.segment, true);
+  auto file = storage.open(recovered.segment, true);
   if (!file) {
     s.fail_for_good(file.error());
     return;
@@ -530,6 +525,7 @@ bool LogWriter::commit_batch() {
   for (std::size_t i = 0; i < s.batch.size(); ++i) s.finish(s.batch[i], s.appended[i]);
   s.batch.clear();
   post_results(s.groups);
+  s.tree.flush(false);
   return true;
 }
 
@@ -550,11 +546,19 @@ Result<void> LogWriter::close() {
   while (commit_batch()) {
   }
   if (s.has_failed) return tl::unexpected(*failure());
-  if (auto head = s.write_head(); !head) {
+  s.tree.flush(true);
+  // A closed log proves itself: what is asked of its folder later needs a checkpoint over all of
+  // it. Without a key there is none, and the head file says how far the log was durable.
+  (void)s.tree.checkpoint();
+  if (auto head = s.tree.write_head(); !head) {
     s.fail_for_good(head.error());
     return head;
   }
   return {};
+}
+
+LogTree& LogWriter::tree() {
+  return state_->tree;
 }
 
 awaitable<Result<Appended>> append(LogAppender& log, RecordDraft draft, Priority priority) {

@@ -6,6 +6,7 @@
 #include "log_format.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
+#include "side_files.hpp"
 #include "stamp.hpp"
 
 namespace tally::audit {
@@ -32,7 +33,8 @@ Instant parse_record_time(std::string_view text) {
 // A log that is being opened: the chain as far as it was read, and where its end is.
 class Opening {
  public:
-  Opening(LogStorage& storage, const EachRecord& each) : storage_(storage), each_(each) {}
+  Opening(LogStorage& storage, const EachRecord& each)
+      : storage_(storage), each_(each), side_files_(storage) {}
 
   Result<Recovered> run(const LogMark& store_mark) {
     auto segments = list_segments(storage_);
@@ -56,6 +58,7 @@ class Opening {
       end = *read;
     }
     if (auto held = check_marks(segments->back().name, end); !held) return fail(std::move(held));
+    if (auto held = check_released(); !held) return fail(std::move(held));
     if (chain_.size() == 0) {
       return tl::unexpected(refused(segments->front().name, 0, 0, "genesis"));
     }
@@ -73,6 +76,11 @@ class Opening {
     recovered.segment = segments->back().name;
     recovered.offset = end;
     recovered.torn = torn_;
+    side_files_.finish();
+    recovered.tree = side_files_.tree();
+    recovered.side_files = side_files_.good();
+    recovered.bundles = std::move(bundles_);
+    recovered.checkpoint = std::move(head_.checkpoint);
     return recovered;
   }
 
@@ -83,11 +91,12 @@ class Opening {
     auto text = storage_.read_small(head_file);
     if (!text) return fail(std::move(text));
     if (*text) {
-      const auto head = parse_head(**text);
+      auto head = parse_head(**text);
       // Replaced as a whole, so a torn head file is not a crash.
       if (!head) return tl::unexpected(refused(std::string(head_file), 0, 0, "head"));
       if (head->mark.size != 0) marks_.push_back(head->mark);
-      head_origin_ = head->origin;
+      released_ = checkpoint_of(*head);
+      head_ = *std::move(head);
     }
     for (const LogMark& mark : marks_) largest_ = std::max(largest_, mark.size);
     return {};
@@ -121,6 +130,12 @@ class Opening {
                 {"audit.log-other", {{"file", segment.name}, {"seq", std::to_string(view.seq)}}}
             );
           }
+        }
+        if (view.seq % tile_width == 0) bundles_.push_back({segment.first_seq, offset});
+        side_files_.append(view.leaf);
+        if (released_ && released_->size == chain_.size() &&
+            released_->root != side_files_.tree().root()) {
+          other_root_ = true;
         }
         if (each_) each_(view);
       }
@@ -158,8 +173,25 @@ class Opening {
             {"size", std::to_string(largest_)}}}
       );
     }
-    if (!head_origin_.empty() && chain_.genesis() && head_origin_ != chain_.genesis()->origin) {
+    if (!head_.origin.empty() && chain_.genesis() && head_.origin != chain_.genesis()->origin) {
       return tl::unexpected(refused(std::string(head_file), 0, 0, "head"));
+    }
+    return {};
+  }
+
+  // What the log once told others must still be true. The head file carries what it told last.
+  Result<void> check_released() {
+    if (!released_ || !chain_.genesis()) return {};
+    const auto key = parse_verifier_key(chain_.genesis()->vkey);
+    if (!key || !verify_checkpoint(head_.checkpoint, std::span(&*key, 1))) {
+      return tl::unexpected(refused(std::string(head_file), 0, 0, "head"));
+    }
+    if (other_root_) {
+      return fail(
+          ErrorKind::conflict,
+          {"audit.log-other-root",
+           {{"file", std::string(head_file)}, {"size", std::to_string(released_->size)}}}
+      );
     }
     return {};
   }
@@ -169,7 +201,11 @@ class Opening {
   Chain chain_;
   std::vector<LogMark> marks_;
   std::uint64_t largest_ = 0;
-  std::string head_origin_;
+  Head head_;
+  std::optional<Checkpoint> released_;  // what the head says was told to others
+  bool other_root_ = false;             // and the records say otherwise
+  SideFileCheck side_files_;
+  std::vector<BundlePlace> bundles_;
   std::optional<TornTail> torn_;
 };
 
@@ -209,7 +245,7 @@ Result<void> create_log(LogStorage& storage, const Genesis& genesis, Clock& cloc
   if (!file) return fail(std::move(file));
   if (auto written = (*file)->write_at(0, as_bytes(frame.finish())); !written) return written;
   if (auto synced = (*file)->sync(); !synced) return synced;
-  return storage.replace_small(head_file, to_text(Head{genesis.origin, {1, to_hex(leaf)}}));
+  return storage.replace_small(head_file, to_text(Head{genesis.origin, {1, to_hex(leaf)}, {}}));
 }
 
 Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRecord& each) {

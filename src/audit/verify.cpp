@@ -7,6 +7,7 @@
 #include "log_format.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
+#include "side_files.hpp"
 
 namespace tally::audit {
 namespace {
@@ -38,7 +39,7 @@ struct Place {
 
 class Verification {
  public:
-  explicit Verification(LogStorage& storage) : storage_(storage) {}
+  explicit Verification(LogStorage& storage) : storage_(storage), side_files_(storage) {}
 
   VerifyReport run() {
     auto done = read_log();
@@ -48,6 +49,7 @@ class Verification {
     if (!report_.finding) {
       report_.verdict = Verdict::whole;
       report_.leaf = to_hex(chain_.leaf());
+      report_.root = to_hex(side_files_.tree().root());
     }
     if (report_.genesis && report_.genesis->test) {
       report_.notes.push_back({"audit.verify-test-log", {{"log", report_.genesis->origin}}});
@@ -102,6 +104,7 @@ class Verification {
     segments_ = std::move(*segments);
     const bool head_there = head->has_value();
     if (head_there) head_ = parse_head(**head);
+    if (head_) report_.checkpoint = checkpoint_of(*head_);
     if (segments_.empty() && !head_there) {
       report_.verdict = Verdict::incomplete;
       Finding finding;
@@ -117,6 +120,7 @@ class Verification {
     if (report_.finding) return {};
     check_head(head_there);
     if (!report_.finding) check_events();
+    if (!report_.finding) check_tree();
     return {};
   }
 
@@ -170,6 +174,11 @@ class Verification {
         last_ = here;
         if (head_ && head_->mark.size == chain_.size() && head_->mark.leaf != to_hex(view.leaf)) {
           not_the_head_ = here;
+        }
+        side_files_.append(view.leaf);
+        if (report_.checkpoint && report_.checkpoint->size == chain_.size() &&
+            report_.checkpoint->root != side_files_.tree().root()) {
+          other_root_ = here;
         }
         continue;
       }
@@ -328,6 +337,31 @@ class Verification {
     if (not_the_head_) found(Verdict::changed, *not_the_head_, "head", {{"size", size}});
   }
 
+  // What the log told others last, and the files that it makes proofs from.
+  void check_tree() {
+    if (report_.checkpoint) {
+      const auto key = parse_verifier_key(chain_.genesis()->vkey);
+      const std::map<std::string, std::string> size = {
+          {"size", std::to_string(report_.checkpoint->size)}};
+      const Place at_head{report_.checkpoint->size - 1, std::string(head_file), 0};
+      if (other_root_) return found(Verdict::changed, *other_root_, "tree", size);
+      if (!key || !verify_checkpoint(head_->checkpoint, std::span(&*key, 1))) {
+        return found(Verdict::changed, at_head, "checkpoint", size);
+      }
+    }
+    side_files_.finish();
+    if (const auto wrong = side_files_.wrong()) {
+      // Never synced, so a power cut may leave one; no evidence of anything.
+      const std::uint64_t seq = wrong->index << (8 * wrong->level);
+      found(
+          Verdict::incomplete,
+          {seq, level_file(wrong->level), wrong->index * sizeof(Digest)},
+          "tile",
+          {}
+      );
+    }
+  }
+
   void check_events() {
     std::sort(events_.begin(), events_.end());
     const SeenEvent* first_double = nullptr;
@@ -359,8 +393,10 @@ class Verification {
   std::size_t segment_ = 0;
   std::optional<Head> head_;
   std::vector<SeenEvent> events_;
-  Place last_;                         // of the last record that was taken
-  std::uint64_t end_ = 0;              // behind the last valid frame of the segment
+  Place last_;             // of the last record that was taken
+  std::uint64_t end_ = 0;  // behind the last valid frame of the segment
+  SideFileCheck side_files_;
+  std::optional<Place> other_root_;  // the last record under the head's checkpoint, if that is off
   std::optional<Place> not_the_head_;  // the record at the head's size, when it has another hash
 };
 

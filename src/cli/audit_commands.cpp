@@ -34,12 +34,17 @@ int audit_verify(const Console& console, const std::filesystem::path& folder) {
         {"records", report.records},
         {"bytes", report.bytes},
         {"leaf", report.leaf},
+        {"root", report.root},
         {"from", report.first_time},
         {"to", report.last_time},
         {"notes", Json::array()}};
     if (report.genesis) {
       out["origin"] = report.genesis->origin;
       out["test"] = report.genesis->test;
+    }
+    if (report.checkpoint) {
+      out["checkpoint"] = {
+          {"size", report.checkpoint->size}, {"root", to_hex(report.checkpoint->root)}};
     }
     if (report.finding) {
       out["finding"] = {
@@ -70,6 +75,14 @@ int audit_verify(const Console& console, const std::filesystem::path& folder) {
             {"link", report.finding->link},
             {"what", console.text(report.finding->message)}}}
       );
+    }
+    if (!report.finding) {
+      console.say({"cli.verify-root", {{"root", report.root}}});
+      if (report.checkpoint) {
+        console.say({"cli.verify-checkpoint", {{"size", std::to_string(report.checkpoint->size)}}});
+      } else {
+        console.say({"cli.verify-no-checkpoint", {}});
+      }
     }
     for (const auto& note : report.notes) console.say(note);
   }

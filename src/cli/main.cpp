@@ -11,6 +11,7 @@
 #include "audit_commands.hpp"
 #include "commands.hpp"
 #include "init.hpp"
+#include "log_commands.hpp"
 #include "policy_commands.hpp"
 
 namespace {
@@ -268,6 +269,37 @@ int main(int argc, char** argv) {
   show_command->add_option("folders", folders, help("help-log-folder"))->required()->expected(1, 2);
   show_command->add_option("--agreement", agreement, help("help-agreement"))->required();
   show_command->callback([&] { run = [&] { return audit_show(console, folders, agreement); }; });
+  auto* key_command = command(*audit_command, "key", "help-audit-key");
+  key_command->add_option("folder", folders, help("help-log-folder"))->required()->expected(1);
+  key_command->callback([&] { run = [&] { return audit_key(console, folders.front()); }; });
+  auto* tiles_command = command(*audit_command, "tiles", "help-audit-tiles");
+  std::filesystem::path tiles_folder;
+  std::filesystem::path tiles_out;
+  tiles_command->add_option("folder", tiles_folder, help("help-log-folder"))->required();
+  tiles_command->add_option("out", tiles_out, help("help-tiles-out"))->required();
+  tiles_command->callback([&] {
+    run = [&] { return audit_tiles(console, tiles_folder, tiles_out); };
+  });
+  ProveOptions prove_options;
+  auto* prove_command = command(*audit_command, "prove", "help-audit-prove");
+  prove_command->add_option("folder", prove_options.folder, help("help-log-folder"))->required();
+  prove_command->add_option("seq", prove_options.seq, help("help-seq"))->required();
+  prove_command->add_option("--out", prove_options.out, help("help-proof-out"));
+  prove_command->add_option("--record", prove_options.record, help("help-record-out"));
+  prove_command->callback([&] { run = [&] { return audit_prove(console, prove_options); }; });
+  CheckProofOptions check_proof_options;
+  auto* check_proof_command = command(*audit_command, "check-proof", "help-audit-check-proof");
+  check_proof_command->add_option("proof", check_proof_options.proof, help("help-proof"))
+      ->required();
+  check_proof_command->add_option("record", check_proof_options.record, help("help-record"))
+      ->required();
+  auto* believed = check_proof_command->add_option_group("believed");
+  believed->add_option("--vkey", check_proof_options.vkey, help("help-vkey"));
+  believed->add_option("--policy", check_proof_options.policy, help("help-log-policy"));
+  believed->require_option(1);
+  check_proof_command->callback([&] {
+    run = [&] { return audit_check_proof(console, check_proof_options); };
+  });
 
   auto* policy_command = command(app, "policy", "help-policy");
   policy_command->require_subcommand(1);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/api/data_routes.hpp"
+#include "tally/api/log_routes.hpp"
 #include "tally/api/witness_routes.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/story.hpp"
@@ -137,6 +138,9 @@ Result<void> Connector::assemble(Opened opened) {
 
   // Who is who.
   credentials_ = std::move(opened.credentials);
+  if (auto log_key = audit::parse_verifier_key(credentials_.log_vkey)) {
+    log_->tree().sign_with(std::move(*log_key), credentials_.log_signer);
+  }
   trust_ = std::make_unique<identity::TrustSource>(std::move(opened.trust));
   net::HttpsPeerConfig peer_config;
   peer_config.peers = addresses_of(config_.known_peers);
@@ -427,6 +431,14 @@ Result<void> Connector::listen() {
     auto witness_routes = api::witness_routes({*witness_, [this] { return closed(); }});
     peer_routes.insert(peer_routes.end(), witness_routes.begin(), witness_routes.end());
   }
+  const api::LogApiParts log_parts{log_->tree(), *worker_};
+  auto is_partner = [this](const PartyId& party) -> Result<bool> {
+    const auto agreements = store_->rows({"agreement", {}, to_string(party), {}, 1});
+    if (!agreements) return tl::unexpected(agreements.error());
+    return !agreements->empty();
+  };
+  auto peer_log = api::peer_log_routes(log_parts, std::move(is_partner));
+  peer_routes.insert(peer_routes.end(), peer_log.begin(), peer_log.end());
   serving_->peer_router = std::make_unique<api::Router>(
       std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
   );
@@ -446,21 +458,24 @@ Result<void> Connector::listen() {
   for (const auto& token : config_.management.tokens) {
     tokens.push_back({token.name, role_of(token.role), token.sha256});
   }
+  auto management_routes = api::management_routes(
+      {*this,
+       *catalog_,
+       *store_,
+       *peer_,
+       *peers_,
+       *negotiations_,
+       *transfers_,
+       *enforcer_,
+       *apps_,
+       config_.participant,
+       [this] { return closed(); },
+       limits}
+  );
+  auto log_routes = api::log_routes(log_parts);
+  management_routes.insert(management_routes.end(), log_routes.begin(), log_routes.end());
   serving_->management_router = std::make_unique<api::Router>(
-      api::management_routes(
-          {*this,
-           *catalog_,
-           *store_,
-           *peer_,
-           *peers_,
-           *negotiations_,
-           *transfers_,
-           *enforcer_,
-           *apps_,
-           config_.participant,
-           [this] { return closed(); },
-           limits}
-      ),
+      std::move(management_routes),
       api::admit_tokens(std::move(tokens)),
       home,
       limits,

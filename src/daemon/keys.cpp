@@ -14,8 +14,8 @@ namespace tally::daemon {
 
 namespace {
 
-// The raw public key of an Ed25519 private key in PEM.
-std::optional<Bytes> ed25519_public(const std::string& pem) {
+// The raw private key of an Ed25519 key in PEM.
+std::optional<Bytes> ed25519_private(const std::string& pem) {
   const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
       BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free
   );
@@ -25,7 +25,7 @@ std::optional<Bytes> ed25519_public(const std::string& pem) {
   if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519) return std::nullopt;
   Bytes out(32);
   std::size_t length = out.size();
-  if (EVP_PKEY_get_raw_public_key(key.get(), out.data(), &length) != 1 || length != 32) {
+  if (EVP_PKEY_get_raw_private_key(key.get(), out.data(), &length) != 1 || length != 32) {
     return std::nullopt;
   }
   return out;
@@ -98,8 +98,9 @@ Result<Credentials> load_credentials(const Config& config, const std::string& lo
   }
   auto log_key = read_key_file(config.log_key);
   if (!log_key) return fail(std::move(log_key));
-  const auto log_public = ed25519_public(*log_key);
-  if (!log_public) {
+  auto log_private = ed25519_private(*log_key);
+  const auto log_public = log_private ? audit::ed25519_public_key(*log_private) : Result<Bytes>();
+  if (!log_private || !log_public) {
     return fail(
         ErrorKind::invalid, {"daemon.log-key-malformed", {{"file", config.log_key.string()}}}
     );
@@ -110,6 +111,10 @@ Result<Credentials> load_credentials(const Config& config, const std::string& lo
   out.contract = std::move(*contract);
   out.signer = std::move(*signer);
   out.log_vkey = audit::make_verifier_key(log_origin, *log_public).text();
+  // One copy of the key, however often the signer is handed on.
+  out.log_signer = [key = std::make_shared<const Bytes>(std::move(*log_private))](
+                       std::span<const std::uint8_t> bytes
+                   ) { return audit::ed25519_sign(*key, bytes); };
   return out;
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/audit/note.hpp"
 #include "tally/identity/contract_key.hpp"
 #include "tally/identity/enrolment.hpp"
 #include "tally/identity/trust.hpp"
@@ -22,6 +23,7 @@ struct Credentials {
   identity::CertificateFacts contract;
   std::shared_ptr<const identity::ContractSigner> signer;
   std::string log_vkey;  // verifier key of the log key, for `origin`
+  audit::Signer log_signer;
 };
 
 // Errors: invalid (daemon.file-unreadable, daemon.file-readable-by-others,

@@ -269,6 +269,7 @@ std::string power_cuts(std::uint64_t seed, bool lying, int lives) {
   const auto storage = open_log(disk);
   const auto recovered = recover(*storage, {});
   if (!recovered) return "refused at the end: " + render(recovered.error().message, Lang::en);
+  const LogTree tree(*storage, *recovered);  // what the cuts did to its side files is repaired
   const auto report = verify_log(*storage);
   if (report.verdict != Verdict::whole) return describe(report);
   return {};

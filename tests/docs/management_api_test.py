@@ -18,9 +18,10 @@ def routes_of(name):
 managed = {key: ROLES[role] for key, role in routes_of("src/api/management_routes.cpp").items()}
 data = {key: {"Role::peer": "peer", "Role::app": "application"}[role]
         for key, role in routes_of("src/api/data_routes.cpp").items()}
-coded = managed | data
+log = {key: ROLES[role.removeprefix("Role::")] for key, role in routes_of("src/api/log_routes.cpp").items()}
+coded = managed | data | log
 # A pattern that no longer fits the code would make this test pass for ever.
-assert len(managed) > 20 and len(data) >= 2, (managed, data)
+assert len(managed) > 20 and len(data) >= 2 and len(log) >= 2, (managed, data, log)
 
 page = (root / "docs/management-api.md").read_text(encoding="utf-8")
 written = {}

@@ -3,7 +3,8 @@
 // include/tally/audit/posix.hpp, tests/sim/.
 //
 // Errors of every call: unavailable, audit.disk-full where the disk had no room, else
-// audit.file-failed {file, action, reason}. Calls block; one thread at a time.
+// audit.file-failed {file, action, reason}. Calls block. A LogFile is for one thread at a time; a
+// LogStorage for any, once lock() has returned, but for one at a time with the same name.
 #pragma once
 
 #include <cstdint>

@@ -10,6 +10,7 @@
 
 #include "tally/audit/appender.hpp"
 #include "tally/audit/log_storage.hpp"
+#include "tally/audit/log_tree.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/limits.hpp"
@@ -43,11 +44,13 @@ class LogWriter final : public LogAppender {
   // Zero-fills a piece ahead of the end, so that later syncs change no metadata and so that the
   // reserve is real. False when enough is filled. Correctness does not depend on it.
   bool fill_ahead();
-  // Writes what is queued and then the head file. A clean stop.
+  // Writes what is queued, then the head file with a checkpoint over all of it. A clean stop.
   Result<void> close();
 
   // The first failure, for readiness; nullopt while the log works.
   [[nodiscard]] std::optional<Error> failure() const;
+  // The tree over what is durable: checkpoints, proofs, tiles. Any thread; lives as long as this.
+  LogTree& tree();
   // Whether ordinary records are being refused because the disk is nearly full.
   [[nodiscard]] bool on_reserve() const;
 

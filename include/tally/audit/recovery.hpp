@@ -4,14 +4,17 @@
 // beyond every mark. Everything else is left as it is and refused.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "tally/audit/log_storage.hpp"
 #include "tally/audit/record.hpp"
+#include "tally/audit/tiles.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/store.hpp"
@@ -43,6 +46,13 @@ struct TornTail {
   Digest digest{};
 };
 
+// Where the first record of a bundle of 256 entries stands: in the frame at `offset` of the segment
+// that begins with record `segment`.
+struct BundlePlace {
+  std::uint64_t segment = 0;
+  std::uint64_t offset = 0;
+};
+
 // A log that may be continued: what the writer needs.
 struct Recovered {
   Genesis genesis;
@@ -53,6 +63,11 @@ struct Recovered {
   std::string segment;  // the open one, and where the next frame goes
   std::uint64_t offset = 0;
   std::optional<TornTail> torn;  // the writer records it first
+  Frontier tree;
+  // For each tile level how many leading hashes its side file holds as they must be.
+  std::array<std::uint64_t, tile_levels> side_files{};
+  std::vector<BundlePlace> bundles;  // one for each 256 records begun
+  std::string checkpoint;            // the last one released, as a note; empty: none
 
   [[nodiscard]] LogMark mark() const;
 };
@@ -68,6 +83,7 @@ using EachRecord = std::function<void(const RecordView&)>;  // the view lives as
 //   conflict  audit.log-refused   {file, offset, seq, link}: tampering or a fault of the medium;
 //             audit.log-short     {seq, size, …}: the log ends below the mark
 //             audit.log-other     {seq, …}: another record at the mark
+//             audit.log-other-root {size}: another tree than the checkpoint in the head file says
 //             Nothing was changed.
 //   unavailable                   the files could not be read or synced
 Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRecord& each = {});

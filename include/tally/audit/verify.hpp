@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/audit/checkpoint.hpp"
 #include "tally/audit/log_storage.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/core/message.hpp"
@@ -21,7 +22,10 @@ struct Finding {
   std::string file;
   std::uint64_t offset = 0;  // of the record, or of the frame when the frame itself is at fault
   std::string link;  // which link failed: frame, canonical, member, type, seq, prev, time, event,
-                     // aseq, aprev, log, clock, genesis, head, short, tail, segment, file
+                     // aseq, aprev, log, clock, genesis, head, short, tail, segment, file,
+                     // checkpoint (its signature in the head file), tree (another root than the
+                     // checkpoint in the head file), tile (a wrong hash in a side file, which the
+                     // next start makes again)
   Message message;
 };
 
@@ -32,6 +36,10 @@ struct VerifyReport {
   std::uint64_t records = 0;       // that were found good, from the first on
   std::uint64_t bytes = 0;         // of their texts
   std::string leaf;                // hex, of the last good one
+  std::string root;                // hex, of the tree over the good ones
+  // The last checkpoint that was released, as the head file carries it; its signature and its root
+  // fit these records unless the finding says otherwise.
+  std::optional<Checkpoint> checkpoint;
   std::string first_time;
   std::string last_time;
   // What this check cannot know, and what a reader must be told (a test log).

@@ -1,0 +1,39 @@
+// `tally audit key|tiles|prove|check-proof`: the log as others can check it, from files alone. A
+// folder is a log folder or a connector's folder with `log` in it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "console.hpp"
+
+namespace tally::cli {
+
+// The verifier key that the first record names.
+int audit_key(const Console& console, const std::filesystem::path& folder);
+
+// The static files of C2SP tlog-tiles, into a folder that is empty or not there yet.
+int audit_tiles(
+    const Console& console, const std::filesystem::path& folder, const std::filesystem::path& out
+);
+
+struct ProveOptions {
+  std::filesystem::path folder;
+  std::uint64_t seq = 0;
+  std::filesystem::path out;     // empty: standard output
+  std::filesystem::path record;  // where the record's bytes go; empty: nowhere
+};
+// A C2SP tlog-proof of one record.
+int audit_prove(const Console& console, const ProveOptions& options);
+
+struct CheckProofOptions {
+  std::filesystem::path proof;
+  std::filesystem::path record;
+  std::string vkey;              // one of these two
+  std::filesystem::path policy;  // C2SP tlog-policy
+};
+// Exit: 0 the record is where the proof says, 1 that is not shown, 3 usage.
+int audit_check_proof(const Console& console, const CheckProofOptions& options);
+
+}  // namespace tally::cli
