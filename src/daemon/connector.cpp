@@ -118,10 +118,13 @@ Result<void> Connector::assemble(Opened opened) {
   log_ = std::make_unique<audit::LogWriter>(
       *log_storage_, std::move(opened.recovered), clock_, random_, limits
   );
-  journal_ = std::make_unique<audit::Journal>(*store_, *log_);
+  milestones_ = std::make_unique<audit::MilestoneAppender>(*log_, [this] {
+    if (sender_) sender_->milestone();
+  });
+  journal_ = std::make_unique<audit::Journal>(*store_, *milestones_);
 
   // The ledger is the sum of the log.
-  enforcer_ = std::make_unique<usage::Enforcer>(*log_, clock_, random_, limits);
+  enforcer_ = std::make_unique<usage::Enforcer>(*milestones_, clock_, random_, limits);
   auto drafts = store_->drafts();
   if (!drafts) return fail(std::move(drafts));
   outbox_.emplace(std::move(*drafts));
@@ -239,6 +242,29 @@ Result<void> Connector::assemble(Opened opened) {
         (*witness_key)->signer
     );
   }
+  // Our own log, cosigned by others.
+  auto log_key = audit::parse_verifier_key(genesis_.vkey);
+  if (!log_key) return tl::unexpected(log_key.error());
+  checkpoints_ = std::make_unique<LogCheckpoints>(log_->tree());
+  audit::CheckpointSettings sending;
+  sending.origin = genesis_.origin;
+  sending.log_keys = {*log_key};
+  sender_ = std::make_unique<audit::CheckpointSender>(
+      audit::CheckpointSenderParts{
+          *store_,
+          *journal_,
+          *peer_,
+          clock_,
+          timers_,
+          *worker_,
+          random_,
+          *tasks_,
+          notices_,
+          *checkpoints_,
+          [this] { return witness_targets(negotiations_->partners(), *peers_, config_.witnesses); },
+          limits},
+      std::move(sending)
+  );
   tokens_ = std::make_unique<transfer::TokenRegistry>();
   transfer::TransferSettings transfer_settings;
   transfer_settings.self = config_.participant;
@@ -394,8 +420,21 @@ awaitable<Result<void>> Connector::start() {
   // First what the log lacks, then everything that is the sum of log and store.
   auto search = std::move(*outbox_);
   outbox_.reset();
-  if (auto done = co_await journal_->replay(std::move(search)); !done) co_return done;
   if (auto done = negotiations_->load(); !done) co_return done;
+  // Before anything is appended: has this log been set back?
+  auto silent = co_await sender_->ask_first();
+  if (!silent) co_return fail(std::move(silent));
+  if (auto done = co_await journal_->replay(std::move(search)); !done) co_return done;
+  if (!silent->empty()) {
+    Json unwitnessed = Json::array();
+    for (const auto& party : *silent) {
+      unwitnessed.push_back({{"domain", party.domain}, {"uri", party.uri}});
+    }
+    audit::RecordDraft draft("log.opened", new_event(random_, clock_.read().at));
+    draft.set_json("unwitnessed", unwitnessed);
+    auto opened = co_await audit::append(*log_, std::move(draft));
+    if (!opened) co_return fail(std::move(opened));
+  }
   if (auto done = transfers_->load(); !done) co_return done;
   if (auto done = apps_->load(); !done) co_return done;
   if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
@@ -407,6 +446,7 @@ awaitable<Result<void>> Connector::start() {
   if (auto done = co_await catalog_->reload(); !done) co_return done;
   tasks_->spawn("catalogue", catalog_->watch());
   tasks_->spawn("housekeeping", housekeeping());
+  tasks_->spawn("checkpoints", sender_->run());
   if (auto done = delivery_->resume(); !done) co_return done;
   if (auto done = negotiations_->resume(); !done) co_return done;
   co_return transfers_->resume();
@@ -614,6 +654,7 @@ void Connector::reload() {
 
 std::optional<Error> Connector::closed() const {
   if (auto failure = log_->failure()) return failure;
+  if (const auto& alarm = sender_->alarm()) return Error{ErrorKind::unavailable, *alarm, {}};
   if (log_->on_reserve()) {
     return Error{ErrorKind::unavailable, {"daemon.disk-reserve", {}}, {}};
   }
@@ -633,6 +674,8 @@ std::vector<api::Check> Connector::checks() const {
   const auto failure = log_->failure();
   if (failure) {
     out.push_back({"log", false, failure->message});
+  } else if (const auto& alarm = sender_->alarm()) {
+    out.push_back({"log", false, *alarm});
   } else if (log_->on_reserve()) {
     out.push_back({"log", false, {"daemon.disk-reserve", {}}});
   } else {

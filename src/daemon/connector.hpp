@@ -99,6 +99,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   audit::Genesis genesis_;
   std::unique_ptr<audit::LogWriter> log_;
   std::unique_ptr<audit::LogThread> log_thread_;
+  std::unique_ptr<audit::MilestoneAppender> milestones_;  // before the log, for journal and ledger
   std::unique_ptr<audit::Journal> journal_;
   std::optional<audit::OutboxSearch> outbox_;
 
@@ -127,6 +128,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<negotiation::NegotiationService> negotiations_;
   std::unique_ptr<WatchedLogs> watched_logs_;
   std::unique_ptr<audit::Witness> witness_;  // null: no witness key
+  std::unique_ptr<LogCheckpoints> checkpoints_;
+  std::unique_ptr<audit::CheckpointSender> sender_;
   std::unique_ptr<transfer::TokenRegistry> tokens_;
   std::unique_ptr<transfer::TransferService> transfers_;
   std::unique_ptr<transfer::DeletionSender> deletions_;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tally/audit/checkpoint_sender.hpp"
+#include "tally/audit/log_tree.hpp"
 #include "tally/audit/witness.hpp"
 #include "tally/negotiation/partner_logs.hpp"
 #include "tally/negotiation/peers.hpp"
@@ -35,6 +36,24 @@ class WatchedLogs final : public audit::WatchList {
  private:
   const negotiation::PartnerLogs& partners_;
   const std::vector<audit::VerifierKey> named_;
+};
+
+// Our log's tree as its sender of checkpoints wants it. Blocks; any thread.
+class LogCheckpoints final : public audit::CheckpointSource {
+ public:
+  explicit LogCheckpoints(audit::LogTree& tree) : tree_(tree) {}
+  Result<std::string> checkpoint() override {
+    auto released = tree_.checkpoint();
+    if (!released) return fail(std::move(released));
+    return std::move(released->note);
+  }
+  Result<audit::Proof> consistency(std::uint64_t from, std::uint64_t to) override {
+    return tree_.consistency_proof(from, to);
+  }
+  Result<Digest> root(std::uint64_t size) override { return tree_.root(size); }
+
+ private:
+  audit::LogTree& tree_;
 };
 
 // By whom our own log is to be cosigned: partners with a witness that speak /tally/v1, and those of

@@ -67,7 +67,7 @@ struct CheckpointSettings {
   std::vector<VerifierKey> log_keys;  // of our log: what we have signed
   Nanos every = seconds(3600);
   Nanos settle = seconds(1);        // from a milestone to its checkpoint, for its record to land
-  Nanos ask_patience = seconds(5);  // at start
+  Nanos ask_patience = seconds(2);  // at start: a partner whose host is silent
   Nanos missing_after = seconds(86'400);  // without a cosignature: `witness.missing`
 };
 
