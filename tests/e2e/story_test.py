@@ -390,6 +390,31 @@ class Ending(unittest.TestCase):
                               "use.permitted", "use.executed", "use.denied", "policy.expired",
                               "obligation.due", "data.destroyed"}, by_log[1])
 
+    def ask(self, *arguments, check=True):
+        """`tally audit` about files alone: its exit code and its JSON."""
+        told = self.pair.consumer.tally("--json", "audit", *arguments, check=check)
+        return told.returncode, json.loads(told.stdout or "null")
+
+    def test_5_a_query_finds_what_a_hand_count_finds(self):
+        for side in (self.pair.provider, self.pair.consumer):
+            records = side.records()
+            code, found = self.ask("query", side.folder, "--agreement", self.agreement)
+            self.assertEqual(code, 0)
+            self.assertEqual([row["seq"] for row in found["records"]],
+                             [record["seq"] for record in records
+                              if record.get("agreement") == self.agreement])
+        code, found = self.ask("query", self.pair.consumer.folder, "--party",
+                               self.pair.provider.uri, "--count-by", "type")
+        denied = len(self.pair.consumer.records("use.denied"))
+        self.assertIn({"value": "use.denied", "count": denied}, found["counts"])
+        self.assertGreater(denied, 0)
+        # The level stands in the provider's contract, and the consumer's log does not say it.
+        code, found = self.ask("query", self.pair.provider.folder, "--level-min", "0")
+        self.assertEqual((code, found["undecided"]), (0, 0))
+        self.assertGreater(found["count"], 0)
+        code, found = self.ask("query", self.pair.consumer.folder, "--level-min", "0", check=False)
+        self.assertEqual((code, found["count"]), (2, 0))
+
     def copy(self, name):
         to = self.world.path(name)
         shutil.copytree(self.pair.consumer.path("log"), os.path.join(to, "log"))
@@ -411,6 +436,8 @@ class Ending(unittest.TestCase):
             self.assertEqual((finding["seq"], finding["file"]),
                              (number, os.path.basename(segment)))
             self.assertLessEqual(finding["offset"], at)
+            # Nobody is told anything out of such a log.
+            self.assertEqual(self.ask("query", copy, check=False), (1, None))
 
     def test_7_a_cut_copy_does_not_verify(self):
         records = self.pair.consumer.records()

@@ -1,0 +1,31 @@
+// What an auditor asks of logs: `tally audit query`. Files alone, also beside a running connector;
+// each log is verified before anything is said about it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "console.hpp"
+
+namespace tally::cli {
+
+struct QueryOptions {
+  std::filesystem::path folder;
+  std::vector<std::string> types;
+  std::string agreement;
+  std::string party;
+  std::string reason;
+  int level_min = -1;  // not asked for
+  bool personal = false;
+  std::string home;  // --cross-border
+  std::string from;
+  std::string until;
+  std::string count_by;  // type, agreement, party, reason, or empty
+};
+// A line for each record that matches, or for each value of `count_by` with its number; then the
+// count. Exit: 0, 1 the log was changed, 2 of some records the log does not say what was asked, 3
+// usage.
+int audit_query(const Console& console, const QueryOptions& options);
+
+}  // namespace tally::cli
