@@ -1,5 +1,5 @@
-// What an auditor asks of logs: `tally audit query`. Files alone, also beside a running connector;
-// each log is verified before anything is said about it.
+// What an auditor asks of logs: `tally audit query|reconcile`. Files alone, also beside a running
+// connector; each log is verified before anything is said about it.
 #pragma once
 
 #include <filesystem>
@@ -27,5 +27,11 @@ struct QueryOptions {
 // count. Exit: 0, 1 the log was changed, 2 of some records the log does not say what was asked, 3
 // usage.
 int audit_query(const Console& console, const QueryOptions& options);
+
+// Both logs against each other, a line for each thing that both should say (MATCH, MISSING_HERE, …;
+// docs/audit-commands.md). Exit: 0 all match, 1 something does not or a log was changed, 3 usage.
+int audit_reconcile(
+    const Console& console, const std::filesystem::path& here, const std::filesystem::path& there
+);
 
 }  // namespace tally::cli

@@ -287,6 +287,14 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"type", "agreement", "party", "reason"}));
   query_command->callback([&] { run = [&] { return audit_query(console, query_options); }; });
 
+  auto* reconcile_command = command(*audit_command, "reconcile", "help-audit-reconcile");
+  reconcile_command->add_option("folders", folders, help("help-log-folder"))
+      ->required()
+      ->expected(2);
+  reconcile_command->callback([&] {
+    run = [&] { return audit_reconcile(console, folders[0], folders[1]); };
+  });
+
   auto* policy_command = command(app, "policy", "help-policy");
   policy_command->require_subcommand(1);
   auto* check_command = command(*policy_command, "check", "help-policy-check");

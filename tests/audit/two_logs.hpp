@@ -69,7 +69,7 @@ class TwoLogs : public ::testing::Test {
     return say(
         side,
         "contract.finalized",
-        "{" + more + R"("agreement":")" + agreement + R"(","role":")" + role +
+        "{\"asset\":\"any\"," + more + R"("agreement":")" + agreement + R"(","role":")" + role +
             R"(","actor":{"domain":"north","uri":"x"},"pid":"n-)" + agreement +
             R"(","policy":"sha256:aa","counterparty":{"domain":"south","uri":")" + counterparty +
             R"("}})"

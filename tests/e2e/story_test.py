@@ -415,6 +415,17 @@ class Ending(unittest.TestCase):
         code, found = self.ask("query", self.pair.consumer.folder, "--level-min", "0", check=False)
         self.assertEqual((code, found["count"]), (2, 0))
 
+    def test_5_the_two_logs_reconcile(self):
+        folders = [self.pair.provider.folder, self.pair.consumer.folder]
+        code, result = self.ask("reconcile", *folders)
+        self.assertEqual(code, 0)
+        self.assertEqual({line["result"] for line in result["lines"]}, {"MATCH"})
+        # Contract, data, two receipts, the note of deletion, and the records each saw of the other.
+        self.assertLessEqual({"contract.finalized", "transfer.received", "receipt.issued",
+                              "data.destroyed", "peer"},
+                             {line["about"] for line in result["lines"]})
+        self.assertEqual(self.ask("reconcile", folders[0], folders[0], check=False)[0], 3)
+
     def copy(self, name):
         to = self.world.path(name)
         shutil.copytree(self.pair.consumer.path("log"), os.path.join(to, "log"))
@@ -449,6 +460,27 @@ class Ending(unittest.TestCase):
         self.assertIn(code, (1, 2), report)
         os.remove(segment)
         self.assertIn(self.pair.consumer.verify(copy)[0], (1, 2))
+
+    def test_7_a_log_shortened_with_its_head_verifies_and_does_not_reconcile(self):
+        """What an owner can do to the newest end unseen by himself, the other side's log shows."""
+        copy, segment = self.copy("shortened")
+        with open(segment, "r+b") as file:
+            data = file.read()
+            # From the frame with the first destruction on, everything is gone.
+            at = data.rindex(b"TLF1", 0, data.index(b'"type":"data.destroyed"'))
+            file.seek(at)
+            file.write(bytes(len(data) - at))
+        left = connectors.read_segment(data[:at])
+        last = json.dumps(left[-1], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        with open(os.path.join(copy, "log", "head"), "w") as head:
+            head.write("tally/head/v1\n%s\n%d\n%s\n" % (
+                left[-1]["log"], len(left), hashlib.sha256(b"\0" + last.encode()).hexdigest()))
+        self.assertEqual(self.pair.consumer.verify(copy)[0], 0)
+        code, result = self.ask("reconcile", self.pair.provider.folder, copy, check=False)
+        self.assertEqual(code, 1)
+        found = {(line["result"], line["about"]) for line in result["lines"]}
+        self.assertLessEqual({("TRUNCATED", "peer"), ("UNSIGNED", "data.destroyed")}, found)
+        self.assertIn(("MATCH", "transfer.received"), found)
 
     def test_8_a_wrong_call_of_verify_exits_3(self):
         for arguments in ((), (self.world.path("nowhere"),)):
