@@ -1,5 +1,5 @@
-// What an auditor asks of logs: `tally audit query|reconcile`. Files alone, also beside a running
-// connector; each log is verified before anything is said about it.
+// What an auditor asks of logs: `tally audit query|reconcile|trace`. Files alone, also beside a
+// running connector; each log is verified before anything is said about it.
 #pragma once
 
 #include <filesystem>
@@ -33,5 +33,17 @@ int audit_query(const Console& console, const QueryOptions& options);
 int audit_reconcile(
     const Console& console, const std::filesystem::path& here, const std::filesystem::path& there
 );
+
+struct TraceOptions {
+  std::vector<std::filesystem::path> folders;
+  std::string content;    // "sha256:<hex>", or empty
+  std::string agreement;  // the other way to begin
+  bool up = false;        // neither or both: both ways
+  bool down = false;
+  bool prov = false;
+};
+// Where data came from and where it went, across the logs given: a line a record, or PROV-O as
+// JSON-LD. Exit: 0, 1 no log names the start or a log was changed, 3 usage.
+int audit_trace(const Console& console, const TraceOptions& options);
 
 }  // namespace tally::cli

@@ -295,6 +295,18 @@ int main(int argc, char** argv) {
     run = [&] { return audit_reconcile(console, folders[0], folders[1]); };
   });
 
+  TraceOptions trace_options;
+  auto* trace_command = command(*audit_command, "trace", "help-audit-trace");
+  trace_command->add_option("folders", trace_options.folders, help("help-log-folder"))->required();
+  auto* trace_content =
+      trace_command->add_option("--content", trace_options.content, help("help-trace-content"));
+  trace_command->add_option("--agreement", trace_options.agreement, help("help-agreement"))
+      ->excludes(trace_content);
+  trace_command->add_flag("--up", trace_options.up, help("help-trace-up"));
+  trace_command->add_flag("--down", trace_options.down, help("help-trace-down"));
+  trace_command->add_flag("--prov", trace_options.prov, help("help-trace-prov"));
+  trace_command->callback([&] { run = [&] { return audit_trace(console, trace_options); }; });
+
   auto* policy_command = command(app, "policy", "help-policy");
   policy_command->require_subcommand(1);
   auto* check_command = command(*policy_command, "check", "help-policy-check");

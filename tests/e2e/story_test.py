@@ -426,6 +426,24 @@ class Ending(unittest.TestCase):
                              {line["about"] for line in result["lines"]})
         self.assertEqual(self.ask("reconcile", folders[0], folders[0], check=False)[0], 3)
 
+    def test_5_the_data_is_traced_from_the_offer_to_its_destruction(self):
+        folders = [self.pair.provider.folder, self.pair.consumer.folder]
+        content = self.pair.provider.records("transfer.sent")[0]["content"]
+        _, trace = self.ask("trace", *folders, "--content", content)
+        way = {(hop["direction"], hop["log"], hop["type"]) for hop in trace["hops"]}
+        mine, theirs = (log["origin"] for log in trace["logs"])
+        self.assertLessEqual(
+            {("up", mine, "offer.published"), ("up", mine, "contract.finalized"),
+             ("up", mine, "transfer.sent"), ("up", theirs, "transfer.received"),
+             ("down", theirs, "use.executed"), ("down", theirs, "data.destroyed")}, way)
+        prov = json.loads(self.pair.consumer.tally(
+            "audit", "trace", *folders, "--content", content, "--prov").stdout)
+        copy = [node for node in prov["@graph"] if "urn:" + content in
+                node.get("specializationOf", [])]
+        self.assertEqual(len(copy), 1)
+        ended = [node for node in prov["@graph"] if copy[0]["@id"] in node.get("invalidated", [])]
+        self.assertEqual([node["recordType"] for node in ended], ["data.destroyed"])
+
     def copy(self, name):
         to = self.world.path(name)
         shutil.copytree(self.pair.consumer.path("log"), os.path.join(to, "log"))
