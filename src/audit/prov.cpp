@@ -64,6 +64,7 @@ class Document {
     }
     // In the order of time, so that what is used is known before.
     std::vector<const Hop*> hops;
+    hops.reserve(trace_.hops.size());
     for (const Hop& hop : trace_.hops) hops.push_back(&hop);
     std::sort(hops.begin(), hops.end(), [](const Hop* a, const Hop* b) {
       return std::tie(a->time, a->log, a->seq) < std::tie(b->time, b->log, b->seq);
@@ -91,7 +92,7 @@ class Document {
   }
 
   std::string plan(const std::string& policy) {
-    const std::string id = "urn:" + policy;
+    std::string id = "urn:" + policy;
     node(id, {"Entity", "Plan"});
     return id;
   }
@@ -100,20 +101,20 @@ class Document {
     return uri;
   }
   std::string content(const LineageNode& digest) {
-    const std::string id = "urn:" + digest;
+    std::string id = "urn:" + digest;
     node(id, {"Entity"});
     return id;
   }
   // The copy that this log's owner held under the agreement, else the content as such.
   std::string copy(const Hop& hop, const LineageNode& digest) {
-    const std::string whole = content(digest);
+    std::string whole = content(digest);
     if (!copies_.contains({hop.log, hop.agreement, digest})) return whole;
-    const std::string id = whole + "#" + percent_encode_segment(hop.agreement);
+    std::string id = whole + "#" + percent_encode_segment(hop.agreement);
     say(node(id, {"Entity"}), "specializationOf", whole);
     return id;
   }
   std::string asset(const std::string& name) {
-    const std::string id = "urn:tally:asset:" + percent_encode_segment(name);
+    std::string id = "urn:tally:asset:" + percent_encode_segment(name);
     node(id, {"Entity"});
     return id;
   }

@@ -172,6 +172,10 @@ class Lineage {
   std::set<std::size_t> shown_;
 };
 
+std::string_view word(Direction direction) {
+  return direction == Direction::up ? "up" : "down";
+}
+
 }  // namespace
 
 LineageNode agreement_node(std::string_view agreement) {
@@ -198,6 +202,30 @@ Result<Trace> trace_lineage(
   if (direction != Direction::up) lineage.walk(start, Direction::down);
   lineage.keep_contracts();
   return std::move(lineage.trace);
+}
+
+Json to_json(const Trace& trace) {
+  Json out = {{"start", trace.start}, {"logs", Json::array()}, {"hops", Json::array()}};
+  for (const auto& log : trace.logs) {
+    out["logs"].push_back(
+        {{"origin", log.origin}, {"actor", {{"domain", log.actor.domain}, {"uri", log.actor.uri}}}}
+    );
+  }
+  for (const auto& hop : trace.hops) {
+    Json one = {
+        {"direction", word(hop.direction)},
+        {"depth", hop.depth},
+        {"log", trace.logs[hop.log].origin},
+        {"seq", hop.seq},
+        {"leaf", to_hex(hop.leaf)},
+        {"time", hop.time},
+        {"type", hop.type},
+        {"from", hop.from},
+        {"to", hop.to}};
+    if (!hop.agreement.empty()) one["agreement"] = hop.agreement;
+    out["hops"].push_back(std::move(one));
+  }
+  return out;
 }
 
 }  // namespace tally::audit

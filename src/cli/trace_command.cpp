@@ -24,34 +24,6 @@ std::string cell(const std::vector<audit::LineageNode>& nodes) {
   return text;
 }
 
-std::string_view word(audit::Direction direction) {
-  return direction == audit::Direction::up ? "up" : "down";
-}
-
-Json trace_json(const audit::Trace& trace) {
-  Json out = {{"start", trace.start}, {"logs", Json::array()}, {"hops", Json::array()}};
-  for (const auto& log : trace.logs) {
-    out["logs"].push_back(
-        {{"origin", log.origin}, {"actor", {{"domain", log.actor.domain}, {"uri", log.actor.uri}}}}
-    );
-  }
-  for (const auto& hop : trace.hops) {
-    Json one = {
-        {"direction", word(hop.direction)},
-        {"depth", hop.depth},
-        {"log", trace.logs[hop.log].origin},
-        {"seq", hop.seq},
-        {"leaf", to_hex(hop.leaf)},
-        {"time", hop.time},
-        {"type", hop.type},
-        {"from", hop.from},
-        {"to", hop.to}};
-    if (!hop.agreement.empty()) one["agreement"] = hop.agreement;
-    out["hops"].push_back(std::move(one));
-  }
-  return out;
-}
-
 }  // namespace
 
 int audit_trace(const Console& console, const TraceOptions& options) {
@@ -85,7 +57,7 @@ int audit_trace(const Console& console, const TraceOptions& options) {
     return done;
   }
   if (console.json) {
-    console.print(trace_json(*trace).dump(2));
+    console.print(audit::to_json(*trace).dump(2));
     return done;
   }
   std::vector<std::vector<std::string>> rows;

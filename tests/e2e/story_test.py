@@ -200,6 +200,26 @@ class Transferring(unittest.TestCase):
         self.assertEqual(tampered.consumer.read(token, agreement).status, 404)
 
 
+class Lineage(unittest.TestCase):
+    def test_an_auditor_asks_where_an_artefact_came_from(self):
+        agreement = pair.held()
+        artefact = [item for item in consumer.items("artefacts")
+                    if item["agreement"] == agreement][0]
+        for asked in (artefact["id"], artefact["content"]):
+            answer = consumer.api("GET", "/api/v1/lineage/" + asked)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertEqual(answer.json()["start"], artefact["content"])
+            self.assertLessEqual(
+                {("up", "transfer.received", agreement), ("up", "contract.finalized", agreement)},
+                {(hop["direction"], hop["type"], hop.get("agreement"))
+                 for hop in answer.json()["hops"]})
+        for unknown in ("nobody", "sha256:" + "0" * 64):
+            answer = consumer.api("GET", "/api/v1/lineage/" + unknown)
+            self.assertEqual((answer.status, answer.code()), (404, "audit.trace-unknown"))
+        self.assertIn(consumer.api("GET", "/api/v1/lineage/" + artefact["id"], token="no").status,
+                      (401, 403))
+
+
 class Reading(unittest.TestCase):
     def uses(self, agreement):
         return [record for record in consumer.records("use.permitted")

@@ -67,6 +67,10 @@ Result<Trace> trace_lineage(
     const std::vector<LogStorage*>& logs, const LineageNode& start, Direction direction
 );
 
+// {"start", "logs": [{origin, actor}], "hops": [{direction, depth, log, seq, leaf, time, type,
+// from, to, agreement}]}, as docs/audit-commands.md has it.
+Json to_json(const Trace& trace);
+
 // The trace in the terms of W3C PROV-O, as JSON-LD with a context of its own inside: nothing has to
 // be fetched to read it. Entities are contents (urn:sha256:…), the copies of them that a receiver
 // held (with the agreement as fragment) and assets; activities are records, by their event, each
