@@ -144,6 +144,12 @@ awaitable<HttpResponse> get_history(Parts parts, Call& call) {
   co_return json_response(200, *story);
 }
 
+awaitable<HttpResponse> get_lineage(Parts parts, Call& call) {
+  auto trace = co_await parts->connector.lineage(call.parameters.front());
+  if (!trace) co_return problem(trace.error(), call.lang);
+  co_return json_response(200, *trace);
+}
+
 awaitable<HttpResponse> terminate_agreement(Parts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
@@ -528,6 +534,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        home,
        terminate_process(parts, transfers)},
       {"GET", "/api/v1/artefacts", auditor, home, rows_of(parts, "artefact")},
+      {"GET", "/api/v1/lineage/:artefact", auditor, home, on(get_lineage)},
       {"GET", "/api/v1/deletion-records", auditor, home, rows_of(parts, "deletion_record")},
       {"POST", "/api/v1/apps", admin, home, begins(on(post_app))},
       {"GET", "/api/v1/apps", auditor, home, on(get_apps)},

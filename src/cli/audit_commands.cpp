@@ -4,22 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/audit/posix.hpp"
 #include "tally/audit/story.hpp"
 #include "tally/audit/verify.hpp"
 
+#include "log_folder.hpp"
+
 namespace tally::cli {
-
-namespace {
-
-Result<std::unique_ptr<audit::LogStorage>> open_folder(const std::filesystem::path& folder) {
-  const auto inner = folder / "log";
-  return audit::open_log_folder(
-      std::filesystem::is_directory(inner) ? inner : folder, audit::FolderAccess::read_only
-  );
-}
-
-}  // namespace
 
 int audit_verify(const Console& console, const std::filesystem::path& folder) {
   auto storage = open_folder(folder);

@@ -6,24 +6,17 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/audit/posix.hpp"
 #include "tally/audit/record.hpp"
 #include "tally/audit/static_log.hpp"
 
 #include "files.hpp"
+#include "log_folder.hpp"
 
 namespace tally::cli {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-Result<std::unique_ptr<audit::LogStorage>> open_folder(const fs::path& folder) {
-  const auto inner = folder / "log";
-  return audit::open_log_folder(
-      fs::is_directory(inner) ? inner : folder, audit::FolderAccess::read_only
-  );
-}
 
 Result<void> write_bytes(const fs::path& file, std::string_view bytes) {
   std::error_code failed;

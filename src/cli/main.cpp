@@ -11,6 +11,7 @@
 #include "audit_commands.hpp"
 #include "commands.hpp"
 #include "init.hpp"
+#include "inquiry_commands.hpp"
 #include "log_commands.hpp"
 #include "policy_commands.hpp"
 
@@ -300,6 +301,43 @@ int main(int argc, char** argv) {
   check_proof_command->callback([&] {
     run = [&] { return audit_check_proof(console, check_proof_options); };
   });
+
+  QueryOptions query_options;
+  auto* query_command = command(*audit_command, "query", "help-audit-query");
+  query_command->add_option("folder", query_options.folder, help("help-log-folder"))->required();
+  query_command->add_option("--type", query_options.types, help("help-query-type"))->delimiter(',');
+  query_command->add_option("--agreement", query_options.agreement, help("help-agreement"));
+  query_command->add_option("--party", query_options.party, help("help-query-party"));
+  query_command->add_option("--reason", query_options.reason, help("help-query-reason"));
+  query_command->add_option("--level-min", query_options.level_min, help("help-query-level"))
+      ->check(CLI::Range(0, 9));
+  query_command->add_flag("--personal", query_options.personal, help("help-query-personal"));
+  query_command->add_option("--cross-border", query_options.home, help("help-query-border"));
+  query_command->add_option("--from", query_options.from, help("help-query-from"));
+  query_command->add_option("--until", query_options.until, help("help-query-until"));
+  query_command->add_option("--count-by", query_options.count_by, help("help-query-count"))
+      ->check(CLI::IsMember({"type", "agreement", "party", "reason"}));
+  query_command->callback([&] { run = [&] { return audit_query(console, query_options); }; });
+
+  auto* reconcile_command = command(*audit_command, "reconcile", "help-audit-reconcile");
+  reconcile_command->add_option("folders", folders, help("help-log-folder"))
+      ->required()
+      ->expected(2);
+  reconcile_command->callback([&] {
+    run = [&] { return audit_reconcile(console, folders[0], folders[1]); };
+  });
+
+  TraceOptions trace_options;
+  auto* trace_command = command(*audit_command, "trace", "help-audit-trace");
+  trace_command->add_option("folders", trace_options.folders, help("help-log-folder"))->required();
+  auto* trace_content =
+      trace_command->add_option("--content", trace_options.content, help("help-trace-content"));
+  trace_command->add_option("--agreement", trace_options.agreement, help("help-agreement"))
+      ->excludes(trace_content);
+  trace_command->add_flag("--up", trace_options.up, help("help-trace-up"));
+  trace_command->add_flag("--down", trace_options.down, help("help-trace-down"));
+  trace_command->add_flag("--prov", trace_options.prov, help("help-trace-prov"));
+  trace_command->callback([&] { run = [&] { return audit_trace(console, trace_options); }; });
 
   auto* policy_command = command(app, "policy", "help-policy");
   policy_command->require_subcommand(1);

@@ -464,6 +464,8 @@ std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
   out.id = found->id;
   out.asset = found->asset;
   out.asset_version = asset->digest;
+  out.asset_level = asset->level;
+  out.asset_class = asset->class_;
   out.policy = found->message_offer();
   out.require_signature = found->require_signature;
   out.accept_unconfirmed = found->accept_unconfirmed;

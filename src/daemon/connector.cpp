@@ -13,6 +13,7 @@
 #include "tally/api/witness_routes.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/story.hpp"
+#include "tally/audit/trace.hpp"
 #include "tally/negotiation/agreement.hpp"
 
 namespace tally::daemon {
@@ -763,6 +764,32 @@ awaitable<Result<Json>> Connector::history(AgreementId agreement, Lang lang) {
     );
   }
   co_return Json{{"agreement", agreement.value}, {"rows", std::move(rows)}};
+}
+
+awaitable<Result<Json>> Connector::lineage(std::string artefact) {
+  std::string content = artefact;
+  if (!artefact.starts_with("sha256:")) {
+    const auto row = store_->row("artefact", artefact);
+    if (!row) co_return tl::unexpected(row.error());
+    const auto body = *row ? Json::parse((*row)->body, nullptr, false) : Json();
+    content = body.is_object() ? body.value("content", std::string()) : std::string();
+  }
+  Result<audit::Trace> trace = fail(ErrorKind::unavailable, {"api.internal", {}});
+  auto job = [this, &trace, &content] {
+    auto storage = audit::open_log_folder(log_folder(), audit::FolderAccess::read_only);
+    if (!storage) {
+      trace = fail(std::move(storage));
+      return;
+    }
+    trace = audit::trace_lineage({storage->get()}, content, audit::Direction::both);
+  };
+  if (content.empty()) {
+    const Message unknown{"audit.trace-unknown", {{"start", artefact}}};
+    co_return fail(ErrorKind::not_found, unknown);
+  }
+  co_await worker_->run(std::move(job));
+  if (!trace) co_return fail(std::move(trace));
+  co_return audit::to_json(*trace);
 }
 
 awaitable<Result<void>> Connector::set_status(AgreementId id, negotiation::AgreementStatus status) {

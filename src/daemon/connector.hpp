@@ -52,6 +52,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   [[nodiscard]] std::vector<api::Check> checks() const override;
   [[nodiscard]] Json status() const override;
   awaitable<Result<Json>> history(AgreementId agreement, Lang lang) override;
+  awaitable<Result<Json>> lineage(std::string artefact) override;
   awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) override;
   awaitable<Result<Instant>> advance_clock(Nanos span) override;
   // --- api::HeldDataReader ---

@@ -96,6 +96,9 @@ Result<Agreement> parse_agreement(const Row& row) {
   agreement.consumer = party_from_json(json->value("consumer", Json::object()));
   agreement.asset = AssetId(text_of(*json, "asset"));
   agreement.asset_version = text_of(*json, "assetVersion");
+  const auto level = json->find("assetLevel");
+  if (level != json->end() && level->is_number_integer()) agreement.asset_level = level->get<int>();
+  agreement.asset_class = text_of(*json, "assetClass");
   agreement.offer = OfferId(text_of(*json, "offer"));
   agreement.negotiation = Pid(text_of(*json, "negotiation"));
   agreement.peer_base = text_of(*json, "peerBase");
@@ -118,7 +121,7 @@ Row to_row(const Agreement& agreement) {
   row.version = agreement.row.version;
   row.state = to_string(agreement.status);
   row.owner = to_string(agreement.peer());
-  const Json body = {
+  Json body = {
       {"document", agreement.document},
       {"ourSide", odrl::to_string(agreement.our_side)},
       {"provider", to_json(agreement.provider)},
@@ -135,6 +138,8 @@ Row to_row(const Agreement& agreement) {
       {"consumerSignature", agreement.consumer_signature},
       {"confirmed", agreement.confirmed},
   };
+  if (agreement.asset_level) body["assetLevel"] = *agreement.asset_level;
+  if (!agreement.asset_class.empty()) body["assetClass"] = agreement.asset_class;
   row.body = body.dump();
   return row;
 }

@@ -159,6 +159,8 @@ Result<Step> NegotiationService::State::agree(Process process) const {
     agreement.consumer = process.peer;
     agreement.asset = process.asset;
     agreement.asset_version = offer->asset_version;
+    agreement.asset_level = offer->asset_level;
+    agreement.asset_class = offer->asset_class;
     agreement.offer = process.offer_id;
     agreement.negotiation = process.pid;
     agreement.peer_base = process.peer_base;
@@ -321,6 +323,8 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
   record.set("asset", agreement.asset.value).set("offer", agreement.offer.value);
   record.set("policy", agreement.digest());
   if (!agreement.asset_version.empty()) record.set("assetVersion", agreement.asset_version);
+  if (agreement.asset_level) record.set("level", *agreement.asset_level);
+  if (!agreement.asset_class.empty()) record.set("class", agreement.asset_class);
   if (!agreement.purposes.empty()) record.set_json("purposes", agreement.purposes);
   Json limits = Json::array();
   for (const auto& rule : terms->policy->rules()) {
@@ -342,13 +346,16 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
   };
   record.set_json("signatures", signatures);
   record.set("assurance", agreement.confirmed ? "enforced" : "asserted");
-  const Json sources = {
+  Json sources = {
       {"actor", "config"},
       {"asset", "agreement"},
       {"counterparty", "certificate"},
       {"policy", "agreement"},
       {"purposes", "agreement"},
   };
+  // The provider's own rating; the consumer is not told and says nothing of it.
+  if (agreement.asset_level) sources["level"] = "asset";
+  if (!agreement.asset_class.empty()) sources["class"] = "asset";
   record.set_json("sources", sources);
   step.drafts.push_back(std::move(record));
   step.rows.push_back(to_row(agreement));

@@ -200,6 +200,26 @@ class Transferring(unittest.TestCase):
         self.assertEqual(tampered.consumer.read(token, agreement).status, 404)
 
 
+class Lineage(unittest.TestCase):
+    def test_an_auditor_asks_where_an_artefact_came_from(self):
+        agreement = pair.held()
+        artefact = [item for item in consumer.items("artefacts")
+                    if item["agreement"] == agreement][0]
+        for asked in (artefact["id"], artefact["content"]):
+            answer = consumer.api("GET", "/api/v1/lineage/" + asked)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertEqual(answer.json()["start"], artefact["content"])
+            self.assertLessEqual(
+                {("up", "transfer.received", agreement), ("up", "contract.finalized", agreement)},
+                {(hop["direction"], hop["type"], hop.get("agreement"))
+                 for hop in answer.json()["hops"]})
+        for unknown in ("nobody", "sha256:" + "0" * 64):
+            answer = consumer.api("GET", "/api/v1/lineage/" + unknown)
+            self.assertEqual((answer.status, answer.code()), (404, "audit.trace-unknown"))
+        self.assertIn(consumer.api("GET", "/api/v1/lineage/" + artefact["id"], token="no").status,
+                      (401, 403))
+
+
 class Reading(unittest.TestCase):
     def uses(self, agreement):
         return [record for record in consumer.records("use.permitted")
@@ -390,6 +410,60 @@ class Ending(unittest.TestCase):
                               "use.permitted", "use.executed", "use.denied", "policy.expired",
                               "obligation.due", "data.destroyed"}, by_log[1])
 
+    def ask(self, *arguments, check=True):
+        """`tally audit` about files alone: its exit code and its JSON."""
+        told = self.pair.consumer.tally("--json", "audit", *arguments, check=check)
+        return told.returncode, json.loads(told.stdout or "null")
+
+    def test_5_a_query_finds_what_a_hand_count_finds(self):
+        for side in (self.pair.provider, self.pair.consumer):
+            records = side.records()
+            code, found = self.ask("query", side.folder, "--agreement", self.agreement)
+            self.assertEqual(code, 0)
+            self.assertEqual([row["seq"] for row in found["records"]],
+                             [record["seq"] for record in records
+                              if record.get("agreement") == self.agreement])
+        code, found = self.ask("query", self.pair.consumer.folder, "--party",
+                               self.pair.provider.uri, "--count-by", "type")
+        denied = len(self.pair.consumer.records("use.denied"))
+        self.assertIn({"value": "use.denied", "count": denied}, found["counts"])
+        self.assertGreater(denied, 0)
+        # The level stands in the provider's contract, and the consumer's log does not say it.
+        code, found = self.ask("query", self.pair.provider.folder, "--level-min", "0")
+        self.assertEqual((code, found["undecided"]), (0, 0))
+        self.assertGreater(found["count"], 0)
+        code, found = self.ask("query", self.pair.consumer.folder, "--level-min", "0", check=False)
+        self.assertEqual((code, found["count"]), (2, 0))
+
+    def test_5_the_two_logs_reconcile(self):
+        folders = [self.pair.provider.folder, self.pair.consumer.folder]
+        code, result = self.ask("reconcile", *folders)
+        self.assertEqual(code, 0)
+        self.assertEqual({line["result"] for line in result["lines"]}, {"MATCH"})
+        # Contract, data, two receipts, the note of deletion, and the records each saw of the other.
+        self.assertLessEqual({"contract.finalized", "transfer.received", "receipt.issued",
+                              "data.destroyed", "peer"},
+                             {line["about"] for line in result["lines"]})
+        self.assertEqual(self.ask("reconcile", folders[0], folders[0], check=False)[0], 3)
+
+    def test_5_the_data_is_traced_from_the_offer_to_its_destruction(self):
+        folders = [self.pair.provider.folder, self.pair.consumer.folder]
+        content = self.pair.provider.records("transfer.sent")[0]["content"]
+        _, trace = self.ask("trace", *folders, "--content", content)
+        way = {(hop["direction"], hop["log"], hop["type"]) for hop in trace["hops"]}
+        mine, theirs = (log["origin"] for log in trace["logs"])
+        self.assertLessEqual(
+            {("up", mine, "offer.published"), ("up", mine, "contract.finalized"),
+             ("up", mine, "transfer.sent"), ("up", theirs, "transfer.received"),
+             ("down", theirs, "use.executed"), ("down", theirs, "data.destroyed")}, way)
+        prov = json.loads(self.pair.consumer.tally(
+            "audit", "trace", *folders, "--content", content, "--prov").stdout)
+        copy = [node for node in prov["@graph"] if "urn:" + content in
+                node.get("specializationOf", [])]
+        self.assertEqual(len(copy), 1)
+        ended = [node for node in prov["@graph"] if copy[0]["@id"] in node.get("invalidated", [])]
+        self.assertEqual([node["recordType"] for node in ended], ["data.destroyed"])
+
     def copy(self, name):
         to = self.world.path(name)
         shutil.copytree(self.pair.consumer.path("log"), os.path.join(to, "log"))
@@ -411,6 +485,8 @@ class Ending(unittest.TestCase):
             self.assertEqual((finding["seq"], finding["file"]),
                              (number, os.path.basename(segment)))
             self.assertLessEqual(finding["offset"], at)
+            # Nobody is told anything out of such a log.
+            self.assertEqual(self.ask("query", copy, check=False), (1, None))
 
     def test_7_a_cut_copy_does_not_verify(self):
         records = self.pair.consumer.records()
@@ -422,6 +498,27 @@ class Ending(unittest.TestCase):
         self.assertIn(code, (1, 2), report)
         os.remove(segment)
         self.assertIn(self.pair.consumer.verify(copy)[0], (1, 2))
+
+    def test_7_a_log_shortened_with_its_head_verifies_and_does_not_reconcile(self):
+        """What an owner can do to the newest end unseen by himself, the other side's log shows."""
+        copy, segment = self.copy("shortened")
+        with open(segment, "r+b") as file:
+            data = file.read()
+            # From the frame with the first destruction on, everything is gone.
+            at = data.rindex(b"TLF1", 0, data.index(b'"type":"data.destroyed"'))
+            file.seek(at)
+            file.write(bytes(len(data) - at))
+        left = connectors.read_segment(data[:at])
+        last = json.dumps(left[-1], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        with open(os.path.join(copy, "log", "head"), "w") as head:
+            head.write("tally/head/v1\n%s\n%d\n%s\n" % (
+                left[-1]["log"], len(left), hashlib.sha256(b"\0" + last.encode()).hexdigest()))
+        self.assertEqual(self.pair.consumer.verify(copy)[0], 0)
+        code, result = self.ask("reconcile", self.pair.provider.folder, copy, check=False)
+        self.assertEqual(code, 1)
+        found = {(line["result"], line["about"]) for line in result["lines"]}
+        self.assertLessEqual({("TRUNCATED", "peer"), ("UNSIGNED", "data.destroyed")}, found)
+        self.assertIn(("MATCH", "transfer.received"), found)
 
     def test_8_a_wrong_call_of_verify_exits_3(self):
         for arguments in ((), (self.world.path("nowhere"),)):

@@ -93,6 +93,8 @@ VisibleOffer cohort_offer(const std::string& id, int count) {
   offer.id = OfferId(id);
   offer.asset = AssetId("urn:test:cohort");
   offer.asset_version = "sha256:0";
+  offer.asset_level = 3;
+  offer.asset_class = "health";
   offer.policy = offer_policy(id, count);
   return offer;
 }

@@ -89,6 +89,14 @@ TEST(NegotiationPair, AgreesWithinTheOfferSignedByBothAndActiveOnBothSides) {
       pair.provider.records("contract.finalized").front().at("policy"),
       pair.consumer.records("contract.finalized").front().at("policy")
   );
+  // The rating of the asset stands once, where it is known: at the provider.
+  const auto rated = pair.provider.records("contract.finalized").front();
+  EXPECT_EQ(rated.at("level"), 3);
+  EXPECT_EQ(rated.at("class"), "health");
+  EXPECT_EQ(rated.at("sources").at("level"), "asset");
+  EXPECT_EQ(rated.at("sources").at("class"), "asset");
+  const auto unrated = pair.consumer.records("contract.finalized").front();
+  EXPECT_FALSE(unrated.contains("level") || unrated.contains("class")) << unrated;
   EXPECT_EQ(
       pair.provider.records("contract.finalized").front().at("signatures").dump().find("asserted"),
       std::string::npos

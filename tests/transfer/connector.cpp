@@ -394,6 +394,8 @@ std::optional<negotiation::VisibleOffer> Connector::find(
   visible.id = found->id;
   visible.asset = found->asset;
   visible.asset_version = offered->asset(target)->digest;
+  visible.asset_level = offered->asset(target)->level;
+  visible.asset_class = offered->asset(target)->class_;
   visible.policy = found->message_offer();
   visible.require_signature = found->require_signature && require_signature;
   visible.accept_unconfirmed = found->accept_unconfirmed;

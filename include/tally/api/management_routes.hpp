@@ -52,6 +52,9 @@ class Connector {
   [[nodiscard]] virtual Json status() const = 0;
   // The records of one agreement, in order (audit::tell_story of our own log).
   virtual awaitable<Result<Json>> history(AgreementId agreement, Lang lang) = 0;
+  // Where an artefact came from and where it went, as far as our own log tells
+  // (audit::trace_lineage). `artefact`: the id of one in custody, or a content ("sha256:…").
+  virtual awaitable<Result<Json>> lineage(std::string artefact) = 0;
   // Ends an agreement for good: closes the ledger, ends transfers, destroys what is held.
   virtual awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) = 0;
   // Moves a test clock; conflict on any other.

@@ -35,6 +35,10 @@ struct Agreement {
   PartyId consumer;
   AssetId asset;
   std::string asset_version;  // at the provider; empty at the consumer
+  // As the provider's catalogue rated the asset when the agreement was made. No level: not known
+  // here (at the consumer, or from before it was kept). The class may be empty: none was given.
+  std::optional<int> asset_level;
+  std::string asset_class;
   OfferId offer;
   Pid negotiation;                    // our own pid
   std::string peer_base;              // where the peer serves DSP for this contract

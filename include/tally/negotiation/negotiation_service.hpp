@@ -37,6 +37,8 @@ struct VisibleOffer {
   OfferId id;
   AssetId asset;
   std::string asset_version;
+  std::optional<int> asset_level;  // security level and class, where the catalogue knows them
+  std::string asset_class;
   Json policy;  // the Offer
   bool require_signature = true;
   bool accept_unconfirmed = false;

@@ -1,0 +1,56 @@
+// What one log says of the agreements that it shares with another: one half of a reconciliation.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tally/audit/log_storage.hpp"
+#include "tally/core/result.hpp"
+
+#include "contract_facts.hpp"
+
+namespace tally::audit {
+
+// A record of a transfer or of a receipt.
+struct Event {
+  std::string type;
+  std::uint64_t seq = 0;
+  std::string time;
+  std::string pid;
+  std::string peer_pid;
+  std::string content;
+  std::string bytes;
+  std::string receipt;
+  bool of_deletion = false;
+};
+
+// A record of the other log as a record of this one names it.
+struct Seen {
+  std::uint64_t seq = 0;
+  std::string leaf;
+  std::string agreement;
+  std::string pid;
+};
+
+// What one log says of all its agreements.
+struct LogSide {
+  std::string origin;
+  std::string uri;
+  std::map<std::string, ContractFacts> contracts;
+  std::map<std::string, std::vector<Event>> events;      // by agreement
+  std::map<std::string, std::uint64_t> aseq;             // the last one
+  std::map<std::string, std::vector<std::string>> gaps;  // "3 5": 5 follows 3
+  std::map<std::string, std::vector<Seen>> seen;         // by origin
+};
+
+// Reads the log once. Memory grows with its transfers and agreements, not with its uses.
+Result<LogSide> read_side(LogStorage& log);
+
+// The leaf (hex) of each of these records; empty where the log ends before it.
+Result<std::map<std::uint64_t, std::string>> leaves_at(
+    LogStorage& log, const std::vector<Seen>& seen
+);
+
+}  // namespace tally::audit
