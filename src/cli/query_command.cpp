@@ -57,6 +57,7 @@ std::string dash(const std::string& text) {
 // The codes of a record's reasons; one record may give several.
 std::vector<std::string> codes_of(const audit::QueryRow& row) {
   std::vector<std::string> codes;
+  codes.reserve(row.reasons.size());
   for (const auto& reason : row.reasons) codes.push_back(reason.code);
   return codes;
 }
@@ -152,6 +153,7 @@ int audit_query(const Console& console, const QueryOptions& options) {
     }
   } else {
     std::vector<std::vector<std::string>> rows;
+    rows.reserve(ranked.size());
     for (const auto& [value, number] : ranked) rows.push_back({std::to_string(number), value});
     if (counting) console.table({"count", options.count_by}, rows);
     console.say(

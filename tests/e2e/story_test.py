@@ -527,5 +527,26 @@ class Ending(unittest.TestCase):
             self.assertEqual(done.returncode, 3, done.stderr)
 
 
+class Whole(unittest.TestCase):
+    """Last of all: what the two running connectors of this file did together."""
+
+    def test_both_logs_tell_the_same_of_every_agreement(self):
+        pair.held()  # one at the least, also when this test runs alone
+
+        def reconciled():
+            told = consumer.tally("--json", "audit", "reconcile", provider.folder,
+                                  consumer.folder, check=False)
+            lines = json.loads(told.stdout)["lines"]
+            differ = [line for line in lines if line["result"] != "MATCH"]
+            self.last = differ
+            return lines if not differ and told.returncode == 0 else None
+        try:
+            lines = eventually(reconciled, "both logs agree")
+        except AssertionError:
+            self.fail(json.dumps(self.last, indent=1))
+        made = {record["agreement"] for record in consumer.records("contract.finalized")}
+        self.assertEqual({line["agreement"] for line in lines}, made)
+
+
 if __name__ == "__main__":
     connectors.main()
