@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,8 @@ struct Credentials {
 // daemon.certificate-other-uri, identity.*), each naming the file.
 Result<std::string> read_file(const std::filesystem::path& file);
 Result<std::string> read_key_file(const std::filesystem::path& file);
+// The 32 bytes of an Ed25519 private key in PEM; nullopt: it is none.
+std::optional<Bytes> ed25519_private(const std::string& pem);
 Result<Credentials> load_credentials(const Config& config, const std::string& log_origin);
 Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& config);
 
