@@ -480,6 +480,14 @@ std::vector<Route> management_routes(ManagementApiParts given) {
     body["warnings"] = parts->catalog.warnings(call.lang);
     co_return json_response(200, body);
   };
+  // What a handler read of the store leaves the connector only once its records are in the log.
+  const auto shown = [parts](RouteHandler handler) -> RouteHandler {
+    return [parts, handler = std::move(handler)](Call& call) -> awaitable<HttpResponse> {
+      auto response = co_await handler(call);
+      co_await parts->settled();
+      co_return response;
+    };
+  };
   // New work begins only while it can be recorded; endings and questions are always taken.
   const auto begins = [parts](RouteHandler handler) -> RouteHandler {
     return [parts, handler = std::move(handler)](Call& call) -> awaitable<HttpResponse> {
@@ -513,31 +521,31 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"DELETE", "/api/v1/policies/:id", admin, home, erase(false)},
       {"POST", "/api/v1/catalog", operates, home, on(post_catalog)},
       {"POST", "/api/v1/negotiations", operates, home, begins(on(post_negotiation))},
-      {"GET", "/api/v1/negotiations", auditor, home, list_of(parts, negotiations)},
-      {"GET", "/api/v1/negotiations/:id", auditor, home, one_of(parts, negotiations)},
+      {"GET", "/api/v1/negotiations", auditor, home, shown(list_of(parts, negotiations))},
+      {"GET", "/api/v1/negotiations/:id", auditor, home, shown(one_of(parts, negotiations))},
       {"POST",
        "/api/v1/negotiations/:id/termination",
        operates,
        home,
        terminate_process(parts, negotiations)},
-      {"GET", "/api/v1/agreements", auditor, home, on(get_agreements)},
-      {"GET", "/api/v1/agreements/:id", auditor, home, on(get_agreement)},
+      {"GET", "/api/v1/agreements", auditor, home, shown(on(get_agreements))},
+      {"GET", "/api/v1/agreements/:id", auditor, home, shown(on(get_agreement))},
       {"GET", "/api/v1/agreements/:id/history", auditor, home, on(get_history)},
       {"POST", "/api/v1/agreements/:id/termination", operates, home, on(terminate_agreement)},
       {"POST", "/api/v1/transfers", operates, home, begins(on(post_transfer))},
-      {"GET", "/api/v1/transfers", auditor, home, list_of(parts, transfers)},
-      {"GET", "/api/v1/transfers/:id", auditor, home, one_of(parts, transfers)},
-      {"GET", "/api/v1/transfers/:id/address", operates, home, on(get_address)},
+      {"GET", "/api/v1/transfers", auditor, home, shown(list_of(parts, transfers))},
+      {"GET", "/api/v1/transfers/:id", auditor, home, shown(one_of(parts, transfers))},
+      {"GET", "/api/v1/transfers/:id/address", operates, home, shown(on(get_address))},
       {"POST",
        "/api/v1/transfers/:id/termination",
        operates,
        home,
        terminate_process(parts, transfers)},
-      {"GET", "/api/v1/artefacts", auditor, home, rows_of(parts, "artefact")},
+      {"GET", "/api/v1/artefacts", auditor, home, shown(rows_of(parts, "artefact"))},
       {"GET", "/api/v1/lineage/:artefact", auditor, home, on(get_lineage)},
-      {"GET", "/api/v1/deletion-records", auditor, home, rows_of(parts, "deletion_record")},
+      {"GET", "/api/v1/deletion-records", auditor, home, shown(rows_of(parts, "deletion_record"))},
       {"POST", "/api/v1/apps", admin, home, begins(on(post_app))},
-      {"GET", "/api/v1/apps", auditor, home, on(get_apps)},
+      {"GET", "/api/v1/apps", auditor, home, shown(on(get_apps))},
       {"DELETE", "/api/v1/apps/:id", admin, home, on(delete_app)},
       {"POST", "/api/v1/decisions", auditor, home, on(post_decision)},
       {"POST", "/api/v1/clock", admin, home, on(post_clock)},

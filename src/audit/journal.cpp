@@ -14,6 +14,38 @@ void OutboxSearch::see(const RecordView& record) {
 
 Journal::Journal(Store& store, LogAppender& log) : store_(store), log_(log) {}
 
+class Journal::UnderWay {
+ public:
+  explicit UnderWay(std::shared_ptr<Progress> progress)
+      : progress_(std::move(progress)), number_(++progress_->begun) {
+    progress_->under_way.insert(number_);
+  }
+  ~UnderWay() {
+    auto& under_way = progress_->under_way;
+    under_way.erase(number_);
+    const auto oldest = under_way.empty() ? progress_->begun + 1 : *under_way.begin();
+    std::erase_if(progress_->settling, [&](const Progress::Settling& one) {
+      if (one.begun >= oldest) return false;
+      one.wakeup->wake();
+      return true;
+    });
+  }
+  UnderWay(const UnderWay&) = delete;
+  UnderWay& operator=(const UnderWay&) = delete;
+
+ private:
+  std::shared_ptr<Progress> progress_;
+  std::uint64_t number_;
+};
+
+awaitable<void> Journal::settled() {
+  if (progress_->under_way.empty()) co_return;
+  auto started = [this](std::shared_ptr<Wakeup> wakeup) {
+    progress_->settling.push_back({progress_->begun, std::move(wakeup)});
+  };
+  co_await suspend(std::move(started));
+}
+
 awaitable<Result<std::vector<Appended>>> Journal::commit(
     Transaction transaction, std::vector<RecordDraft> drafts, Priority priority
 ) {
@@ -21,6 +53,7 @@ awaitable<Result<std::vector<Appended>>> Journal::commit(
   if (log_.failed()) {
     co_return fail(ErrorKind::unavailable, {"audit.log-failed", {{"cause", "audit.log-failed"}}});
   }
+  const UnderWay under_way(progress_);
   const LogMark mark = log_.mark();
   for (const RecordDraft& draft : drafts) {
     transaction.drafts.push_back({draft.event().value, mark.size, draft.to_text()});

@@ -511,6 +511,7 @@ Result<void> Connector::listen() {
        *apps_,
        config_.participant,
        [this] { return closed(); },
+       [this] { return journal_->settled(); },
        limits}
   );
   auto log_routes = api::log_routes(log_parts);

@@ -99,6 +99,46 @@ TEST_F(JournalTest, StateIsCommittedFirstAndItsRecordsAreDurableOnReturn) {
   EXPECT_EQ(store.last_mark.size, 3U);
 }
 
+TEST_F(JournalTest, SettledWaitsForTheRecordsOfEveryCommitUnderWay) {
+  create();
+  LogLife life = live();
+  Journal journal(store, *life.writer);
+  bool committed = false;
+  bool settled = false;
+  const auto commit = [](Journal* into, std::vector<RecordDraft> drafts, bool* done
+                      ) -> awaitable<void> {
+    Transaction transaction;
+    transaction.puts.push_back({"asset", "a", 0, "", "", "{}"});
+    EXPECT_TRUE(co_await into->commit(std::move(transaction), std::move(drafts)));
+    *done = true;
+  };
+  const auto settle = [](Journal* of, bool* done) -> awaitable<void> {
+    co_await of->settled();
+    *done = true;
+  };
+  boost::asio::co_spawn(
+      life.context, commit(&journal, two_drafts(), &committed), boost::asio::detached
+  );
+  life.context.poll();
+  ASSERT_EQ(store.rows_put.size(), 1U);  // the state stands, its records wait for the log's thread
+  boost::asio::co_spawn(life.context, settle(&journal, &settled), boost::asio::detached);
+  life.context.restart();
+  life.context.poll();
+  EXPECT_FALSE(settled);
+
+  life.writer->commit_batch();
+  life.context.restart();
+  life.context.poll();
+  EXPECT_TRUE(committed);
+  EXPECT_TRUE(settled);
+
+  bool idle = false;  // with nothing under way there is nothing to wait for
+  boost::asio::co_spawn(life.context, settle(&journal, &idle), boost::asio::detached);
+  life.context.restart();
+  life.context.poll();
+  EXPECT_TRUE(idle);
+}
+
 TEST_F(JournalTest, AFailedStoreLeavesTheLogUntouchedAndAFailedLogStopsTheStore) {
   create();
   LogLife life = live();

@@ -255,6 +255,8 @@ class Ending(unittest.TestCase):
         self.assertFalse(self.consumer.ended())
         answer = wires.read_answer(connection)
         self.assertEqual(hashlib.sha256(answer.body).digest(), hashlib.sha256(LARGE).digest())
+        # It was told already: a second signal on its way out would end it at once.
+        eventually(self.consumer.ended, "the daemon ends")
         self.assertEqual(self.consumer.stop(), 0)
         self.assertNotEqual(self.executed()[-1].get("outcome"), "cut")
         self.assertEqual(self.consumer.verify()[0], 0)

@@ -74,6 +74,8 @@ struct ManagementApiParts {
   PartyId self;
   // Refuses new work (with the reason) while the log or the store cannot take it.
   std::function<std::optional<Error>()> closed;
+  // What is shown of the store waits until its records are in the log (audit::Journal::settled).
+  std::function<awaitable<void>()> settled;
   const Limits& limits;
 };
 

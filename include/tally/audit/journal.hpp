@@ -5,12 +5,16 @@
 // A restart appends exactly the drafts that the log does not have. Home executor only.
 #pragma once
 
+#include <cstdint>
+#include <memory>
+#include <set>
 #include <string>
 #include <unordered_set>
 #include <vector>
 
 #include "tally/audit/appender.hpp"
 #include "tally/core/store.hpp"
+#include "tally/core/wakeup.hpp"
 
 namespace tally::audit {
 
@@ -42,6 +46,11 @@ class Journal {
       Priority priority = Priority::ordinary
   );
 
+  // Completes when every commit that had begun by now is through: its records are in the log, or it
+  // failed. Who read the store and is about to show what stood there waits for this, so that nobody
+  // sees a state whose record may still be lost.
+  awaitable<void> settled();
+
   // At start: appends the drafts that the log lacks, in the order of their commits, and clears the
   // outbox.
   awaitable<Result<void>> replay(OutboxSearch search);
@@ -50,6 +59,20 @@ class Journal {
   Store& store_;
   LogAppender& log_;
   std::vector<std::string> logged_;  // events to take out of the outbox with the next transaction
+
+  // The commits under way and who waits for them. Shared: a stopping connector may drop a commit
+  // that waits for the log after it dropped its journal.
+  struct Progress {
+    struct Settling {
+      std::uint64_t begun;  // waits for the commits that had begun then
+      std::shared_ptr<Wakeup> wakeup;
+    };
+    std::uint64_t begun = 0;
+    std::set<std::uint64_t> under_way;
+    std::vector<Settling> settling;
+  };
+  class UnderWay;  // one commit, from before its transaction to after its records
+  std::shared_ptr<Progress> progress_ = std::make_shared<Progress>();
 };
 
 }  // namespace tally::audit
