@@ -148,7 +148,8 @@ std::optional<ChainFault> Chain::take(
     return fault("aseq", seq, {{"agreement", ""}});
   }
 
-  if (head != nullptr) *head = {head->aseq + 1, view.leaf};
+  if (head != nullptr) *head = {head->aseq + 1, view.leaf, seq + 1};
+  heads_due_ = heads_due_after(view.type, heads_due_);
   if (genesis) genesis_ = std::move(genesis);
   leaf_ = view.leaf;
   leaf_hex_.clear();

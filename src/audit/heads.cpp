@@ -111,6 +111,15 @@ Result<HeadsMap> HeadsMap::make(const std::vector<std::pair<AgreementId, Agreeme
   return map;
 }
 
+Result<HeadsMap> HeadsMap::of(const std::unordered_map<std::string, AgreementHead>& agreements) {
+  std::vector<std::pair<AgreementId, AgreementHead>> heads;
+  heads.reserve(agreements.size());
+  for (const auto& [agreement, head] : agreements) {
+    heads.emplace_back(AgreementId(agreement), head);
+  }
+  return make(heads);
+}
+
 ProvenHead HeadsMap::proven(std::size_t index) const {
   const SubtreeHash stored = [this](unsigned level, std::uint64_t at) -> Result<Digest> {
     return levels_.at(level).at(at);

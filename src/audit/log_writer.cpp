@@ -122,6 +122,8 @@ Error log_failed(const Error& cause) {
   return {ErrorKind::unavailable, {"audit.log-failed", {{"cause", cause.message.code}}}, {}};
 }
 
+constexpr std::string_view heads_type = "log.heads";
+
 // What a draft must be. The writer splices its texts as they are, so they are checked here, on the
 // thread that made them.
 std::optional<Error> draft_fault(const RecordDraft& draft, std::size_t most_bytes) {
@@ -129,13 +131,22 @@ std::optional<Error> draft_fault(const RecordDraft& draft, std::size_t most_byte
   if (type == nullptr || draft.type() == "log.genesis") {
     return Error{ErrorKind::internal, {"audit.draft-type-unknown", {{"type", draft.type()}}}, {}};
   }
+  const bool heads = draft.type() == heads_type;
   for (const std::string_view member : type->required) {
-    if (!draft.has(member)) {
+    if (!heads && !draft.has(member)) {
       return Error{
           ErrorKind::internal,
           {"audit.draft-incomplete", {{"type", draft.type()}, {"member", std::string(member)}}},
           {}};
     }
+  }
+  // All that it says is the writer's to say.
+  for (const Member& member : draft.members()) {
+    if (!heads || member.key == "type" || member.key == "event") continue;
+    return Error{
+        ErrorKind::internal,
+        {"audit.draft-invalid", {{"type", draft.type()}, {"member", member.key}}},
+        {}};
   }
   if (draft.bytes() > most_bytes) {
     return Error{
@@ -184,6 +195,7 @@ struct LogWriter::State {
   std::optional<Error> first_failure;
   std::atomic<bool> has_failed{false};
   std::atomic<bool> refuses_ordinary{false};
+  std::atomic<bool> heads_due{false};  // written by the owner
 
   // The owner's alone.
   std::vector<std::shared_ptr<Pending>> taken;
@@ -284,8 +296,12 @@ struct LogWriter::State {
     stamp.time = stamp_time(stamp.clock);
     const Instant at = parse_date_time(time)->instant;
     std::string aprev;
+    bool due = heads_due;
     while (next_taken < taken.size() && batch.size() < limits.log_batch_records) {
       std::shared_ptr<Pending>& pending = taken[next_taken];
+      if (pending->draft.type() == heads_type) {
+        if (auto filled_in = fill_heads(pending->draft); !filled_in) return filled_in;
+      }
       const RecordDraft& draft = pending->draft;
       if (frame.count() != 0 && frame.bytes_with(draft.bytes() + stamp_most_bytes + log.size()) >
                                     std::min(limits.log_batch_bytes, frame_most_bytes)) {
@@ -311,12 +327,22 @@ struct LogWriter::State {
       leaf = leaf_hash(frame.end_record());
       prev.clear();
       append_hex(prev, leaf);
-      if (head != nullptr) *head = {stamp.aseq, leaf};
+      if (head != nullptr) *head = {stamp.aseq, leaf, size + 1};
+      due = heads_due_after(draft.type(), due);
       appended.push_back({size, leaf, at});
       leaves.push_back(leaf);
       batch.push_back(std::move(pending));
       ++size;
     }
+    heads_due = due;
+    return {};
+  }
+
+  // The map as of just before this record: only who gives records their places knows it.
+  Result<void> fill_heads(RecordDraft& draft) const {
+    const auto map = HeadsMap::of(agreements);
+    if (!map) return tl::unexpected(map.error());
+    draft.set("count", std::uint64_t{map->count()}).set("root", map->root());
     return {};
   }
 
@@ -397,6 +423,7 @@ LogWriter::LogWriter(
   append_hex(s.prev, s.leaf);
   s.time = format_micros(recovered.time);
   s.agreements = std::move(recovered.agreements);
+  s.heads_due = recovered.heads_due;
   auto file = storage.open(recovered.segment, true);
   if (!file) {
     s.fail_for_good(file.error());
@@ -497,6 +524,10 @@ std::optional<Error> LogWriter::failure() const {
 
 bool LogWriter::on_reserve() const {
   return state_->refuses_ordinary;
+}
+
+bool LogWriter::heads_due() const {
+  return state_->heads_due;
 }
 
 void LogWriter::on_work(std::function<void()> wake) {

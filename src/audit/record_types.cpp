@@ -84,6 +84,11 @@ const RecordType* find_record_type(std::string_view name) {
   return found != types.end() && found->name == name ? &*found : nullptr;
 }
 
+bool heads_due_after(std::string_view type, bool due_before) {
+  if (type == "log.heads") return false;
+  return due_before || type != "checkpoint.witnessed";
+}
+
 bool is_stamped(std::string_view key) {
   switch (key.size()) {
     case 1:

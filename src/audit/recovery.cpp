@@ -73,6 +73,7 @@ class Opening {
     recovered.leaf = chain_.leaf();
     recovered.time = parse_record_time(chain_.time());
     recovered.agreements = std::move(chain_.agreements());
+    recovered.heads_due = chain_.heads_due();
     recovered.segment = segments->back().name;
     recovered.offset = end;
     recovered.torn = torn_;

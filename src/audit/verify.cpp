@@ -167,6 +167,10 @@ class Verification {
       auto fault = chain_.take(record.text, name, record.offset, view);
       const Place here{view.seq, name, record.offset};
       if (!fault) {
+        if (view.type == "log.heads" && !right_heads(view)) {
+          found(Verdict::changed, here, "heads", {});
+          return {};
+        }
         ++report_.records;
         report_.bytes += record.text.size();
         if (report_.first_time.empty()) report_.first_time = view.time;
@@ -206,6 +210,14 @@ class Verification {
       return {};
     }
     return {};
+  }
+
+  // The record belongs to no agreement, so the map after it is the map before it.
+  bool right_heads(const RecordView& view) {
+    const auto map = HeadsMap::of(chain_.agreements());
+    if (!map || view.raw("root") != quote(digest_text(map->root()))) return false;
+    const std::string_view count = view.raw("count");
+    return count.empty() || count == std::to_string(map->count());
   }
 
   // The first record of the next valid frame, in this segment or the next ones.

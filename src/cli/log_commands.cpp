@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/record.hpp"
+#include "tally/audit/shown_heads.hpp"
 #include "tally/audit/static_log.hpp"
 
 #include "files.hpp"
@@ -32,6 +33,30 @@ Result<void> write_bytes(const fs::path& file, std::string_view bytes) {
 
 std::string_view as_text(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// Whom the caller believes: a log's key alone, or a file.
+Result<audit::LogPolicy> believed(const std::string& vkey, const fs::path& file) {
+  if (vkey.empty()) {
+    const auto text = read_text(file);
+    if (!text) return tl::unexpected(text.error());
+    return audit::parse_log_policy(*text);
+  }
+  auto key = audit::parse_verifier_key(vkey);
+  if (!key) return tl::unexpected(key.error());
+  audit::LogPolicy policy;
+  policy.logs.push_back({*std::move(key), {}});
+  return policy;
+}
+
+int put_out(const Console& console, const fs::path& out, std::string text) {
+  if (!out.empty()) {
+    auto written = write_bytes(out, text);
+    return written ? done : console.fail(written.error());
+  }
+  text.pop_back();  // `print` ends the line
+  console.print(text);
+  return done;
 }
 
 }  // namespace
@@ -95,14 +120,7 @@ int audit_prove(const Console& console, const ProveOptions& options) {
     auto written = write_bytes(options.record, proven->record);
     if (!written) return console.fail(written.error());
   }
-  std::string text = proven->proof.print();
-  if (!options.out.empty()) {
-    auto written = write_bytes(options.out, text);
-    return written ? done : console.fail(written.error());
-  }
-  text.pop_back();  // `print` ends the line
-  console.print(text);
-  return done;
+  return put_out(console, options.out, proven->proof.print());
 }
 
 int audit_check_proof(const Console& console, const CheckProofOptions& options) {
@@ -113,21 +131,11 @@ int audit_check_proof(const Console& console, const CheckProofOptions& options) 
   // A record is one line without its end; an editor or a shell may have added one.
   if (record->ends_with('\n')) record->pop_back();
 
-  audit::LogPolicy policy;
-  if (options.vkey.empty()) {
-    const auto file = read_text(options.policy);
-    if (!file) return console.fail(file.error(), usage);
-    auto parsed = audit::parse_log_policy(*file);
-    if (!parsed) return console.fail(parsed.error(), usage);
-    policy = *std::move(parsed);
-  } else {
-    auto key = audit::parse_verifier_key(options.vkey);
-    if (!key) return console.fail(key.error(), usage);
-    policy.logs.push_back({*std::move(key), {}});
-  }
+  const auto policy = believed(options.vkey, options.policy);
+  if (!policy) return console.fail(policy.error(), usage);
   const auto proof = audit::parse_log_proof(*text);
   if (!proof) return console.fail(proof.error());
-  const auto shown = audit::verify_log_proof(*proof, audit::leaf_hash(*record), policy);
+  const auto shown = audit::verify_log_proof(*proof, audit::leaf_hash(*record), *policy);
   if (!shown) return console.fail(shown.error());
 
   const std::string root = to_hex(shown->checkpoint.root);
@@ -149,6 +157,58 @@ int audit_check_proof(const Console& console, const CheckProofOptions& options) 
           {"root", root}}}
     );
   }
+  return done;
+}
+
+int audit_heads(const Console& console, const HeadsOptions& options) {
+  auto storage = open_folder(options.folder);
+  if (!storage) return console.fail(storage.error(), usage);
+  const auto shown = audit::prove_heads(**storage, AgreementId(options.agreement));
+  if (!shown) return console.fail(shown.error());
+  return put_out(console, options.out, shown->print());
+}
+
+int audit_check_heads(const Console& console, const CheckHeadsOptions& options) {
+  const auto text = read_text(options.file);
+  if (!text) return console.fail(text.error(), usage);
+  const auto policy = believed(options.vkey, options.policy);
+  if (!policy) return console.fail(policy.error(), usage);
+  const auto file = audit::parse_shown_heads(*text);
+  if (!file) return console.fail(file.error());
+  const auto shown = audit::verify_shown_heads(*file, AgreementId(options.agreement), *policy);
+  if (!shown) return console.fail(shown.error());
+
+  const audit::Checkpoint& checkpoint = shown->checkpoint.checkpoint;
+  const std::string root = to_hex(checkpoint.root);
+  if (console.json) {
+    Json out = {
+        {"origin", checkpoint.origin},
+        {"agreement", options.agreement},
+        {"upTo", shown->size},
+        {"count", shown->head ? shown->head->aseq : 0},
+        {"size", checkpoint.size},
+        {"root", root},
+        {"signers", Json::array()}};
+    if (shown->head) {
+      out["last"] = {{"seq", shown->head->size - 1}, {"leaf", to_hex(shown->head->leaf)}};
+    }
+    for (const auto& good : shown->checkpoint.good) out["signers"].push_back(good.key.name);
+    console.print(out.dump(2));
+    return done;
+  }
+  Message said{
+      "cli.heads-absent",
+      {{"origin", checkpoint.origin},
+       {"size", std::to_string(shown->size)},
+       {"signed", std::to_string(checkpoint.size)},
+       {"root", root}}};
+  if (shown->head) {
+    said.code = "cli.heads-shown";
+    said.params["count"] = std::to_string(shown->head->aseq);
+    said.params["seq"] = std::to_string(shown->head->size - 1);
+    said.params["leaf"] = to_hex(shown->head->leaf);
+  }
+  console.say(said);
   return done;
 }
 

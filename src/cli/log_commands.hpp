@@ -1,5 +1,5 @@
-// `tally audit key|tiles|prove|check-proof`: the log as others can check it, from files alone. A
-// folder is a log folder or a connector's folder with `log` in it.
+// `tally audit key|tiles|prove|check-proof|heads|check-heads`: the log as others can check it, from
+// files alone. A folder is a log folder or a connector's folder with `log` in it.
 #pragma once
 
 #include <cstdint>
@@ -35,5 +35,22 @@ struct CheckProofOptions {
 };
 // Exit: 0 the record is where the proof says, 1 that is not shown, 3 usage.
 int audit_check_proof(const Console& console, const CheckProofOptions& options);
+
+struct HeadsOptions {
+  std::filesystem::path folder;
+  std::string agreement;
+  std::filesystem::path out;  // empty: standard output
+};
+// How many records the log has of an agreement, or that it has none, as one file.
+int audit_heads(const Console& console, const HeadsOptions& options);
+
+struct CheckHeadsOptions {
+  std::filesystem::path file;
+  std::string agreement;
+  std::string vkey;              // one of these two
+  std::filesystem::path policy;  // C2SP tlog-policy
+};
+// Exit: 0 the file shows a head or its absence, 1 neither is shown, 3 usage.
+int audit_check_heads(const Console& console, const CheckHeadsOptions& options);
 
 }  // namespace tally::cli

@@ -301,6 +301,27 @@ int main(int argc, char** argv) {
   check_proof_command->callback([&] {
     run = [&] { return audit_check_proof(console, check_proof_options); };
   });
+  HeadsOptions heads_options;
+  auto* heads_command = command(*audit_command, "heads", "help-audit-heads");
+  heads_command->add_option("folder", heads_options.folder, help("help-log-folder"))->required();
+  heads_command->add_option("--agreement", heads_options.agreement, help("help-agreement"))
+      ->required();
+  heads_command->add_option("--out", heads_options.out, help("help-proof-out"));
+  heads_command->callback([&] { run = [&] { return audit_heads(console, heads_options); }; });
+  CheckHeadsOptions check_heads_options;
+  auto* check_heads_command = command(*audit_command, "check-heads", "help-audit-check-heads");
+  check_heads_command->add_option("proof", check_heads_options.file, help("help-proof"))
+      ->required();
+  check_heads_command
+      ->add_option("--agreement", check_heads_options.agreement, help("help-agreement"))
+      ->required();
+  auto* heads_believed = check_heads_command->add_option_group("believed");
+  heads_believed->add_option("--vkey", check_heads_options.vkey, help("help-vkey"));
+  heads_believed->add_option("--policy", check_heads_options.policy, help("help-log-policy"));
+  heads_believed->require_option(1);
+  check_heads_command->callback([&] {
+    run = [&] { return audit_check_heads(console, check_heads_options); };
+  });
 
   QueryOptions query_options;
   auto* query_command = command(*audit_command, "query", "help-audit-query");

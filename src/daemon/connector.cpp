@@ -263,6 +263,7 @@ Result<void> Connector::assemble(Opened opened) {
           notices_,
           *checkpoints_,
           [this] { return witness_targets(negotiations_->partners(), *peers_, config_.witnesses); },
+          [this] { return log_->heads_due(); },
           limits},
       std::move(sending)
   );

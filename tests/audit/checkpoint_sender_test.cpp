@@ -140,6 +140,7 @@ class Lab final : public Station {
             node->notices(),
             tree,
             std::move(targets),
+            [this] { return log->heads_due(); },
             limits},
         std::move(settings)
     );
@@ -198,6 +199,23 @@ TEST_F(Sender, HasEachMilestoneCosignedAndOtherwiseEveryHour) {
   EXPECT_EQ(held(), 20U);
   EXPECT_EQ(witness.records("checkpoint.witnessed").size(), 3U);
   EXPECT_FALSE(log.sender->alarm());
+}
+
+TEST_F(Sender, SaysWhatEveryAgreementCameToBeforeACheckpointAndOnlyAfterAChange) {
+  log.run();
+  world.run_for(seconds(5));
+  EXPECT_EQ(log.records("log.heads").size(), 1U);
+  log.sender->milestone();
+  world.run_for(seconds(3 * 3600 + 600));  // between two hourly ones
+  EXPECT_EQ(log.records("log.heads").size(), 1U);
+
+  log.log->enqueue(RecordDraft("log.heartbeat", new_event(log.node->random(), {1, 0})));
+  world.run_for(seconds(60));
+  EXPECT_EQ(log.records("log.heads").size(), 1U);
+  log.sender->milestone();
+  world.run_for(seconds(5));
+  EXPECT_EQ(log.records("log.heads").size(), 2U);
+  EXPECT_TRUE(log.records("log.heads").back().contains("root"));
 }
 
 TEST_F(Sender, GetsThroughABadWireAndPowerCutsOnBothSides) {

@@ -143,6 +143,76 @@ TEST_F(LogWriterTest, EachAgreementHasItsOwnUnbrokenSequence) {
   EXPECT_EQ(verify().verdict, Verdict::whole) << describe(verify());
 }
 
+// What each log.heads record ought to say, from the records before it.
+std::vector<std::string> wrong_heads(LogStorage& storage, std::size_t& seen) {
+  std::vector<std::pair<AgreementId, AgreementHead>> heads;
+  std::vector<std::string> wrong;
+  seen = 0;
+  const auto each = [&](const RecordView& view) {
+    if (view.type == "log.heads") {
+      ++seen;
+      const Json record = view.json();
+      const auto map = HeadsMap::make(heads).value();
+      if (record["root"] != digest_text(map.root()) || record["count"] != heads.size()) {
+        wrong.emplace_back(view.text);
+      }
+    }
+    if (view.agreement.empty()) return;
+    auto at = heads.begin();
+    while (at != heads.end() && at->first.value != view.agreement) ++at;
+    if (at == heads.end()) at = heads.insert(at, {AgreementId(view.agreement), {}});
+    at->second = {at->second.aseq + 1, view.leaf, view.seq + 1};
+  };
+  EXPECT_TRUE(for_each_record(storage, 0, each));
+  return wrong;
+}
+
+TEST_F(LogWriterTest, FillsInTheHeadsAsOfJustBeforeTheirRecord) {
+  create();
+  std::size_t seen = 0;
+  {
+    LogLife life = live();
+    EXPECT_TRUE(life.writer->heads_due());
+    // Within one batch: the place decides, not the batch.
+    life.enqueue("log.heads");
+    life.enqueue("use.permitted", "urn:a:1");
+    life.enqueue("log.heads");
+    life.enqueue("use.permitted", "urn:a:2");
+    life.enqueue("use.permitted", "urn:a:1");
+    life.enqueue("log.heads");
+    life.writer->commit_batch();
+    EXPECT_FALSE(life.writer->heads_due());
+    EXPECT_EQ(wrong_heads(*life.storage, seen), std::vector<std::string>{});
+    EXPECT_EQ(seen, 3U);
+    ASSERT_TRUE(life.writer->close());
+  }
+  {
+    LogLife life = live();
+    EXPECT_FALSE(life.writer->heads_due());
+    ASSERT_TRUE(life.append("log.heads"));  // from what recovery read
+    RecordDraft witnessed("checkpoint.witnessed", new_event(life.random, clock.at));
+    witnessed.set("peer", "clinic.example/log/1");
+    life.writer->enqueue(witnessed);
+    life.writer->commit_batch();
+    EXPECT_FALSE(life.writer->heads_due());
+    ASSERT_TRUE(life.append("log.heartbeat"));
+    EXPECT_TRUE(life.writer->heads_due());
+    ASSERT_TRUE(life.writer->close());
+  }
+  LogLife life = live();
+  EXPECT_TRUE(life.writer->heads_due());
+  EXPECT_EQ(wrong_heads(*life.storage, seen), std::vector<std::string>{});
+  EXPECT_EQ(seen, 4U);
+  EXPECT_EQ(verify().verdict, Verdict::whole);
+
+  // Nobody else says what the root is.
+  RecordDraft draft("log.heads", new_event(life.random, clock.at));
+  draft.set("root", Digest{});
+  const auto refused = life.wait(life.writer->enqueue(draft));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message.code, "audit.draft-invalid");
+}
+
 TEST_F(LogWriterTest, TimeNeverGoesBackAndTheRecordSaysWhenItWasHeld) {
   create();
   LogLife life = live();

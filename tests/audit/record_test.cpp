@@ -194,6 +194,7 @@ TEST(Record, EveryLinkAndEveryTypeHasItsSentence) {
         "clock",
         "genesis",
         "head",
+        "heads",
         "short",
         "tail",
         "segment"}) {

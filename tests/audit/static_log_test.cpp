@@ -1,6 +1,10 @@
 // What a folder alone can show: the files of the tree, and the proof of a record.
 #include "tally/audit/static_log.hpp"
 
+#include <nlohmann/json.hpp>
+
+#include "tally/audit/shown_heads.hpp"
+
 #include "audit/flat_levels.hpp"
 #include "audit/known_keys.hpp"
 #include "audit/log_fixture.hpp"
@@ -87,6 +91,93 @@ TEST_F(StaticLogTest, EachRecordIsProvedAndNoneBehindTheCheckpoint) {
     EXPECT_FALSE(verify_log_proof(proven->proof, leaf_hash(proven->record + " "), policy));
   }
   EXPECT_EQ(code_of(prove_record(*storage, 300)), "audit.record-unsigned");
+}
+
+TEST_F(StaticLogTest, AnAgreementIsShownToBeCompleteOrAbsent) {
+  make(30, 30);
+  EXPECT_EQ(code_of(prove_heads(*open_log(disk), AgreementId("urn:a:1"))), "audit.no-heads");
+  {
+    LogLife life = live();
+    life.writer->tree().sign_with(key(), signer_of(log_seed));
+    ASSERT_TRUE(life.append("use.permitted", "urn:a:2"));
+    ASSERT_TRUE(life.append("log.heads"));
+    ASSERT_TRUE(life.append("use.permitted", "urn:a:1"));  // behind the map
+    ASSERT_TRUE(life.writer->close());
+  }
+  const auto storage = open_log(disk);
+  LogPolicy policy;
+  policy.logs.push_back({key(), {}});
+  const auto shown_of = [&](const std::string& id) {
+    return prove_heads(*storage, AgreementId(id)).value();
+  };
+  const auto check = [&](const ShownHeads& shown, const std::string& id) {
+    return verify_shown_heads(parse_shown_heads(shown.print()).value(), AgreementId(id), policy);
+  };
+  const auto one = check(shown_of("urn:a:1"), "urn:a:1").value();
+  EXPECT_EQ(one.size, 31U);
+  EXPECT_EQ(one.checkpoint.checkpoint.size, 33U);
+  EXPECT_EQ(one.head->aseq, 29U);
+  EXPECT_EQ(one.head->size, 30U);
+  EXPECT_EQ(one.head->leaf, leaf_hash(prove_record(*storage, 29)->record));
+  EXPECT_FALSE(check(shown_of("urn:a:3"), "urn:a:3")->head);
+  // A file about one agreement says nothing of another.
+  EXPECT_EQ(code_of(check(shown_of("urn:a:1"), "urn:a:2")), "audit.heads-proof-wrong");
+  EXPECT_FALSE(verify_shown_heads(shown_of("urn:a:1"), AgreementId("urn:a:1"), {}));
+
+  ShownHeads other = shown_of("urn:a:1");
+  other.record += " ";
+  EXPECT_EQ(code_of(check(other, "urn:a:1")), "audit.inclusion-unproved");
+  // A record that the log does vouch for, and which is no such statement.
+  const Json statement = Json::parse(shown_of("urn:a:1").record);
+  {
+    LogLife life = live();
+    life.writer->tree().sign_with(key(), signer_of(log_seed));
+    RecordDraft draft("retention.pruned", new_event(random, clock.at));
+    draft.set("from", 1).set("to", 2).set("root", statement["root"].get<std::string>());
+    life.writer->enqueue(draft);
+    ASSERT_TRUE(life.writer->close());
+  }
+  const auto pruned = prove_record(*storage, 33);
+  ASSERT_TRUE(pruned);
+  other.record = pruned->record;
+  other.proof = pruned->proof;
+  EXPECT_EQ(code_of(check(other, "urn:a:1")), "audit.shown-heads-other");
+
+  // No changed byte of the statement and its map passes; the note has bytes that nobody needs.
+  const std::string text = shown_of("urn:a:1").print();
+  const std::size_t note = text.find("c2sp.org/tlog-proof");
+  for (std::size_t i = 0; i < note; ++i) {
+    std::string changed = text;
+    changed[i] = static_cast<char>(changed[i] ^ 1);
+    const auto parsed = parse_shown_heads(changed);
+    EXPECT_FALSE(parsed && check(*parsed, "urn:a:1")) << i;
+  }
+}
+
+// Statements that no writer of ours makes, each under a checkpoint that the log did sign.
+TEST_F(StaticLogTest, AStatementThatIsNotOfItsLogAndPlaceIsNotBelieved) {
+  LogPolicy policy;
+  policy.logs.push_back({key(), {}});
+  const AgreementId agreement("urn:a:1");
+  const auto said = [&](const std::string& log, std::uint64_t seq, std::uint64_t head_size) {
+    const auto map = HeadsMap::make({{agreement, {1, Digest{}, head_size}}}).value();
+    const Json record = {
+        {"log", log}, {"root", digest_text(map.root())}, {"seq", seq}, {"type", "log.heads"}};
+    ShownHeads shown{to_jcs(record), map.prove(agreement), {}};
+    Frontier tree;
+    const Digest first = leaf_hash("first");
+    tree.append(first);
+    tree.append(leaf_hash(shown.record));
+    shown.proof.index = 1;
+    shown.proof.hashes = {first};
+    const Checkpoint checkpoint{key().name, 2, tree.root(), {}};
+    shown.proof.checkpoint = sign_checkpoint(checkpoint, key(), signer_of(log_seed)).value();
+    return code_of(verify_shown_heads(shown, agreement, policy));
+  };
+  EXPECT_EQ(said(key().name, 1, 1), "");
+  EXPECT_EQ(said(key().name, 1, 2), "audit.shown-heads-other");
+  EXPECT_EQ(said(key().name, 0, 1), "audit.shown-heads-other");
+  EXPECT_EQ(said("other.example/log/1", 1, 1), "audit.shown-heads-other");
 }
 
 TEST_F(StaticLogTest, WhatIsNotSignedOrDoesNotFitIsNotShown) {

@@ -311,6 +311,36 @@ TEST_F(VerifyTest, TheSequenceOfAnAgreementIsCheckedApartFromTheChain) {
 }
 
 // What one side alone cannot see, said plainly: a log rewritten as a whole, with its head.
+TEST_F(VerifyTest, AWrongRootOfTheMapOfHeadsIsFound) {
+  fill(40);
+  {
+    LogLife life = live();
+    ASSERT_TRUE(life.append("log.heads"));
+    ASSERT_TRUE(life.append("use.permitted", "urn:a:1"));
+    ASSERT_TRUE(life.append("log.heads"));
+    ASSERT_TRUE(life.writer->close());
+  }
+  ASSERT_EQ(verify().verdict, Verdict::whole) << describe(verify());
+  const Files good = files_of(disk);
+
+  // A root of another moment, and another count; all else is as the program makes it.
+  const auto older = [](auto& texts) { set(texts[42], "root", Json::parse(texts[40])["root"]); };
+  rewrite(older, true, true);
+  auto report = verify();
+  EXPECT_EQ(report.verdict, Verdict::changed);
+  ASSERT_TRUE(report.finding);
+  EXPECT_EQ(report.finding->link, "heads");
+  EXPECT_EQ(report.finding->seq, 42U);
+  EXPECT_EQ(report.records, 42U);
+
+  put_files(disk, good);
+  rewrite([](auto& texts) { set(texts[40], "count", 4); }, true, true);
+  report = verify();
+  ASSERT_TRUE(report.finding);
+  EXPECT_EQ(report.finding->link, "heads");
+  EXPECT_EQ(report.finding->seq, 40U);
+}
+
 TEST_F(VerifyTest, ARewrittenLogIsWholeAndTheReportSaysThatItCouldBe) {
   fill(40);
   rewrite([](auto& texts) { texts.resize(30); }, true, true);

@@ -1,12 +1,13 @@
 """Two connectors with an agreement witness each other's logs, and one that was set back is told so."""
 import hashlib
+import json
 import os
 import shutil
 import unittest
 
 import connectors
 import wires
-from connectors import HOSPITAL, INSTITUTE, Pair, World, eventually
+from connectors import HOSPITAL, INSTITUTE, Pair, World, eventually, run
 
 
 def setUpModule():
@@ -43,6 +44,31 @@ class Witnessed(unittest.TestCase):
             eventually(lambda: held_at(witness, owner) > seq_of(owner, "transfer.completed"),
                        owner.name + " is witnessed again")
             self.assertTrue(witness.records("checkpoint.witnessed"))
+            self.shows_all_records_of(owner, agreement)
+
+    def shows_all_records_of(self, owner, agreement):
+        def audit(*arguments, check=True):
+            return run(connectors.options.tally, "audit", *arguments, check=check)
+
+        key, shown = audit("key", owner.folder).stdout.strip(), world.path(owner.name + ".heads")
+        audit("heads", owner.folder, "--agreement", agreement, "--out", shown)
+        said = json.loads(
+            audit("check-heads", shown, "--agreement", agreement, "--vkey", key, "--json").stdout)
+        last = owner.records("log.heads")[-1]["seq"]
+        self.assertLessEqual(said["upTo"], last)
+        mine = [record for record in owner.records()
+                if record.get("agreement") == agreement and record["seq"] < said["upTo"]]
+        self.assertEqual((said["count"], said["last"]["seq"]), (len(mine), mine[-1]["seq"]))
+        self.assertGreater(len(mine), 3)
+        other = consumer if owner is provider else provider
+        foreign = audit("key", other.folder).stdout.strip()
+        self.assertEqual(audit("check-heads", shown, "--agreement", agreement, "--vkey", foreign,
+                               check=False).returncode, 1)
+        self.assertEqual(audit("check-heads", shown, "--agreement", agreement, check=False)
+                         .returncode, 3)
+        audit("heads", owner.folder, "--agreement", "urn:a:none", "--out", shown)
+        self.assertIn("no record of this agreement", audit(
+            "check-heads", shown, "--agreement", "urn:a:none", "--vkey", key).stdout)
 
     def test_2_an_old_backup_is_not_extended(self):
         self.assertEqual(consumer.stop(), 0)

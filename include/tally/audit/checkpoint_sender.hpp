@@ -59,6 +59,8 @@ struct CheckpointSenderParts {
   CheckpointSource& source;
   // By whom our log is witnessed; asked again all the time.
   std::function<std::vector<WitnessTarget>()> targets;
+  // LogWriter::heads_due. Asked before each round of sending; a `log.heads` goes in first then.
+  std::function<bool()> heads_due;
   const Limits& limits;
 };
 
@@ -113,6 +115,7 @@ class CheckpointSender {
   Result<Known> known(const WitnessTarget& target) const;
   awaitable<Result<void>> keep(Known known, std::vector<RecordDraft> drafts);
   awaitable<Result<std::string>> current();
+  awaitable<void> append_heads();
   awaitable<void> deliver(WitnessTarget target);
   awaitable<Result<void>> attempt(WitnessTarget target);
   awaitable<Result<void>> keep_answer(Known known, Note note, std::uint64_t size);

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -62,6 +63,10 @@ class HeadsMap {
   // Errors: invalid audit.heads-twice (an agreement twice), audit.heads-empty (a head with aseq or
   // size 0).
   static Result<HeadsMap> make(const std::vector<std::pair<AgreementId, AgreementHead>>& heads);
+
+  // Of the heads that a log's writer and its readers keep, by the agreement's id. Hashes every
+  // agreement of the log. Errors: as above.
+  static Result<HeadsMap> of(const std::unordered_map<std::string, AgreementHead>& agreements);
 
   [[nodiscard]] std::size_t count() const { return entries_.size(); }
   [[nodiscard]] const Digest& root() const { return root_; }

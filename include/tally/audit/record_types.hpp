@@ -19,6 +19,10 @@ const std::vector<RecordType>& record_types();
 // Null when there is no such type.
 const RecordType* find_record_type(std::string_view name);
 
+// Whether a record of this type leaves a new `log.heads` due: nothing but that record itself and
+// what witnessing others leaves may follow it, or two logs that witness each other never rest.
+bool heads_due_after(std::string_view type, bool due_before);
+
 // The members that only the writer stamps.
 bool is_stamped(std::string_view key);
 

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tally/audit/heads.hpp"
 #include "tally/audit/log_storage.hpp"
 #include "tally/audit/record.hpp"
 #include "tally/audit/tiles.hpp"
@@ -32,11 +33,6 @@ struct Genesis {
 // Writes the first record and the head file into an empty folder, all durable on return. Errors:
 // conflict audit.log-exists.
 Result<void> create_log(LogStorage& storage, const Genesis& genesis, Clock& clock, Random& random);
-
-struct AgreementHead {
-  std::uint64_t aseq = 0;
-  Digest leaf{};
-};
 
 // The damaged end that was cut.
 struct TornTail {
@@ -60,7 +56,8 @@ struct Recovered {
   Digest leaf{};           // of the last one
   Instant time;            // of the last one: no later record is earlier
   std::unordered_map<std::string, AgreementHead> agreements;
-  std::string segment;  // the open one, and where the next frame goes
+  bool heads_due = false;  // as LogWriter::heads_due
+  std::string segment;     // the open one, and where the next frame goes
   std::uint64_t offset = 0;
   std::optional<TornTail> torn;  // the writer records it first
   Frontier tree;

@@ -22,10 +22,11 @@ struct Finding {
   std::string file;
   std::uint64_t offset = 0;  // of the record, or of the frame when the frame itself is at fault
   std::string link;  // which link failed: frame, canonical, member, type, seq, prev, time, event,
-                     // aseq, aprev, log, clock, genesis, head, short, tail, segment, file,
-                     // checkpoint (its signature in the head file), tree (another root than the
-                     // checkpoint in the head file), tile (a wrong hash in a side file, which the
-                     // next start makes again)
+                     // aseq, aprev, heads (a `log.heads` with another root than the
+                     // records before it have), log, clock, genesis, head, short, tail, segment,
+                     // file, checkpoint (its signature in the head file), tree (another root than
+                     // the checkpoint in the head file), tile (a wrong hash in a side file, which
+                     // the next start makes again)
   Message message;
 };
 
