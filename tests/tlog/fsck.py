@@ -1,61 +1,15 @@
-#!/usr/bin/env python3
-"""The log under the eyes of somebody else's program: Tessera's fsck reads a running daemon's /log/
-and the static files of `tally audit tiles`, and finds a byte that was changed.
-
-fsck is installed with Go; without Go or its modules this says in a line that it skips. The last line
-counts."""
-import argparse
+"""Tessera's fsck reads a running daemon's /log/ and the static files of `tally audit tiles`, and
+finds a byte that was changed."""
 import os
 import re
-import shutil
 import subprocess
-import sys
 
-SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(SOURCE, "tests", "e2e"))
-import connectors  # noqa: E402
-from connectors import INSTITUTE, Connector, World, run  # noqa: E402
+import connectors
+from connectors import INSTITUTE, Connector, run
+from judging import checkpoint_size, grow
 
-FSCK = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
-LEAST_GO = (1, 25)
+MODULE = "github.com/transparency-dev/tessera/cmd/fsck@v1.0.4"
 RECORDS = 600  # two full tiles, and one that is not
-
-
-def skip(why):
-    print("skipped: " + why)
-    sys.exit(0)
-
-
-def install(tools):
-    """The path of fsck; skips where it cannot be had."""
-    program = os.path.join(tools, "fsck")
-    if os.path.exists(program):
-        return program
-    if shutil.which("go") is None:
-        skip("Go is not on the PATH")
-    version = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True).stdout
-    found = re.match(r"go(\d+)\.(\d+)", version)
-    if not found or tuple(map(int, found.groups())) < LEAST_GO:
-        skip("fsck needs Go %d.%d, this is %s" % (*LEAST_GO, version.strip()))
-    os.makedirs(tools, exist_ok=True)
-    done = subprocess.run(["go", "install", FSCK], capture_output=True, text=True, cwd=tools,
-                          env=dict(os.environ, GOBIN=os.path.abspath(tools), GOFLAGS="-mod=mod"))
-    if done.returncode != 0:
-        skip("fsck could not be installed: " + (done.stderr.strip().splitlines() or ["?"])[-1])
-    return program
-
-
-class Checks:
-    def __init__(self):
-        self.passed = self.failed = 0
-
-    def __call__(self, what, good, detail=""):
-        print("%s  %s" % ("ok    " if good else "FAILED", what))
-        if good:
-            self.passed += 1
-        else:
-            self.failed += 1
-            print(detail)
 
 
 class Fsck:
@@ -81,15 +35,6 @@ def flip(path):
         data[len(data) // 2] ^= 1
         file.seek(0)
         file.write(data)
-
-
-def grow(connector, size):
-    while connector.get("/api/v1/status")["log"]["size"] < size:
-        connector.clock(1)
-
-
-def checkpoint_size(note):
-    return int(note.split("\n")[1])
 
 
 def judge(check, program, world):
@@ -143,25 +88,3 @@ def judge(check, program, world):
     flip(os.path.join(tiles, "tile/entries/001"))
     size, said = fsck("file://%s/" % tiles)
     check("one changed byte of an entry is found", size is None and "fsck failed" in said, said)
-
-
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--bin", required=True, help="folder of tallyd and tally")
-    parser.add_argument("--tools", required=True, help="where fsck is, or is put")
-    arguments = parser.parse_args()
-    program = install(arguments.tools)
-    connectors.options.tallyd = os.path.join(arguments.bin, "tallyd")
-    connectors.options.tally = os.path.join(arguments.bin, "tally")
-    check = Checks()
-    world = World()
-    try:
-        judge(check, program, world)
-    finally:
-        world.close()
-    print("%d passed, %d failed" % (check.passed, check.failed))
-    return 1 if check.failed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
