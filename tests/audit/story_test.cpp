@@ -1,60 +1,14 @@
 #include "tally/audit/story.hpp"
 
-#include <nlohmann/json.hpp>
-
-#include "tally/core/json.hpp"
-
-#include "log_fixture.hpp"
+#include "two_logs.hpp"
 
 namespace tally::audit {
 namespace {
 
-class StoryTest : public ::testing::Test {
- protected:
-  struct Side {
-    sim::World world{7};
-    sim::SimDisk disk{world};
-    std::unique_ptr<LogLife> life;
-  };
-  ManualClock clock;
-  CountingRandom random;
-  Side provider;
-  Side consumer;
-
-  void begin(Side& side, const std::string& origin, const std::string& uri) {
-    const auto storage = open_log(side.disk);
-    Genesis genesis = test_genesis(true);
-    genesis.origin = origin;
-    genesis.actor.uri = uri;
-    ASSERT_TRUE(create_log(*storage, genesis, clock, random));
-  }
-  void open(Side& side) {
-    side.life = std::make_unique<LogLife>(side.disk, clock, small_limits());
-    ASSERT_TRUE(side.life->writer);
-  }
-  void say(Side& side, const std::string& type, const std::string& members) {
-    RecordDraft draft(type, new_event(random, clock.at));
-    const Json json = Json::parse(members);
-    for (const auto& [key, value] : json.items()) {
-      if (key == "agreement") {
-        draft.about(AgreementId(value.get<std::string>()));
-      } else {
-        draft.set_json(key, value);
-      }
-    }
-    clock.at = clock.at + seconds(1);
-    Ticket ticket = side.life->writer->enqueue(std::move(draft));
-    side.life->writer->commit_batch();
-    const auto done = side.life->wait(std::move(ticket));
-    ASSERT_TRUE(done) << type << render(done.error().message, Lang::en);
-  }
-};
+class StoryTest : public TwoLogs {};
 
 TEST_F(StoryTest, BothHalvesOfAnAgreementAreToldSideBySide) {
-  begin(provider, "clinic.example/log/1", "did:web:clinic.example");
-  begin(consumer, "lab.example/log/1", "did:web:lab.example");
-  open(provider);
-  open(consumer);
+  begin_both();
   say(provider, "offer.published", R"({"asset":"cohort","offer":"o1","policy":"sha256:aa"})");
   say(provider, "offer.published", R"({"asset":"other","offer":"o2","policy":"sha256:bb"})");
   const std::string contract = R"("pid":"n1","policy":"sha256:aa","asset":"cohort",)"
