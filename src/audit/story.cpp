@@ -47,12 +47,6 @@ std::string member_text(const Json& record, std::string_view key) {
   return {};
 }
 
-// "sha256:<64>" shortened for a line that people read; the record has it whole.
-std::string short_digest(const std::string& text) {
-  constexpr std::size_t shown = 7 + 12;
-  return text.starts_with("sha256:") && text.size() > shown ? text.substr(0, shown) + "…" : text;
-}
-
 // Every parameter that a sentence of the story may name, with a dash for what the record lacks.
 Message summary_of(const std::string& type, const Json& record) {
   Message summary{"audit.story-" + type, {}};
@@ -123,6 +117,11 @@ std::string role_of(const std::vector<Kept>& kept, std::size_t log) {
 }
 
 }  // namespace
+
+std::string short_digest(const std::string& text) {
+  constexpr std::size_t shown = 7 + 12;
+  return text.starts_with("sha256:") && text.size() > shown ? text.substr(0, shown) + "…" : text;
+}
 
 Result<Story> tell_story(const std::vector<LogStorage*>& logs, const AgreementId& agreement) {
   Story story;

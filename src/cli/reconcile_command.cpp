@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/reconcile.hpp"
+#include "tally/audit/story.hpp"
 
 #include "inquiry_commands.hpp"
 #include "log_folder.hpp"
@@ -8,17 +9,15 @@
 namespace tally::cli {
 namespace {
 
-// Digests are long and differ in their first digits or not at all; --json has them whole.
+// --json has the digests whole.
 std::string cell(const std::string& text) {
   if (text.empty()) return "-";
-  constexpr std::size_t shown = 7 + 12;
-  if (text.starts_with("sha256:") && text.size() > shown) return text.substr(0, shown) + "…";
   // "9 <leaf>": where a record stands, and its leaf hash.
   const auto space = text.find(' ');
   if (space != std::string::npos && text.size() == space + 1 + 64) {
     return text.substr(0, space + 1 + 12) + "…";
   }
-  return text;
+  return audit::short_digest(text);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/story.hpp"
 #include "tally/audit/trace.hpp"
 
 #include "inquiry_commands.hpp"
@@ -14,12 +15,10 @@ bool is_digest(const std::string& text) {
   return text.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
 }
 
-// Digests are long and differ in their first digits or not at all; --json has them whole.
+// --json has the digests whole.
 std::string cell(const std::vector<audit::LineageNode>& nodes) {
   if (nodes.empty()) return "-";
-  constexpr std::size_t shown = 7 + 12;
-  std::string text = nodes.front();
-  if (text.starts_with("sha256:") && text.size() > shown) text = text.substr(0, shown) + "…";
+  std::string text = audit::short_digest(nodes.front());
   if (nodes.size() > 1) text += " +" + std::to_string(nodes.size() - 1);
   return text;
 }

@@ -39,4 +39,8 @@ struct Story {
 // audit.agreement-unknown when no log names it.
 Result<Story> tell_story(const std::vector<LogStorage*>& logs, const AgreementId& agreement);
 
+// "sha256:<64>" shortened for a line that people read, anything else as it is: digests differ in
+// their first digits or not at all. The record has it whole.
+std::string short_digest(const std::string& text);
+
 }  // namespace tally::audit
