@@ -295,9 +295,11 @@ awaitable<Result<void>> CheckpointSender::attempt(WitnessTarget target) {
       co_return co_await keep_answer(std::move(before), std::move(after), checkpoint->size);
     }
     if (answer->status == WitnessStatus::inconsistent) break;
-    if (answer->status != WitnessStatus::other_size || answer->size == old_size) {
+    if (answer->status != WitnessStatus::other_size) {
       co_return tl::unexpected(refused(target, sent->status));
     }
+    // It has that size too, and another tree there.
+    if (answer->size == old_size) break;
     old_size = answer->size;
   }
   // It knows another log than ours, or says so.

@@ -51,6 +51,7 @@ class Clinic final : public Station, public WatchList {
   }
   bool watches = true;
   int lies = 0;  // a status that it answers to every add-checkpoint; 409: with a size beyond all
+  bool names_no_size = false;  // its 422 is the 409 without a size of the standard
   std::unique_ptr<Witness> witness;
 
  protected:
@@ -90,6 +91,7 @@ class Clinic final : public Station, public WatchList {
     auto reply = co_await witness->add_checkpoint(std::move(request.body), std::move(caller));
     response.status = reply ? static_cast<int>(reply->answer.status) : 503;
     if (reply) response.body = reply->answer.body();
+    if (names_no_size && response.status == 422) response.status = 409;
     co_return response;
   }
   static std::string forged_line() {
@@ -325,6 +327,18 @@ TEST_F(Sender, ARunningLogThatWasSetBackLearnsIt) {
   world.run_for(seconds(5));
   ASSERT_TRUE(log.sender->alarm());
   EXPECT_EQ(log.sender->alarm()->code, "audit.log-behind");
+}
+
+TEST_F(Sender, AForkOfTheSameSizeIsLearnedFromA409WithoutASizeToo) {
+  witness.names_no_size = true;
+  log.run();
+  world.run_for(seconds(5));
+  ASSERT_EQ(held(), 5U);
+  log.tree.leaves[3] = leaf_hash("another record");
+  log.sender->milestone();
+  world.run_for(seconds(5));
+  ASSERT_TRUE(log.sender->alarm());
+  EXPECT_EQ(log.sender->alarm()->code, "audit.log-forked");
 }
 
 TEST_F(Sender, WhoCannotBeReachedDoesNotHoldUpAStart) {
