@@ -54,6 +54,9 @@ Result<std::optional<Message>> NegotiationService::State::objection_to(const Par
 std::optional<Message> NegotiationService::State::waits_for(const PartyId& peer) const {
   const auto since = parts.unasked ? parts.unasked(peer) : std::nullopt;
   if (!since) return std::nullopt;
+  // What its log was caught at ends a negotiation at once, and says more.
+  const auto against = objection_to(peer);
+  if (against && *against) return std::nullopt;
   return Message{
       "negotiation.not-asked-yet", {{"peer", peer.uri}, {"since", format_seconds(*since)}}};
 }
