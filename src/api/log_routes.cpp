@@ -20,16 +20,26 @@ HttpResponse absent(const Call& call) {
   return problem(404, {"api.unknown-path", {}}, call.lang);
 }
 
-awaitable<HttpResponse> get_checkpoint(LogApiParts parts, Call& call) {
-  std::optional<Result<audit::ReleasedCheckpoint>> released;
-  auto job = [&parts, &released] { released = parts.tree.checkpoint(); };
-  co_await parts.worker.run(std::move(job));
-  if (!*released) co_return problem(released->error(), call.lang);
+HttpResponse note_response(std::string note) {
   HttpResponse response;
   response.headers.set("Content-Type", "text/plain; charset=utf-8");
   response.headers.set("Cache-Control", "no-store");
-  response.body = std::move((*released)->note);
-  co_return response;
+  response.body = std::move(note);
+  return response;
+}
+
+awaitable<HttpResponse> get_checkpoint(LogApiParts parts, Call& call) {
+  std::optional<Result<std::string>> note;
+  auto job = [&parts, &note] { note = parts.tree.shown_checkpoint(); };
+  co_await parts.worker.run(std::move(job));
+  if (!*note) co_return problem(note->error(), call.lang);
+  co_return note_response(std::move(**note));
+}
+
+awaitable<HttpResponse> get_cosigned(LogApiParts parts, Call& call) {
+  auto note = parts.tree.cosigned();
+  if (note.empty()) co_return problem(404, {"api.never-cosigned", {}}, call.lang);
+  co_return note_response(std::move(note));
 }
 
 awaitable<HttpResponse> get_tile(LogApiParts parts, Shown shown, Call& call) {
@@ -58,6 +68,10 @@ RouteHandler checkpoint_handler(const LogApiParts& parts) {
   return [parts](Call& call) { return get_checkpoint(parts, call); };
 }
 
+RouteHandler cosigned_handler(const LogApiParts& parts) {
+  return [parts](Call& call) { return get_cosigned(parts, call); };
+}
+
 RouteHandler tile_handler(const LogApiParts& parts, Shown shown) {
   return [parts, shown](Call& call) { return get_tile(parts, shown, call); };
 }
@@ -78,6 +92,7 @@ RouteHandler for_partners(IsPartner is_partner, RouteHandler handler) {
 std::vector<Route> log_routes(const LogApiParts& parts) {
   return {
       {"GET", "/log/checkpoint", Role::auditor, Where::connection, checkpoint_handler(parts)},
+      {"GET", "/log/cosigned", Role::auditor, Where::connection, cosigned_handler(parts)},
       {"GET",
        "/log/tile/*",
        Role::auditor,
@@ -94,6 +109,13 @@ std::vector<Route> peer_log_routes(const LogApiParts& parts, IsPartner is_partne
        Role::peer,
        Where::home,
        for_partners(is_partner, checkpoint_handler(parts))}
+  );
+  routes.push_back(
+      {"GET",
+       std::string(log_path) + "cosigned",
+       Role::peer,
+       Where::home,
+       for_partners(is_partner, cosigned_handler(parts))}
   );
   routes.push_back(
       {"GET",

@@ -1,6 +1,7 @@
 #include "tally/audit/checkpoint_sender.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -24,6 +25,13 @@ PeerRequest request_to(const WitnessTarget& target, std::string method, std::str
   return request;
 }
 
+// As to_string(PartyId) wrote it.
+PartyId party_of(const Row& row) {
+  const auto bar = row.owner.find('|');
+  if (bar == std::string::npos) return {};
+  return {row.owner.substr(0, bar), row.owner.substr(bar + 1)};
+}
+
 Error refused(const WitnessTarget& target, int status) {
   return {
       ErrorKind::unavailable,
@@ -39,10 +47,13 @@ struct CheckpointSender::Known {
   std::string note;
   std::int64_t failing_since = 0;  // seconds of Unix time; 0: not failing
   bool missing = false;
+
+  [[nodiscard]] std::optional<Instant> failing() const {
+    return failing_since == 0 ? std::nullopt : std::optional(Instant{failing_since, 0});
+  }
 };
 
 struct CheckpointSender::Asking {
-  std::map<std::string, PartyId> open;  // that have said nothing of worth yet
   std::size_t running = 0;
   std::optional<Error> found;
 };
@@ -73,6 +84,31 @@ Result<CheckpointSender::Known> CheckpointSender::known(const WitnessTarget& tar
   known.failing_since = json->value("failingSince", std::int64_t{0});
   known.missing = json->value("missing", false);
   return known;
+}
+
+void CheckpointSender::tell(const PartyId& party, const Known& known) {
+  parts_.witnessing.cosigned(
+      {known.row.id, party, known.size, known.note, known.failing(), known.missing}
+  );
+}
+
+Result<CheckpointSender::Known> CheckpointSender::remember(const WitnessTarget& target) {
+  auto found = known(target);
+  if (!found) return found;
+  sending_[target.id].note = found->note;
+  tell(target.to, *found);
+  return found;
+}
+
+void CheckpointSender::answered(const std::string& id) {
+  if (unasked_.erase(id) > 0) parts_.answered();
+}
+
+std::optional<Instant> CheckpointSender::unasked(const PartyId& party) const {
+  for (const auto& [id, one] : unasked_) {
+    if (one.party == party) return one.since;
+  }
+  return std::nullopt;
 }
 
 awaitable<Result<void>> CheckpointSender::keep(Known known, std::vector<RecordDraft> drafts) {
@@ -147,7 +183,7 @@ awaitable<void> CheckpointSender::ask(WitnessTarget target, std::shared_ptr<Aski
   auto answer = co_await examine(std::move(target));
   --asking->running;
   if (answer) {
-    asking->open.erase(id);
+    answered(id);
   } else if (answer.error().kind == ErrorKind::conflict && !asking->found) {
     asking->found = answer.error();
   }
@@ -156,7 +192,13 @@ awaitable<void> CheckpointSender::ask(WitnessTarget target, std::shared_ptr<Aski
 awaitable<Result<std::vector<PartyId>>> CheckpointSender::ask_first() {
   auto asking = std::make_shared<Asking>();
   const auto targets = parts_.targets();
-  for (const auto& target : targets) asking->open.emplace(target.id, target.to);
+  const Instant now = parts_.clock.read().at;
+  unasked_.clear();
+  for (const auto& target : targets) {
+    auto before = remember(target);
+    if (!before) co_return fail(std::move(before));
+    unasked_.emplace(target.id, Unasked{target.to, now});
+  }
   asking->running = targets.size();
   for (const auto& target : targets) parts_.tasks.spawn("ask-witness", ask(target, asking));
   // Those that cannot be reached do not hold up a start.
@@ -168,7 +210,7 @@ awaitable<Result<std::vector<PartyId>>> CheckpointSender::ask_first() {
   }
   if (asking->found) co_return tl::unexpected(*asking->found);
   std::vector<PartyId> silent;
-  for (const auto& [id, party] : asking->open) silent.push_back(party);
+  for (const auto& [id, one] : unasked_) silent.push_back(one.party);
   co_return silent;
 }
 
@@ -182,6 +224,12 @@ awaitable<void> CheckpointSender::run() {
       }
     }
     auto targets = parts_.targets();
+    // Who is no witness of ours any more owes no answer.
+    for (auto it = unasked_.begin(); it != unasked_.end();) {
+      const std::string id = (it++)->first;
+      const auto same = [&id](const WitnessTarget& target) { return target.id == id; };
+      if (std::none_of(targets.begin(), targets.end(), same)) answered(id);
+    }
     const auto waits = [&](const WitnessTarget& target) {
       const Sending& sending = sending_[target.id];
       return sending.busy || sending.next > now;
@@ -189,11 +237,13 @@ awaitable<void> CheckpointSender::run() {
     targets.erase(std::remove_if(targets.begin(), targets.end(), waits), targets.end());
     // Once for all of them, and before any: so each checkpoint that is witnessed covers it.
     if (!targets.empty() && !alarm_ && parts_.heads_due()) co_await append_heads();
+    Result<std::string> note = std::string();
+    if (!targets.empty()) note = co_await current();
     for (auto& target : targets) {
       Sending& sending = sending_[target.id];
       sending.busy = true;
       sending.again = false;
-      parts_.tasks.spawn("checkpoint", deliver(std::move(target)));
+      parts_.tasks.spawn("checkpoint", deliver(std::move(target), note));
     }
     co_await parts_.timers.sleep_for(tick);
   }
@@ -207,9 +257,14 @@ awaitable<void> CheckpointSender::append_heads() {
   if (!kept) parts_.notices.note(Severity::warning, kept.error().message);
 }
 
-awaitable<void> CheckpointSender::deliver(WitnessTarget target) {
+awaitable<void> CheckpointSender::deliver(WitnessTarget target, Result<std::string> note) {
   const std::string id = target.id;
-  auto done = co_await attempt(target);
+  Result<void> done;
+  if (unasked_.contains(id)) {
+    done = co_await examine(target);
+    if (done) answered(id);
+  }
+  if (done) done = co_await attempt(target, std::move(note));
   Sending& sending = sending_[id];
   sending.busy = false;
   const Instant now = parts_.clock.read().at;
@@ -247,17 +302,17 @@ awaitable<void> CheckpointSender::failed(WitnessTarget target, Error why) {
     co_return;
   }
   auto taken = std::move(*known);
+  tell(target.to, taken);
   auto kept = co_await keep(std::move(taken), std::move(drafts));
   if (!kept && kept.error().kind != ErrorKind::conflict) {
     parts_.notices.note(Severity::error, kept.error().message);
   }
 }
 
-awaitable<Result<void>> CheckpointSender::attempt(WitnessTarget target) {
+awaitable<Result<void>> CheckpointSender::attempt(WitnessTarget target, Result<std::string> text) {
+  if (!text) co_return fail(std::move(text));
   auto known = this->known(target);
   if (!known) co_return fail(std::move(known));
-  auto text = co_await current();
-  if (!text) co_return fail(std::move(text));
   auto note = parse_note(*text);
   if (!note) co_return tl::unexpected(note.error());
   const auto checkpoint = parse_checkpoint(note->text);
@@ -292,12 +347,16 @@ awaitable<Result<void>> CheckpointSender::attempt(WitnessTarget target) {
       if (!cosigned) co_return tl::unexpected(cosigned.error());
       auto before = std::move(*known);
       auto after = std::move(*cosigned);
-      co_return co_await keep_answer(std::move(before), std::move(after), checkpoint->size);
+      co_return co_await keep_answer(
+          std::move(target), std::move(before), std::move(after), checkpoint->size
+      );
     }
     if (answer->status == WitnessStatus::inconsistent) break;
-    if (answer->status != WitnessStatus::other_size || answer->size == old_size) {
+    if (answer->status != WitnessStatus::other_size) {
       co_return tl::unexpected(refused(target, sent->status));
     }
+    // It has that size too, and another tree there.
+    if (answer->size == old_size) break;
     old_size = answer->size;
   }
   // It knows another log than ours, or says so.
@@ -307,12 +366,54 @@ awaitable<Result<void>> CheckpointSender::attempt(WitnessTarget target) {
   co_return tl::unexpected(unexplained);
 }
 
-awaitable<Result<void>> CheckpointSender::keep_answer(Known known, Note note, std::uint64_t size) {
+awaitable<Result<void>> CheckpointSender::keep_answer(
+    WitnessTarget target, Known known, Note note, std::uint64_t size
+) {
   known.size = size;
   known.note = note.print();
   known.failing_since = 0;
   known.missing = false;
-  co_return co_await keep(std::move(known), {});
+  const Known told = known;
+  auto kept = co_await keep(std::move(known), {});
+  if (!kept) co_return kept;
+  sending_[target.id].note = told.note;
+  tell(target.to, told);
+  co_await show(std::move(note));
+  co_return kept;
+}
+
+awaitable<void> CheckpointSender::show(Note note) {
+  // All that was cosigned of the same checkpoint.
+  const auto add = [&note](const std::string& text) {
+    const auto other = parse_note(text);
+    if (!other || other->text != note.text) return;
+    for (const auto& signature : other->signatures) {
+      const auto same = [&](const NoteSignature& one) {
+        return one.name == signature.name && one.id == signature.id;
+      };
+      const bool has = std::any_of(note.signatures.begin(), note.signatures.end(), same);
+      if (!has && note.signatures.size() < most_note_signatures) {
+        note.signatures.push_back(signature);
+      }
+    }
+  };
+  for (const auto& [id, sending] : sending_) add(sending.note);
+  const auto worth = [this](const Note& one) {
+    const auto checkpoint = parse_checkpoint(one.text);
+    return std::tuple(
+        parts_.witnessing.makes_quorum(one),
+        checkpoint ? checkpoint->size : 0,
+        one.signatures.size()
+    );
+  };
+  Result<void> done;
+  auto job = [this, &note, &worth, &done] {
+    done = parts_.source.keep_cosigned(note, [&](const Note& kept) {
+      return worth(kept) > worth(note);
+    });
+  };
+  co_await parts_.worker.run(std::move(job));
+  if (!done) parts_.notices.note(Severity::warning, done.error().message);
 }
 
 Result<std::vector<Cosigned>> CheckpointSender::cosigned() const {
@@ -328,28 +429,46 @@ Result<std::vector<Cosigned>> CheckpointSender::cosigned() const {
       target.id = row.id;
       auto one = known(target);
       if (!one) return fail(std::move(one));
-      out.push_back({row.id, one->size, std::move(one->note), one->missing});
+      out.push_back(
+          {row.id, party_of(row), one->size, std::move(one->note), one->failing(), one->missing}
+      );
     }
     query.after = rows->back().id;
   }
 }
 
+namespace {
+
+// The ticket of a milestone: what comes of it is told.
+struct MilestoneTicket final : PendingAppend {
+  Ticket inner;
+  std::string agreement;
+};
+
+}  // namespace
+
 Ticket MilestoneAppender::enqueue(RecordDraft draft, Priority priority) {
-  static constexpr std::string_view types[] = {
-      "contract.finalized",
-      "contract.terminated",
-      "data.destroyed",
-      "policy.expired",
-      "policy.revoked",
-      "transfer.completed"};
-  const bool told = std::find(std::begin(types), std::end(types), draft.type()) != std::end(types);
-  auto ticket = log_.enqueue(std::move(draft), priority);
-  if (told) tell_();
+  if (!is_milestone(draft.type())) return log_.enqueue(std::move(draft), priority);
+  auto ticket = std::make_shared<MilestoneTicket>();
+  ticket->agreement = draft.agreement();
+  if (!ticket->agreement.empty()) witnessing_.queued(ticket->agreement, clock_.read().at);
+  ticket->inner = log_.enqueue(std::move(draft), priority);
+  tell_();
   return ticket;
 }
 
 awaitable<Result<Appended>> MilestoneAppender::wait(Ticket ticket) {
-  return log_.wait(std::move(ticket));
+  const auto milestone = std::dynamic_pointer_cast<MilestoneTicket>(ticket);
+  if (!milestone) co_return co_await log_.wait(std::move(ticket));
+  auto appended = co_await log_.wait(milestone->inner);
+  // Whoever gave up waiting does not know: it stays open, and `strict` stays shut.
+  const bool unknown = !appended && appended.error().message.code == "audit.wait-cancelled";
+  if (!milestone->agreement.empty() && !unknown) {
+    witnessing_.settled(
+        milestone->agreement, appended ? std::optional(appended->seq + 1) : std::nullopt
+    );
+  }
+  co_return appended;
 }
 
 }  // namespace tally::audit

@@ -20,6 +20,8 @@ constexpr std::size_t frame_alignment = 8;
 constexpr std::size_t record_most_bytes = 16 << 10;
 constexpr std::string_view segment_suffix = ".tlog";
 constexpr std::string_view head_file = "head";
+// The best checkpoint that witnesses cosigned, as a note.
+constexpr std::string_view cosigned_file = "cosigned";
 
 std::string segment_name(std::uint64_t first_seq);
 // nullopt for names that are no segment's.

@@ -83,6 +83,7 @@ struct LogTree::State {
   std::optional<VerifierKey> key;
   Signer signer;
   std::optional<ReleasedCheckpoint> released;
+  std::optional<Note> cosigned;
 
   // One head file, one writer of it at a time. Taken before `mutex`.
   std::mutex head_mutex;
@@ -221,6 +222,9 @@ LogTree::LogTree(LogStorage& storage, const Recovered& recovered)
     const auto checkpoint = checkpoint_of({s.origin, {}, recovered.checkpoint});
     if (checkpoint) s.released = ReleasedCheckpoint{*checkpoint, recovered.checkpoint};
   }
+  if (!recovered.cosigned.empty()) {
+    if (auto note = parse_note(recovered.cosigned)) s.cosigned = *std::move(note);
+  }
   if (auto repaired = s.repair(recovered.side_files); !repaired) {
     s.side_failure = repaired.error();
   }
@@ -267,6 +271,37 @@ Result<ReleasedCheckpoint> LogTree::checkpoint() {
   s.released = ReleasedCheckpoint{std::move(checkpoint), *std::move(note)};
   if (s.log_failure) return tl::unexpected(*s.log_failure);
   return *s.released;
+}
+
+Result<std::string> LogTree::shown_checkpoint() {
+  auto released = checkpoint();
+  if (!released) return fail(std::move(released));
+  auto note = parse_note(released->note);
+  if (!note) return fail(std::move(note));
+  const std::scoped_lock lock(state_->mutex);
+  const auto& kept = state_->cosigned;
+  return kept && kept->text == note->text ? kept->print() : note->print();
+}
+
+std::string LogTree::cosigned() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->cosigned ? state_->cosigned->print() : std::string();
+}
+
+Result<void> LogTree::keep_cosigned(
+    const Note& note, const std::function<bool(const Note& kept)>& is_better
+) {
+  State& s = *state_;
+  const std::scoped_lock one_at_a_time(s.head_mutex);
+  {
+    const std::scoped_lock lock(s.mutex);
+    if (s.cosigned && is_better(*s.cosigned)) return {};
+  }
+  auto written = s.storage.replace_small(cosigned_file, note.print());
+  if (!written) return written;
+  const std::scoped_lock lock(s.mutex);
+  s.cosigned = note;
+  return {};
 }
 
 Result<Proof> LogTree::inclusion_proof(std::uint64_t index, std::uint64_t size) const {

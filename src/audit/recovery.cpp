@@ -59,6 +59,7 @@ class Opening {
     }
     if (auto held = check_marks(segments->back().name, end); !held) return fail(std::move(held));
     if (auto held = check_released(); !held) return fail(std::move(held));
+    if (auto held = check_cosigned(); !held) return fail(std::move(held));
     if (chain_.size() == 0) {
       return tl::unexpected(refused(segments->front().name, 0, 0, "genesis"));
     }
@@ -82,6 +83,7 @@ class Opening {
     recovered.side_files = side_files_.good();
     recovered.bundles = std::move(bundles_);
     recovered.checkpoint = std::move(head_.checkpoint);
+    recovered.cosigned = std::move(cosigned_.checkpoint);
     return recovered;
   }
 
@@ -99,6 +101,10 @@ class Opening {
       released_ = checkpoint_of(*head);
       head_ = *std::move(head);
     }
+    auto cosigned = storage_.read_small(cosigned_file);
+    if (!cosigned) return fail(std::move(cosigned));
+    if (*cosigned) cosigned_.checkpoint = std::move(**cosigned);
+    cosigned_tree_ = checkpoint_of(cosigned_);
     for (const LogMark& mark : marks_) largest_ = std::max(largest_, mark.size);
     return {};
   }
@@ -137,6 +143,9 @@ class Opening {
         if (released_ && released_->size == chain_.size() &&
             released_->root != side_files_.tree().root()) {
           other_root_ = true;
+        }
+        if (cosigned_tree_ && cosigned_tree_->size == chain_.size()) {
+          cosigned_fits_ = cosigned_tree_->root == side_files_.tree().root();
         }
         if (each_) each_(view);
       }
@@ -197,12 +206,32 @@ class Opening {
     return {};
   }
 
+  // What witnesses cosigned once, too. A file that this log did not sign says nothing of it: the
+  // witnesses are asked again.
+  Result<void> check_cosigned() {
+    const auto key = chain_.genesis() ? parse_verifier_key(chain_.genesis()->vkey)
+                                      : Result<VerifierKey>(fail(ErrorKind::invalid, {}));
+    if (!key || !verify_checkpoint(cosigned_.checkpoint, std::span(&*key, 1))) {
+      cosigned_.checkpoint.clear();
+      return {};
+    }
+    if (cosigned_fits_) return {};
+    return fail(
+        ErrorKind::conflict,
+        {"audit.log-other-root",
+         {{"file", std::string(cosigned_file)}, {"size", std::to_string(cosigned_tree_->size)}}}
+    );
+  }
+
   LogStorage& storage_;
   const EachRecord& each_;
   Chain chain_;
   std::vector<LogMark> marks_;
   std::uint64_t largest_ = 0;
   Head head_;
+  Head cosigned_;
+  std::optional<Checkpoint> cosigned_tree_;
+  bool cosigned_fits_ = false;
   std::optional<Checkpoint> released_;  // what the head says was told to others
   bool other_root_ = false;             // and the records say otherwise
   SideFileCheck side_files_;

@@ -120,8 +120,40 @@ Result<KeptCheckpoint> read_checkpoint(LogStorage& storage) {
   if (!key) return refused(head_file, "checkpoint");
   auto verified = verify_checkpoint(head->checkpoint, std::span(&*key, 1));
   if (!verified) return refused(head_file, "checkpoint");
-  return KeptCheckpoint{*std::move(genesis), std::move(verified->checkpoint), head->checkpoint};
+  KeptCheckpoint kept{*std::move(genesis), std::move(verified->checkpoint), head->checkpoint};
+  // Of the same checkpoint: with what its witnesses signed.
+  const auto cosigned = read_cosigned(storage);
+  if (!cosigned) return tl::unexpected(cosigned.error());
+  if (*cosigned && (*cosigned)->checkpoint == kept.checkpoint) kept.note = (*cosigned)->note;
+  return kept;
 }
+
+Result<std::optional<KeptCheckpoint>> read_cosigned(LogStorage& storage) {
+  auto genesis = read_genesis(storage);
+  if (!genesis) return fail(std::move(genesis));
+  auto text = storage.read_small(cosigned_file);
+  if (!text) return fail(std::move(text));
+  if (!*text) return std::nullopt;
+  const auto key = parse_verifier_key(genesis->vkey);
+  if (!key) return refused(cosigned_file, "checkpoint");
+  auto verified = verify_checkpoint(**text, std::span(&*key, 1));
+  if (!verified || verified->checkpoint.origin != genesis->origin) {
+    return refused(cosigned_file, "checkpoint");
+  }
+  return KeptCheckpoint{*std::move(genesis), std::move(verified->checkpoint), std::move(**text)};
+}
+
+namespace {
+
+// A cosigned checkpoint shows a record to more readers than one with the log's signature alone.
+Result<KeptCheckpoint> checkpoint_over(LogStorage& storage, std::uint64_t seq) {
+  auto cosigned = read_cosigned(storage);
+  if (!cosigned) return fail(std::move(cosigned));
+  if (*cosigned && seq < (*cosigned)->checkpoint.size) return std::move(**cosigned);
+  return read_checkpoint(storage);
+}
+
+}  // namespace
 
 Result<KeptCheckpoint> write_static_log(LogStorage& storage, const StaticFile& put) {
   auto kept = read_checkpoint(storage);
@@ -143,7 +175,7 @@ Result<KeptCheckpoint> write_static_log(LogStorage& storage, const StaticFile& p
 }
 
 Result<ProvenRecord> prove_record(LogStorage& storage, std::uint64_t seq) {
-  auto kept = read_checkpoint(storage);
+  auto kept = checkpoint_over(storage, seq);
   if (!kept) return fail(std::move(kept));
   const Checkpoint& checkpoint = kept->checkpoint;
   if (seq >= checkpoint.size) {

@@ -99,6 +99,12 @@ class Verification {
     // The head first: a connector that runs meanwhile only gets further than it says.
     auto head = storage_.read_small(head_file);
     if (!head) return fail(std::move(head));
+    auto cosigned = storage_.read_small(cosigned_file);
+    if (!cosigned) return fail(std::move(cosigned));
+    if (*cosigned) {
+      cosigned_ = std::move(**cosigned);
+      cosigned_tree_ = checkpoint_of({{}, {}, *cosigned_});
+    }
     auto segments = list_segments(storage_);
     if (!segments) return fail(std::move(segments));
     segments_ = std::move(*segments);
@@ -183,6 +189,10 @@ class Verification {
         if (report_.checkpoint && report_.checkpoint->size == chain_.size() &&
             report_.checkpoint->root != side_files_.tree().root()) {
           other_root_ = here;
+        }
+        if (cosigned_tree_ && cosigned_tree_->size == chain_.size()) {
+          cosigned_fits_ = cosigned_tree_->root == side_files_.tree().root();
+          cosigned_end_ = here;
         }
         continue;
       }
@@ -361,6 +371,8 @@ class Verification {
         return found(Verdict::changed, at_head, "checkpoint", size);
       }
     }
+    check_cosigned();
+    if (report_.finding) return;
     side_files_.finish();
     if (const auto wrong = side_files_.wrong()) {
       // Never synced, so a power cut may leave one; no evidence of anything.
@@ -372,6 +384,21 @@ class Verification {
           {}
       );
     }
+  }
+
+  void check_cosigned() {
+    if (!cosigned_) return;
+    const auto key = parse_verifier_key(chain_.genesis()->vkey);
+    if (!cosigned_tree_ || !key || !verify_checkpoint(*cosigned_, std::span(&*key, 1))) {
+      const Place there{chain_.size() - 1, std::string(cosigned_file), 0};
+      return found(Verdict::changed, there, "checkpoint", {{"size", "?"}});
+    }
+    const std::string size = std::to_string(cosigned_tree_->size);
+    if (!cosigned_end_) {
+      const Place end{chain_.size(), std::string(cosigned_file), 0};
+      return found(Verdict::changed, end, "short", {{"size", size}});
+    }
+    if (!cosigned_fits_) found(Verdict::changed, *cosigned_end_, "tree", {{"size", size}});
   }
 
   void check_events() {
@@ -404,6 +431,10 @@ class Verification {
   std::vector<SegmentName> segments_;
   std::size_t segment_ = 0;
   std::optional<Head> head_;
+  std::optional<std::string> cosigned_;  // the file, if there is one
+  std::optional<Checkpoint> cosigned_tree_;
+  bool cosigned_fits_ = false;
+  std::optional<Place> cosigned_end_;  // the last record under it
   std::vector<SeenEvent> events_;
   Place last_;             // of the last record that was taken
   std::uint64_t end_ = 0;  // behind the last valid frame of the segment

@@ -108,11 +108,15 @@ Result<WitnessAnswer> parse_witness_answer(int status, std::string_view body) {
       return answer;
     }
     case 409: {
-      answer.status = WitnessStatus::other_size;
       const auto line = take_line(body);
       const auto size = line ? parse_number(*line, most_tree_size) : std::nullopt;
-      if (!size || !body.empty()) return no_answer(status);
-      answer.size = *size;
+      if (size && body.empty()) {
+        answer.status = WitnessStatus::other_size;
+        answer.size = *size;
+      } else {
+        // The standard's answer to another root at the same size: there is no size to name.
+        answer.status = WitnessStatus::inconsistent;
+      }
       return answer;
     }
     case 400:

@@ -40,6 +40,9 @@ std::vector<ConfigProblem> check(const Config& config) {
   if (auto key = load_witness_key(config); !key) {
     note(problems, key.error(), "tally.json/witness/key");
   }
+  if (auto quorum = load_witness_quorum(config); !quorum) {
+    note(problems, quorum.error(), "tally.json/witness/quorum");
+  }
   if (auto trust = load_trust(config); !trust) note(problems, trust.error(), "tally.json/trust");
   if (!std::filesystem::is_directory(config.data_root)) {
     problems.push_back(

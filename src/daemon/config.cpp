@@ -280,6 +280,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                  value,
                  at,
                  {{"key", read.path(config.witness_key, folder)},
+                  {"quorum", read.path(config.witness_quorum, folder)},
                   {"logs",
                    [&](const Json& v, const std::string& p) {
                      read.array(v, p, [&](const Json& item, const std::string& where) {

@@ -76,6 +76,7 @@ struct Config {
   std::filesystem::path witness_key;             // empty: this connector witnesses nobody
   std::vector<audit::VerifierKey> watched_logs;  // beside those of partners
   std::vector<WitnessEntry> witnesses;           // of our own log, beside partners
+  std::filesystem::path witness_quorum;  // C2SP tlog-policy; empty: the agreement's other party
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody

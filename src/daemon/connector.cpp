@@ -119,13 +119,17 @@ Result<void> Connector::assemble(Opened opened) {
   log_ = std::make_unique<audit::LogWriter>(
       *log_storage_, std::move(opened.recovered), clock_, random_, limits
   );
-  milestones_ = std::make_unique<audit::MilestoneAppender>(*log_, [this] {
+  auto quorum = load_witness_quorum(config_);
+  if (!quorum) return fail(std::move(quorum));
+  witnessing_ = std::make_unique<audit::Witnessing>(*std::move(quorum));
+  milestones_ = std::make_unique<audit::MilestoneAppender>(*log_, *witnessing_, clock_, [this] {
     if (sender_) sender_->milestone();
   });
   journal_ = std::make_unique<audit::Journal>(*store_, *milestones_);
 
   // The ledger is the sum of the log.
   enforcer_ = std::make_unique<usage::Enforcer>(*milestones_, clock_, random_, limits);
+  enforcer_->attach(*witnessing_);
   auto drafts = store_->drafts();
   if (!drafts) return fail(std::move(drafts));
   outbox_.emplace(std::move(*drafts));
@@ -134,6 +138,7 @@ Result<void> Connector::assemble(Opened opened) {
   auto read = audit::for_each_record(*log_storage_, 0, [&](const audit::RecordView& record) {
     ++seen;
     outbox_->see(record);
+    witnessing_->replay(record);
     if (replayed) replayed = enforcer_->replay(record);
   });
   if (!read) return fail(std::move(read));
@@ -232,7 +237,8 @@ Result<void> Connector::assemble(Opened opened) {
           *peers_,
           *enforcer_,
           *trust_,
-          credentials_.signer},
+          credentials_.signer,
+          [this](const PartyId& party) { return sender_->unasked(party); }},
       std::move(negotiation_settings)
   );
   watched_logs_ = std::make_unique<WatchedLogs>(negotiations_->partners(), config_.watched_logs);
@@ -264,6 +270,13 @@ Result<void> Connector::assemble(Opened opened) {
           *checkpoints_,
           [this] { return witness_targets(negotiations_->partners(), *peers_, config_.witnesses); },
           [this] { return log_->heads_due(); },
+          *witnessing_,
+          [this] {
+            // What waited for the answer goes on. At start everything is taken up later anyway.
+            if (!serving_) return;
+            const auto resumed = negotiations_->resume();
+            if (!resumed) notices_.note(Severity::error, resumed.error().message);
+          },
           limits},
       std::move(sending)
   );
@@ -729,6 +742,7 @@ Json Connector::status() const {
         {"size", mark.size},
         {"leaf", mark.leaf},
         {"test", genesis_.test}}},
+      {"witness", {{"vkey", witness_ ? witness_->key().text() : std::string()}}},
       {"offers", catalog_->offers()},
       {"agreements", enforcer_->agreements().size()},
       {"ready", ready},

@@ -100,6 +100,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   audit::Genesis genesis_;
   std::unique_ptr<audit::LogWriter> log_;
   std::unique_ptr<audit::LogThread> log_thread_;
+  std::unique_ptr<audit::Witnessing> witnessing_;
   std::unique_ptr<audit::MilestoneAppender> milestones_;  // before the log, for journal and ledger
   std::unique_ptr<audit::Journal> journal_;
   std::optional<audit::OutboxSearch> outbox_;

@@ -32,6 +32,21 @@ Result<std::optional<WitnessKey>> load_witness_key(const Config& config) {
   return out;
 }
 
+Result<std::optional<audit::LogPolicy>> load_witness_quorum(const Config& config) {
+  if (config.witness_quorum.empty()) return std::nullopt;
+  const std::string file = config.witness_quorum.string();
+  const auto text = read_file(config.witness_quorum);
+  if (!text) return tl::unexpected(text.error());
+  auto policy = audit::parse_log_policy(*text);
+  const auto wrong = [&](const std::string& why) {
+    return fail(ErrorKind::invalid, {"daemon.witness-quorum", {{"file", file}, {"why", why}}});
+  };
+  if (!policy) return wrong(render(policy.error().message, Lang::en));
+  // Nobody's word is not what a policy that says `strict` asks for.
+  if (policy->quorum.empty()) return wrong("quorum none");
+  return std::optional(*std::move(policy));
+}
+
 std::vector<audit::WitnessTarget> witness_targets(
     const negotiation::PartnerLogs& partners,
     const negotiation::PeerDirectory& peers,

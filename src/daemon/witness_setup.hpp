@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "tally/audit/checkpoint_sender.hpp"
+#include "tally/audit/log_policy.hpp"
 #include "tally/audit/log_tree.hpp"
 #include "tally/audit/witness.hpp"
 #include "tally/negotiation/partner_logs.hpp"
@@ -22,6 +23,11 @@ struct WitnessKey {
 // the file (daemon.file-*, daemon.witness-key-malformed, daemon.witness-key-shared: it is the key
 // of the log or of contracts too).
 Result<std::optional<WitnessKey>> load_witness_key(const Config& config);
+
+// Whose cosignatures an agreement that says `strict` waits for. nullopt: none is configured.
+// Errors: invalid, each naming the file (daemon.config-unreadable, daemon.witness-quorum: not a
+// policy, or one without a quorum).
+Result<std::optional<audit::LogPolicy>> load_witness_quorum(const Config& config);
 
 // The partners' logs, each for its owner, and those of the configuration for every peer. Home
 // executor only.
@@ -51,6 +57,11 @@ class LogCheckpoints final : public audit::CheckpointSource {
     return tree_.consistency_proof(from, to);
   }
   Result<Digest> root(std::uint64_t size) override { return tree_.root(size); }
+  Result<void> keep_cosigned(
+      const audit::Note& note, const std::function<bool(const audit::Note& kept)>& is_better
+  ) override {
+    return tree_.keep_cosigned(note, is_better);
+  }
 
  private:
   audit::LogTree& tree_;

@@ -25,6 +25,9 @@ awaitable<Result<Pid>> NegotiationService::negotiate(NegotiateOrder order) {
   auto against = state.objection_to(order.peer);
   if (!against) co_return fail(std::move(against));
   if (*against) co_return fail(ErrorKind::conflict, **against);
+  if (auto waits = state.waits_for(order.peer)) {
+    co_return fail(ErrorKind::unavailable, *std::move(waits));
+  }
   Json offer = dsp::with_wire_terms(with_purposes(std::move(order.policy), order.purposes));
   if (!offer.is_object()) {
     const Message malformed{

@@ -177,6 +177,7 @@ awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
       }
       co_return **repeat;
     }
+    if (const auto waits = state.waits_for(peer)) co_return refuse(503, *waits, pids);
     const OfferId offer_id(text_of(message->offer, "@id"));
     const AssetId asset(text_of(message->offer, "target"));
     if (!state.parts.offers.find(offer_id, asset, peer)) co_return unknown_offer(pids);
@@ -360,6 +361,7 @@ awaitable<HttpAnswer> NegotiationService::receive_initial_offer(Received receive
       }
       co_return **repeat;
     }
+    if (const auto waits = state.waits_for(peer)) co_return refuse(503, *waits, pids);
     Step step;
     Process& process = step.process;
     process.pid = new_pid(state.parts.random);

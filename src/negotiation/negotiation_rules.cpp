@@ -51,6 +51,16 @@ Result<std::optional<Message>> NegotiationService::State::objection_to(const Par
   );
 }
 
+std::optional<Message> NegotiationService::State::waits_for(const PartyId& peer) const {
+  const auto since = parts.unasked ? parts.unasked(peer) : std::nullopt;
+  if (!since) return std::nullopt;
+  // What its log was caught at ends a negotiation at once, and says more.
+  const auto against = objection_to(peer);
+  if (against && *against) return std::nullopt;
+  return Message{
+      "negotiation.not-asked-yet", {{"peer", peer.uri}, {"since", format_seconds(*since)}}};
+}
+
 Result<std::optional<Step>> NegotiationService::State::next_step(Process process) const {
   const auto as_optional = [](Result<Step> step) -> Result<std::optional<Step>> {
     if (!step) return fail(std::move(step));
@@ -62,6 +72,8 @@ Result<std::optional<Step>> NegotiationService::State::next_step(Process process
     if (!against) return fail(std::move(against));
     process.objection = std::move(*against);
   }
+  // What has begun goes on once the peer has said that our log was not set back.
+  if (!process.objection && waits_for(process.peer)) return std::nullopt;
   if (process.objection) {
     Step step;
     const Message reason = *process.objection;

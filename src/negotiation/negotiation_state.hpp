@@ -99,6 +99,8 @@ struct NegotiationService::State {
   // --- what follows by rule (negotiation_rules.cpp) ---
   // Why no contract is made with `peer` now: what its log was caught at.
   Result<std::optional<Message>> objection_to(const PartyId& peer) const;
+  // Why contracts with `peer` wait.
+  std::optional<Message> waits_for(const PartyId& peer) const;
   void advance_soon(const Pid& pid);
   awaitable<void> advance(Pid pid);
   Result<std::optional<Step>> next_step(Process process) const;

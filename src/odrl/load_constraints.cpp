@@ -543,6 +543,15 @@ std::optional<Node> Loader::read_atom(const Members& members, NodeText& text) {
         members.at()
     );
   }
+  if (term.iri == iri::witnessing) {
+    // A misspelt word would be a condition that is never met.
+    for (const auto& value : plan_->values_of(node.inner)) {
+      const auto word = to_text(value);
+      if (word != "strict" && word != "async") {
+        problem("odrl.witnessing-value", {{"value", word}}, members.at());
+      }
+    }
+  }
   text.pointer = members.at();
   text.id = read_uid(members);
   if (problems_.size() != before) return std::nullopt;

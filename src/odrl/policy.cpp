@@ -152,6 +152,13 @@ const std::vector<RuleSummary>& CompiledPolicy::rules() const {
 const std::vector<DutySummary>& CompiledPolicy::duties() const {
   return plan_->duty_summaries;
 }
+bool CompiledPolicy::asks_for(std::string_view operand, std::string_view name) const {
+  return std::ranges::any_of(plan_->nodes, [&](const Node& node) {
+    if (node.kind != NodeKind::atom || plan_->term(node).iri != operand) return false;
+    const auto values = plan_->values_of(node.inner);
+    return std::ranges::any_of(values, [&](const Value& one) { return to_text(one) == name; });
+  });
+}
 std::optional<Instant> CompiledPolicy::not_after() const {
   return plan_->not_after;
 }

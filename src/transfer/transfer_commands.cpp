@@ -39,6 +39,9 @@ awaitable<Result<Pid>> TransferService::request(TransferOrder order) {
         {{"state", std::string(negotiation::to_string((*agreement)->status))}}};
     co_return fail(ErrorKind::conflict, inactive);
   }
+  if (auto missing = co_await state.wait_for_witnesses(order.agreement)) {
+    co_return fail(ErrorKind::conflict, *std::move(missing));
+  }
   Step step;
   Process& process = step.process;
   process.pid = new_pid(state.parts.random);

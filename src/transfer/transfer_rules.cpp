@@ -21,7 +21,20 @@ void TransferService::State::advance_soon(const Pid& pid) {
   parts.tasks.spawn("transfer", advance(pid));
 }
 
+awaitable<std::optional<Message>> TransferService::State::wait_for_witnesses(AgreementId agreement
+) {
+  // A contract that has just come into force is cosigned a moment later.
+  const Nanos step = milliseconds(100);
+  auto missing = parts.enforcer.unwitnessed(agreement);
+  for (Nanos waited = 0; missing && waited < settings.witness_wait; waited += step) {
+    co_await parts.timers.sleep_for(step);
+    missing = parts.enforcer.unwitnessed(agreement);
+  }
+  co_return missing;
+}
+
 awaitable<void> TransferService::State::advance(Pid pid) {
+  bool waited = false;
   for (;;) {
     auto found = find(pid);
     if (!found || !*found) co_return;
@@ -37,6 +50,11 @@ awaitable<void> TransferService::State::advance(Pid pid) {
         co_return;
       }
     } else if (process.role == Role::provider && process.state == TransferState::requested) {
+      if (!waited && parts.enforcer.unwitnessed(process.agreement)) {
+        co_await wait_for_witnesses(process.agreement);
+        waited = true;
+        continue;
+      }
       auto begun = begin(std::move(process));
       if (!begun) {
         parts.notices.note(Severity::error, begun.error().message);
@@ -61,9 +79,10 @@ Result<Step> TransferService::State::begin(Process process) const {
   Step step;
   std::optional<Message> refusal;
   Json decided;
+  const auto unwitnessed = parts.enforcer.unwitnessed(agreement->id);
   if (agreement->status != negotiation::AgreementStatus::active) {
     refusal = Message{"transfer.unknown-agreement", {}};
-  } else if (process.action == odrl::iri::archive) {
+  } else if (process.action == odrl::iri::archive || unwitnessed) {
     // Asked without counting: the use is the read from custody, and where a pull does count it is
     // counted when the data goes out.
     usage::Act act;
@@ -79,7 +98,9 @@ Result<Step> TransferService::State::begin(Process process) const {
         {"outcome", decision->permit ? "permit" : "deny"},
         {"reason", odrl::to_string(decision->reason)},
     };
-    if (!decision->permit) {
+    if (!decision->permit && unwitnessed) {
+      refusal = unwitnessed;
+    } else if (!decision->permit) {
       const auto why = odrl::explain(*decision);
       refusal = Message{
           "transfer.not-permitted",

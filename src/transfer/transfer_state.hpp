@@ -113,6 +113,9 @@ struct TransferService::State {
   // --- what follows by rule (transfer_rules.cpp) ---
   void advance_soon(const Pid& pid);
   awaitable<void> advance(Pid pid);
+  // Until nothing is missing under an agreement that says `strict`, or too long. What is missing
+  // then.
+  awaitable<std::optional<Message>> wait_for_witnesses(AgreementId agreement);
   Result<Step> begin(Process process) const;
   awaitable<void> fetch(Pid pid);
   awaitable<void> fetch_once(Pid pid);

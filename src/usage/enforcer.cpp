@@ -80,8 +80,21 @@ odrl::Request request_of(const Act& act, const AgreementTerms& terms) {
   return request;
 }
 
+// How our log is witnessed, as policies ask: `strict` holds while nothing is missing.
+std::span<const odrl::Fact> witnessed(bool strictly) {
+  static const auto fact = [](std::vector<std::string> names) {
+    return odrl::declared_names(odrl::iri::witnessing, names, odrl::Source::measured);
+  };
+  static const std::array loosely_known{fact({"async"})};
+  static const std::array strictly_known{fact({"async", "strict"})};
+  return strictly ? strictly_known : loosely_known;
+}
+
 odrl::World world_of(
-    const Entry& entry, const ClockReading& reading, std::span<const odrl::UsageEntry> usage
+    const Entry& entry,
+    const ClockReading& reading,
+    std::span<const odrl::UsageEntry> usage,
+    bool strictly
 ) {
   odrl::World world;
   world.now = reading.at;
@@ -89,6 +102,7 @@ odrl::World world_of(
   world.here = entry.terms->our_side;
   world.usage = usage;
   world.overdue = entry.overdue;
+  world.facts = witnessed(strictly);
   return world;
 }
 
@@ -127,6 +141,15 @@ struct Enforcer::State {
     reading.at.nanos -= reading.at.nanos % 1000;
     return reading;
   }
+  // Whose cosignature is missing under an agreement that asks. The lock of its shard is held.
+  [[nodiscard]] std::optional<audit::Unwitnessed> unwitnessed(const Entry& entry) const {
+    if (!entry.strict) return std::nullopt;
+    const AgreementTerms& terms = *entry.terms;
+    const bool provides = terms.our_side == odrl::Side::provider;
+    const PartyId& other = provides ? terms.consumer : terms.provider;
+    if (witnessing == nullptr) return audit::Unwitnessed{other.uri, clock.read().at};
+    return witnessing->missing(terms.id.value, other);
+  }
   EventId event() { return new_event(random, clock.read().at); }
 
   Result<Decided> decide(const Act& act);
@@ -136,6 +159,7 @@ struct Enforcer::State {
   audit::RecordDraft take_gathered(const std::string& agreement, Entry& entry);
 
   audit::LogAppender* log = nullptr;
+  const audit::Witnessing* witnessing = nullptr;
   Clock& clock;
   Random& random;
   const Limits limits;
@@ -151,6 +175,9 @@ Enforcer::Enforcer(audit::LogAppender& log, Clock& clock, Random& random, const 
 void Enforcer::attach(audit::LogAppender& log) {
   state_->log = &log;
 }
+void Enforcer::attach(const audit::Witnessing& witnessing) {
+  state_->witnessing = &witnessing;
+}
 Enforcer::~Enforcer() = default;
 
 void Enforcer::activate(AgreementTerms terms) {
@@ -159,7 +186,9 @@ void Enforcer::activate(AgreementTerms terms) {
   auto& shard = state_->shard_of(id);
   const std::lock_guard lock(shard.mutex);
   Entry& entry = shard.entries[id];
-  if (!entry.terms) entry.terms = std::move(shared);
+  if (entry.terms) return;
+  entry.strict = shared->policy->asks_for(odrl::iri::witnessing, "strict");
+  entry.terms = std::move(shared);
 }
 
 // --- authorise ---
@@ -207,12 +236,13 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
   const auto without = earlier ? entry->usage_without(*earlier) : std::vector<odrl::UsageEntry>();
   const auto usage = earlier ? std::span<const odrl::UsageEntry>(without) : entry->usage();
-  const odrl::World world = world_of(*entry, reading, usage);
+  const auto missing = unwitnessed(*entry);
+  const odrl::World world = world_of(*entry, reading, usage, !missing);
   odrl::Decision decision = odrl::evaluate(*terms.policy, request, world, options_for());
   if (!decision.permit) {
     auto explained =
         odrl::evaluate(*terms.policy, request, world, options_for(odrl::Explain::decisive));
-    return deny(act, event, reading.at, refuse(terms, std::move(explained)));
+    return deny(act, event, reading.at, refuse(terms, std::move(explained), missing));
   }
 
   Grant grant;
@@ -288,6 +318,16 @@ awaitable<Result<Authorised>> Enforcer::authorise(Act act) {
   co_return std::move(decided->answer);
 }
 
+std::optional<Message> Enforcer::unwitnessed(const AgreementId& agreement) const {
+  auto& shard = state_->shard_of(agreement.value);
+  const std::lock_guard lock(shard.mutex);
+  const Entry* entry = State::find(shard, agreement.value);
+  if (entry == nullptr || !entry->terms) return std::nullopt;
+  const auto missing = state_->unwitnessed(*entry);
+  if (!missing) return std::nullopt;
+  return not_witnessed(*entry->terms, *missing);
+}
+
 Result<odrl::Decision> Enforcer::dry_run(const Act& act) {
   if (auto bounded = within_bounds(act, state_->limits); !bounded) return fail(std::move(bounded));
   const ClockReading reading = state_->clock.read();
@@ -303,7 +343,8 @@ Result<odrl::Decision> Enforcer::dry_run(const Act& act) {
   if (!act.purposes_not_registered.empty()) {
     return refuse_unregistered(*entry->terms, act).decision;
   }
-  const odrl::World world = world_of(*entry, reading, entry->usage());
+  const bool strictly = !state_->unwitnessed(*entry);
+  const odrl::World world = world_of(*entry, reading, entry->usage(), strictly);
   return odrl::evaluate(
       *entry->terms->policy, request_of(act, *entry->terms), world, options_for(odrl::Explain::full)
   );

@@ -52,6 +52,7 @@ class Entry {
   audit::Ticket closing;         // the record of the present state, when close() queued it
   bool closing_durable = false;  // and it is in the log
   std::vector<RuleId> overdue;
+  bool strict = false;  // the policy speaks of a log that is witnessed strictly
 
   std::vector<Completion> gathered;
   Instant gathered_since;

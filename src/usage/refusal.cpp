@@ -27,7 +27,11 @@ const ConstraintReport* find_failed(
   return nullptr;
 }
 
-Message outer_sentence(const AgreementTerms& terms, const odrl::Decision& decision) {
+Message outer_sentence(
+    const AgreementTerms& terms,
+    const odrl::Decision& decision,
+    const std::optional<audit::Unwitnessed>& unwitnessed
+) {
   const std::string agreement = terms.id.value;
   const std::string action(odrl::local_name(decision.action));
   switch (decision.reason) {
@@ -75,6 +79,9 @@ Message outer_sentence(const AgreementTerms& terms, const odrl::Decision& decisi
     if (because(odrl::iri::count, "counted-elsewhere") != nullptr) {
       return {"usage.counted-elsewhere", {{"agreement", agreement}, {"action", action}}};
     }
+    if (unwitnessed && because(odrl::iri::witnessing, "not-permitted-value") != nullptr) {
+      return not_witnessed(terms, *unwitnessed);
+    }
     if (const auto* leaf = because(odrl::iri::date_time, "not-yet")) {
       return {"usage.not-yet", {{"agreement", agreement}, {"from", leaf->required}}};
     }
@@ -105,10 +112,22 @@ std::string joined(const std::vector<std::string>& texts) {
 
 }  // namespace
 
-Refusal refuse(const AgreementTerms& terms, odrl::Decision decision) {
+Message not_witnessed(const AgreementTerms& terms, const audit::Unwitnessed& unwitnessed) {
+  return {
+      "usage.not-witnessed",
+      {{"agreement", terms.id.value},
+       {"witness", unwitnessed.witnesses},
+       {"since", format_seconds(unwitnessed.since)}}};
+}
+
+Refusal refuse(
+    const AgreementTerms& terms,
+    odrl::Decision decision,
+    const std::optional<audit::Unwitnessed>& unwitnessed
+) {
   Refusal refusal;
   refusal.agreement = terms.id;
-  refusal.code = outer_sentence(terms, decision);
+  refusal.code = outer_sentence(terms, decision, unwitnessed);
   refusal.reasons = odrl::explain(decision);
   refusal.decision = std::move(decision);
   return refusal;

@@ -7,7 +7,13 @@
 namespace tally::usage {
 
 // `decision` is a refusal made with Explain::decisive or full.
-Refusal refuse(const AgreementTerms& terms, odrl::Decision decision);
+// `unwitnessed`: whose cosignature is missing, where the policy asks.
+Refusal refuse(
+    const AgreementTerms& terms,
+    odrl::Decision decision,
+    const std::optional<audit::Unwitnessed>& unwitnessed
+);
+Message not_witnessed(const AgreementTerms& terms, const audit::Unwitnessed& unwitnessed);
 Refusal refuse_closed(const AgreementTerms& terms, Closed state, const Act& act);
 Refusal refuse_unregistered(const AgreementTerms& terms, const Act& act);
 

@@ -35,6 +35,13 @@ class Tree final : public CheckpointSource {
     if (of > size) return fail(ErrorKind::invalid, {"audit.proof-range", {}});
     return reference::root(leaves, 0, of);
   }
+  Result<void> keep_cosigned(
+      const Note& note, const std::function<bool(const Note& kept)>& is_better
+  ) override {
+    if (!kept || !is_better(*kept)) kept = note;
+    return {};
+  }
+  std::optional<Note> kept;
   reference::Leaves leaves = reference::numbered_leaves(60);
   std::uint64_t size = 5;
 };
@@ -51,6 +58,7 @@ class Clinic final : public Station, public WatchList {
   }
   bool watches = true;
   int lies = 0;  // a status that it answers to every add-checkpoint; 409: with a size beyond all
+  bool names_no_size = false;  // its 422 is the 409 without a size of the standard
   std::unique_ptr<Witness> witness;
 
  protected:
@@ -90,6 +98,7 @@ class Clinic final : public Station, public WatchList {
     auto reply = co_await witness->add_checkpoint(std::move(request.body), std::move(caller));
     response.status = reply ? static_cast<int>(reply->answer.status) : 503;
     if (reply) response.body = reply->answer.body();
+    if (names_no_size && response.status == 422) response.status = 409;
     co_return response;
   }
   static std::string forged_line() {
@@ -111,6 +120,8 @@ class Lab final : public Station {
 
   Tree tree;
   bool knows_witness = true;
+  Witnessing witnessing;
+  int answered = 0;
   std::unique_ptr<TaskGroup> tasks;
   std::unique_ptr<Peer> peer;
   std::unique_ptr<CheckpointSender> sender;
@@ -141,6 +152,8 @@ class Lab final : public Station {
             tree,
             std::move(targets),
             [this] { return log->heads_due(); },
+            witnessing,
+            [this] { ++answered; },
             limits},
         std::move(settings)
     );
@@ -327,6 +340,18 @@ TEST_F(Sender, ARunningLogThatWasSetBackLearnsIt) {
   EXPECT_EQ(log.sender->alarm()->code, "audit.log-behind");
 }
 
+TEST_F(Sender, AForkOfTheSameSizeIsLearnedFromA409WithoutASizeToo) {
+  witness.names_no_size = true;
+  log.run();
+  world.run_for(seconds(5));
+  ASSERT_EQ(held(), 5U);
+  log.tree.leaves[3] = leaf_hash("another record");
+  log.sender->milestone();
+  world.run_for(seconds(5));
+  ASSERT_TRUE(log.sender->alarm());
+  EXPECT_EQ(log.sender->alarm()->code, "audit.log-forked");
+}
+
 TEST_F(Sender, WhoCannotBeReachedDoesNotHoldUpAStart) {
   network.part(lab, clinic);
   const Instant before = world.now();
@@ -343,9 +368,115 @@ TEST_F(Sender, WhoCannotBeReachedDoesNotHoldUpAStart) {
   EXPECT_EQ(ask(), "good");
 }
 
+TEST_F(Sender, WhoOwesAnAnswerIsAskedAgainUntilItGivesIt) {
+  network.part(lab, clinic);
+  EXPECT_EQ(ask(), clinic.uri);
+  log.run();
+  world.run_for(seconds(30));
+  EXPECT_TRUE(log.sender->unasked(clinic));
+  EXPECT_FALSE(log.sender->unasked({"north", "did:web:other.example"}));
+  EXPECT_EQ(log.answered, 0);
+  network.join(lab, clinic);
+  world.run_for(seconds(120));
+  EXPECT_FALSE(log.sender->unasked(clinic));
+  EXPECT_EQ(log.answered, 1);
+}
+
+TEST_F(Sender, WhoIsNoWitnessAnyMoreOwesNoAnswer) {
+  network.part(lab, clinic);
+  EXPECT_EQ(ask(), clinic.uri);
+  log.knows_witness = false;
+  log.run();
+  world.run_for(seconds(5));
+  EXPECT_FALSE(log.sender->unasked(clinic));
+}
+
+TEST_F(Sender, StrictWaitsForTheLastMilestoneOfItsAgreement) {
+  const auto missing = [&](const char* agreement) {
+    return log.witnessing.missing(agreement, clinic);
+  };
+  const auto milestone = [&](const char* agreement, std::optional<std::uint64_t> size) {
+    log.witnessing.queued(agreement, world.now());
+    EXPECT_TRUE(missing(agreement)) << "not durable yet";
+    log.witnessing.settled(agreement, size);
+  };
+  milestone("a", 5);
+  ASSERT_TRUE(missing("a"));
+  EXPECT_EQ(missing("a")->witnesses, clinic.uri);
+  EXPECT_EQ(missing("a")->since, world.now());
+  log.run();
+  world.run_for(seconds(5));
+  EXPECT_FALSE(missing("a"));
+  // It is the other party that has to have cosigned.
+  EXPECT_TRUE(log.witnessing.missing("a", {"north", "did:web:other.example"}));
+  milestone("b", 9);
+  EXPECT_TRUE(missing("b"));
+  EXPECT_FALSE(missing("a"));
+  // One that was not written changes nothing.
+  milestone("a", std::nullopt);
+  EXPECT_FALSE(missing("a"));
+}
+
+TEST_F(Sender, AQuorumSaysWhoHasToHaveCosigned) {
+  const auto other = key_of("regulator.example", third_seed, cosignature_type);
+  const std::string head = "log " + log_key().text() + "\nwitness clinic " + witness_key().text() +
+                           "\nwitness regulator " + other.text() + "\n";
+  log.run();
+  world.run_for(seconds(5));
+  const auto cosigned = log.state();
+  for (const auto& [group, left] :
+       std::vector<std::pair<std::string, std::string>>{{"any", ""}, {"all", "regulator"}}) {
+    const auto policy =
+        parse_log_policy(head + "group g " + group + " clinic regulator\nquorum g\n");
+    ASSERT_TRUE(policy);
+    Witnessing witnessing(*policy);
+    witnessing.queued("a", world.now());
+    witnessing.settled("a", 5);
+    witnessing.cosigned(cosigned);
+    const auto missing = witnessing.missing("a", clinic);
+    EXPECT_EQ(missing ? missing->witnesses : "", left) << group;
+    EXPECT_EQ(witnessing.makes_quorum(parse_note(cosigned.note).value()), left.empty());
+  }
+}
+
+TEST_F(Sender, KeepsTheBestCosignedCheckpointForReaders) {
+  log.run();
+  world.run_for(seconds(5));
+  ASSERT_TRUE(log.tree.kept);
+  const std::vector keys{log_key(), witness_key()};
+  const auto good = verify_checkpoint(log.tree.kept->print(), keys);
+  ASSERT_TRUE(good);
+  EXPECT_EQ(good->good.size(), 2U);
+  log.tree.size = 9;
+  log.sender->milestone();
+  world.run_for(seconds(5));
+  EXPECT_EQ(parse_checkpoint(log.tree.kept->text)->size, 9U);
+}
+
+TEST_F(Sender, ALogThatTakesNothingMoreClaimsNoHeads) {
+  log.disk.fail_write(1, true);
+  log.run();
+  world.run_for(seconds(60));
+  EXPECT_TRUE(log.log->failed());
+  EXPECT_TRUE(log.records("log.heads").empty());
+  EXPECT_FALSE(log.sender->alarm());
+}
+
+TEST_F(Sender, OnAFullDiskTheHeadsWaitForRoom) {
+  log.disk.set_free(0);
+  log.run();
+  world.run_for(seconds(60));
+  EXPECT_FALSE(log.log->failed());
+  EXPECT_TRUE(log.records("log.heads").empty());
+  log.disk.set_free(std::nullopt);
+  log.sender->milestone();
+  world.run_for(seconds(120));
+  EXPECT_EQ(log.records("log.heads").size(), 1U);
+}
+
 TEST_F(Sender, MilestonesAreToldByTheLogItself) {
   int told = 0;
-  MilestoneAppender appender(*log.log, [&told] { ++told; });
+  MilestoneAppender appender(*log.log, log.witnessing, log.node->clock(), [&told] { ++told; });
   for (const char* type : {"log.heartbeat", "data.destroyed", "log.heads"}) {
     RecordDraft draft(type, new_event(log.node->random(), world.now()));
     (void)appender.enqueue(std::move(draft));

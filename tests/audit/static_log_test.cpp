@@ -180,6 +180,45 @@ TEST_F(StaticLogTest, AStatementThatIsNotOfItsLogAndPlaceIsNotBelieved) {
   EXPECT_EQ(said("other.example/log/1", 1, 1), "audit.shown-heads-other");
 }
 
+TEST_F(StaticLogTest, AProofComesWithTheCosignaturesThatAreKept) {
+  make(20, 30);
+  const auto released = read_checkpoint(*open_log(disk));
+  ASSERT_TRUE(released);
+  const auto line = cosign_checkpoint(released->note, witness_key(), 5, signer_of(witness_seed));
+  ASSERT_TRUE(line);
+  const std::string cosigned = released->note + line->line();
+  ASSERT_TRUE(open_log(disk)->replace_small("cosigned", cosigned));
+  EXPECT_EQ(read_checkpoint(*open_log(disk))->note, cosigned);
+  {
+    LogLife life = live();
+    life.writer->tree().sign_with(key(), signer_of(log_seed));
+    EXPECT_EQ(life.writer->tree().cosigned(), cosigned);
+    ASSERT_TRUE(life.writer->tree().checkpoint());
+    EXPECT_NE(life.writer->tree().shown_checkpoint().value(), cosigned);
+  }
+  const auto policy = parse_log_policy(
+      "log " + key().text() + "\nwitness w " + witness_key().text() + "\nquorum w\n"
+  );
+  ASSERT_TRUE(policy);
+  for (const auto& [seq, shown] : {std::pair(7, ""), std::pair(25, "audit.quorum-missed")}) {
+    const auto proven = prove_record(*open_log(disk), static_cast<std::uint64_t>(seq));
+    ASSERT_TRUE(proven);
+    EXPECT_EQ(code_of(verify_log_proof(proven->proof, leaf_hash(proven->record), *policy)), shown);
+  }
+  EXPECT_EQ(verify_log(*open_log(disk)).verdict, Verdict::whole);
+
+  // A state that the log signed and does not have.
+  const Checkpoint other{"clinic.example/log/1", 20, leaf_hash("another"), {}};
+  const auto forked = sign_checkpoint(other, key(), signer_of(log_seed));
+  ASSERT_TRUE(open_log(disk)->replace_small("cosigned", *forked));
+  EXPECT_EQ(verify_log(*open_log(disk)).verdict, Verdict::changed);
+  EXPECT_EQ(code_of(recover(*open_log(disk), {})), "audit.log-other-root");
+  // And one that it never signed is nobody's.
+  ASSERT_TRUE(open_log(disk)->replace_small("cosigned", "rubbish"));
+  EXPECT_EQ(verify_log(*open_log(disk)).verdict, Verdict::changed);
+  EXPECT_EQ(recover(*open_log(disk), {})->cosigned, "");
+}
+
 TEST_F(StaticLogTest, WhatIsNotSignedOrDoesNotFitIsNotShown) {
   make(50, 60);
   EXPECT_EQ(read_genesis(*open_log(disk))->vkey, key().text());

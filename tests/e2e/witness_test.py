@@ -99,6 +99,22 @@ class Witnessing(unittest.TestCase):
         self.assertEqual((answer.status, answer.body), (409, b"%d\n" % (self.real + 2)))
         self.assertEqual(post(self.request(7, 2)).status, 200)
 
+    def request_a_contract(self, pid):
+        offer = connectors.policy(COHORT)
+        offer.pop("@context")
+        return wires.call(
+            provider.peers_port, "POST", "/dsp/2025-1/negotiations/request", {
+                "@context": ["https://w3id.org/dspace/2025/1/context.jsonld"],
+                "@type": "ContractRequestMessage", "consumerPid": pid,
+                "callbackAddress": consumer.base_url, "offer": offer},
+            context=contexts["owner"])
+
+    def test_5b_a_partner_that_did_not_say_what_it_witnessed_gets_no_new_contract(self):
+        # The provider was killed and started again with the consumer stopped.
+        answer = self.request_a_contract("urn:uuid:before-the-answer")
+        self.assertEqual(answer.status, 503, answer)
+        self.assertIn("negotiation.not-asked-yet", str(answer.json()["reason"]))
+
     def test_6_a_fork_is_kept_as_proof_and_ends_the_next_negotiation(self):
         size = self.real + 7
         fork = self.leaves[:3] + [verifier.sha(b"\x00another record")] + self.leaves[4:]
@@ -117,14 +133,7 @@ class Witnessing(unittest.TestCase):
             roots.add(root)
         self.assertEqual(len(roots), 2)
 
-        offer = connectors.policy(COHORT)
-        offer.pop("@context")
-        answer = wires.call(
-            provider.peers_port, "POST", "/dsp/2025-1/negotiations/request", {
-                "@context": ["https://w3id.org/dspace/2025/1/context.jsonld"],
-                "@type": "ContractRequestMessage", "consumerPid": "urn:uuid:after-the-fork",
-                "callbackAddress": consumer.base_url, "offer": offer},
-            context=contexts["owner"])
+        answer = self.request_a_contract("urn:uuid:after-the-fork")
         self.assertEqual(answer.status, 201, answer)
 
         def ended():

@@ -18,6 +18,7 @@
 
 #include "tally/audit/journal.hpp"
 #include "tally/audit/witness_message.hpp"
+#include "tally/audit/witnessing.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/notices.hpp"
@@ -36,6 +37,11 @@ class CheckpointSource {
   virtual Result<std::string> checkpoint() = 0;
   virtual Result<Proof> consistency(std::uint64_t from, std::uint64_t to) = 0;
   virtual Result<Digest> root(std::uint64_t size) = 0;
+  // Keeps a cosigned checkpoint of ours for readers, durable on return, unless `is_better` says
+  // that of the one kept now.
+  virtual Result<void> keep_cosigned(
+      const Note& note, const std::function<bool(const Note& kept)>& is_better
+  ) = 0;
 };
 
 struct WitnessTarget {
@@ -61,6 +67,9 @@ struct CheckpointSenderParts {
   std::function<std::vector<WitnessTarget>()> targets;
   // LogWriter::heads_due. Asked before each round of sending; a `log.heads` goes in first then.
   std::function<bool()> heads_due;
+  Witnessing& witnessing;  // is told what was cosigned
+  // Called when one that did not answer `ask_first` has answered.
+  std::function<void()> answered;
   const Limits& limits;
 };
 
@@ -73,14 +82,6 @@ struct CheckpointSettings {
   Nanos missing_after = seconds(86'400);  // without a cosignature: `witness.missing`
 };
 
-// What one witness cosigned last.
-struct Cosigned {
-  std::string id;
-  std::uint64_t size = 0;  // 0: nothing yet
-  std::string note;        // our checkpoint with its cosignature; empty: nothing yet
-  bool missing = false;    // for longer than missing_after
-};
-
 class CheckpointSender {
  public:
   CheckpointSender(CheckpointSenderParts parts, CheckpointSettings settings);
@@ -90,6 +91,10 @@ class CheckpointSender {
   // answer in time, for `log.opened`. Errors: conflict audit.log-behind (one holds a longer tree
   // that we signed) or audit.log-forked (another tree): this log must not be extended.
   awaitable<Result<std::vector<PartyId>>> ask_first();
+
+  // Since when `party` owes an answer to that question: contracts with it wait. It is asked again
+  // until it answers. nullopt: it has answered, or witnesses nothing of ours.
+  [[nodiscard]] std::optional<Instant> unasked(const PartyId& party) const;
 
   // Until cancelled. Retries after retry_first · 2ⁿ, at most retry_most.
   awaitable<void> run();
@@ -109,16 +114,32 @@ class CheckpointSender {
     unsigned failures = 0;
     bool busy = false;
     bool again = false;  // a milestone came while it was busy
+    std::string note;    // what it cosigned last
   };
   struct Asking;
 
+  // A witness that did not answer at start.
+  struct Unasked {
+    PartyId party;
+    Instant since;
+  };
+
   Result<Known> known(const WitnessTarget& target) const;
+  // The same, told to those who decide by it.
+  Result<Known> remember(const WitnessTarget& target);
+  void tell(const PartyId& party, const Known& known);
+  void answered(const std::string& id);
   awaitable<Result<void>> keep(Known known, std::vector<RecordDraft> drafts);
   awaitable<Result<std::string>> current();
   awaitable<void> append_heads();
-  awaitable<void> deliver(WitnessTarget target);
-  awaitable<Result<void>> attempt(WitnessTarget target);
-  awaitable<Result<void>> keep_answer(Known known, Note note, std::uint64_t size);
+  // `note`: our checkpoint, one for all that are sent to at once.
+  awaitable<void> deliver(WitnessTarget target, Result<std::string> note);
+  awaitable<Result<void>> attempt(WitnessTarget target, Result<std::string> note);
+  awaitable<Result<void>> keep_answer(
+      WitnessTarget target, Known known, Note note, std::uint64_t size
+  );
+  // Keeps what was cosigned where readers find it, unless what is kept there is worth more.
+  awaitable<void> show(Note note);
   awaitable<void> failed(WitnessTarget target, Error why);
   // What the witness holds, judged by our own signature. An error of any kind but conflict: it did
   // not say anything of worth.
@@ -131,17 +152,19 @@ class CheckpointSender {
   CheckpointSenderParts parts_;
   CheckpointSettings settings_;
   std::map<std::string, Sending> sending_;
+  std::map<std::string, Unasked> unasked_;  // by id of the target
   std::optional<Message> alarm_;
   std::atomic<bool> milestone_ = false;
 };
 
-// Tells of the records after which our checkpoint should be witnessed: contracts that came into
-// force or ended, transfers that completed, rights that expired, data that was destroyed. Stands
-// before the log writer. Any thread.
+// Tells of milestones. Stands before the log writer; whoever queues one waits for its ticket. Any
+// thread.
 class MilestoneAppender final : public LogAppender {
  public:
-  MilestoneAppender(LogAppender& log, std::function<void()> tell)
-      : log_(log), tell_(std::move(tell)) {}
+  MilestoneAppender(
+      LogAppender& log, Witnessing& witnessing, Clock& clock, std::function<void()> tell
+  )
+      : log_(log), witnessing_(witnessing), clock_(clock), tell_(std::move(tell)) {}
   Ticket enqueue(RecordDraft draft, Priority priority = Priority::ordinary) override;
   awaitable<Result<Appended>> wait(Ticket ticket) override;
   [[nodiscard]] bool failed() const override { return log_.failed(); }
@@ -149,6 +172,8 @@ class MilestoneAppender final : public LogAppender {
 
  private:
   LogAppender& log_;
+  Witnessing& witnessing_;
+  Clock& clock_;
   std::function<void()> tell_;
 };
 

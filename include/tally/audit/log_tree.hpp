@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -46,6 +47,15 @@ class LogTree {
   // that is shorter is refused at the next start. Errors: unavailable audit.log-failed (nothing is
   // signed after the writer's first failure), audit.log-key-other, and those of the storage.
   Result<ReleasedCheckpoint> checkpoint();
+  // The same, with the cosignatures that are kept of exactly this checkpoint.
+  Result<std::string> shown_checkpoint();
+  // The cosigned checkpoint that is kept; empty: none. It may be older than the last one signed.
+  [[nodiscard]] std::string cosigned() const;
+  // Keeps one that was released here, with its cosignatures, durable on return, unless `is_better`
+  // says that of the one kept now. Errors: those of the storage.
+  Result<void> keep_cosigned(
+      const Note& note, const std::function<bool(const Note& kept)>& is_better
+  );
   // Of a record in the tree of `size` records. Errors: invalid audit.proof-range (also for a size
   // above size()), unavailable.
   Result<Proof> inclusion_proof(std::uint64_t index, std::uint64_t size) const;

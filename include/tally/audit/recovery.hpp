@@ -65,6 +65,7 @@ struct Recovered {
   std::array<std::uint64_t, tile_levels> side_files{};
   std::vector<BundlePlace> bundles;  // one for each 256 records begun
   std::string checkpoint;            // the last one released, as a note; empty: none
+  std::string cosigned;              // the one kept with cosignatures, as a note; empty: none
 
   [[nodiscard]] LogMark mark() const;
 };

@@ -1,6 +1,7 @@
 // What a folder with a log can show without the connector: its key, the log as static files, the
 // proof of a record. Everything rests on the checkpoint that was released last, which the head file
-// carries; what the log has beyond it nobody has signed yet.
+// carries, or on the cosigned one that is kept beside it; what the log has beyond them nobody has
+// signed yet.
 //
 // Reads only, beside a running writer too. One thread at a time.
 #pragma once
@@ -29,6 +30,9 @@ struct KeptCheckpoint {
   std::string note;
 };
 Result<KeptCheckpoint> read_checkpoint(LogStorage& storage);
+// The one that is kept with the cosignatures of witnesses, its log's signature checked; what the
+// witnesses signed is for a reader with a policy. Perhaps older than the one above. nullopt: none.
+Result<std::optional<KeptCheckpoint>> read_cosigned(LogStorage& storage);
 
 // One file of the static tree: a path of C2SP tlog-tiles ("tile/0/000", …, "checkpoint"), without
 // the prefix of the log. An error ends the writing.
@@ -41,7 +45,8 @@ using StaticFile =
 // of `put`.
 Result<KeptCheckpoint> write_static_log(LogStorage& storage, const StaticFile& put);
 
-// The proof that a record is under the checkpoint, and the record. Errors: as above, not_found
+// The proof that a record is under the cosigned checkpoint, or else under the one in the head file,
+// and the record. Errors: as above, not_found
 // audit.record-unsigned (no record before the checkpoint's end has that number).
 struct ProvenRecord {
   LogProof proof;

@@ -71,8 +71,8 @@ struct WitnessAnswer {
   [[nodiscard]] std::string body() const;  // empty but at cosigned and other_size
   [[nodiscard]] std::string_view content_type() const;
 };
-// What a log makes of it. Errors: unavailable audit.witness-answer (a status that is none of the
-// above, or a body of another form).
+// What a log makes of it. A 409 that names no size is `inconsistent`. Errors: unavailable
+// audit.witness-answer (a status that is none of the above, or a body of another form).
 Result<WitnessAnswer> parse_witness_answer(int status, std::string_view body);
 
 // The checkpoint with the cosignatures of those witnesses that are known here; an older one by the

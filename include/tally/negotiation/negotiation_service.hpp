@@ -76,6 +76,9 @@ struct NegotiationParts {
   usage::Enforcer& enforcer;
   const identity::TrustSource& trust;
   std::shared_ptr<const identity::ContractSigner> signer;  // null: nothing is signed
+  // Since when a party that witnesses our log owes the answer whether this log was set back;
+  // contracts with it wait. Empty: nobody ever does. Once it has answered, `resume`.
+  std::function<std::optional<Instant>(const PartyId&)> unasked = {};
 };
 
 // A consumer's wish.
@@ -115,7 +118,8 @@ class NegotiationService final : public ProcessOwner {
   // --- local commands ---
   // The pid of the negotiation that began; its request is on its way. Errors: invalid
   // (negotiation.peer-unknown, negotiation.offer-malformed), conflict (negotiation.log-*: what the
-  // log of the peer was caught at), unavailable.
+  // log of the peer was caught at), unavailable (also negotiation.not-asked-yet: the peer witnesses
+  // our log and has not said yet what it knows of it).
   awaitable<Result<Pid>> negotiate(NegotiateOrder order);
   // Errors: not_found, conflict (negotiation.cannot-terminate).
   awaitable<Result<void>> terminate(Pid pid, Message reason);

@@ -49,6 +49,8 @@ struct TransferSettings {
   std::string log_origin;  // of our own log
   // How long a consumer waits for the provider's receipt after the last byte.
   Nanos receipt_wait = seconds(60);
+  // Under an agreement that says `strict`: how long a start waits for cosignatures on their way.
+  Nanos witness_wait = seconds(10);
 };
 
 struct TransferParts {

@@ -26,6 +26,7 @@
 
 #include "tally/audit/appender.hpp"
 #include "tally/audit/record.hpp"
+#include "tally/audit/witnessing.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
@@ -127,6 +128,9 @@ class Enforcer {
   // over what was recovered, attach(), activate() for each agreement, finish_replay().
   Enforcer(Clock& clock, Random& random, const Limits& limits = {});
   void attach(audit::LogAppender& log);  // once, before anything but replay and activate
+  // What tells how far our log is cosigned; once, before anything is authorised. Without it a
+  // policy that says `strict` permits nothing.
+  void attach(const audit::Witnessing& witnessing);
   // Both in one, for a log that is there already.
   Enforcer(audit::LogAppender& log, Clock& clock, Random& random, const Limits& limits = {});
   ~Enforcer();
@@ -149,6 +153,10 @@ class Enforcer {
   // word. The count falls once `use.aborted` is durable. While another request continues the same
   // use, only this grant ends. Errors: unavailable, conflict (usage.use-ended: data has moved).
   awaitable<Result<void>> abort(Grant grant);
+
+  // Why nothing moves now under an agreement whose policy says `strict` (usage.not-witnessed);
+  // nullopt: its last milestone is cosigned, or its policy does not say so.
+  [[nodiscard]] std::optional<Message> unwitnessed(const AgreementId& agreement) const;
 
   // The same decision without counting or recording. For the dry-run route.
   Result<odrl::Decision> dry_run(const Act& act);

@@ -1,0 +1,87 @@
+#include "tally/audit/witnessing.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace tally::audit {
+
+bool is_milestone(std::string_view type) {
+  static constexpr std::string_view types[] = {
+      "contract.finalized",
+      "contract.terminated",
+      "data.destroyed",
+      "policy.expired",
+      "policy.revoked",
+      "transfer.completed"};
+  return std::find(std::begin(types), std::end(types), type) != std::end(types);
+}
+
+void Witnessing::replay(const RecordView& record) {
+  if (record.agreement.empty() || !is_milestone(record.type)) return;
+  const auto at = parse_date_time(record.time);
+  const std::scoped_lock lock(mutex_);
+  Milestone& milestone = milestones_[record.agreement];
+  milestone.size = record.seq + 1;
+  if (at) milestone.at = at->instant;
+}
+
+void Witnessing::queued(const std::string& agreement, Instant at) {
+  const std::scoped_lock lock(mutex_);
+  Milestone& milestone = milestones_[agreement];
+  ++milestone.queued;
+  milestone.at = at;
+}
+
+void Witnessing::settled(const std::string& agreement, std::optional<std::uint64_t> size) {
+  const std::scoped_lock lock(mutex_);
+  Milestone& milestone = milestones_[agreement];
+  if (milestone.queued > 0) --milestone.queued;
+  if (size) milestone.size = std::max(milestone.size, *size);
+}
+
+void Witnessing::cosigned(const Cosigned& by) {
+  Witnessed witnessed{by.party, by.size, {}};
+  if (quorum_ && !by.note.empty()) {
+    if (auto note = verify_note(by.note, quorum_->keys())) witnessed.good = std::move(note->good);
+  }
+  const std::scoped_lock lock(mutex_);
+  witnesses_[by.id] = std::move(witnessed);
+}
+
+bool Witnessing::makes_quorum(const Note& note) const {
+  if (!quorum_) return false;
+  const auto verified = verify_note(note, quorum_->keys());
+  return verified && quorum_->quorum_of(verified->good);
+}
+
+std::optional<Unwitnessed> Witnessing::missing(const std::string& agreement, const PartyId& other)
+    const {
+  const std::scoped_lock lock(mutex_);
+  const auto found = milestones_.find(agreement);
+  if (found == milestones_.end()) return std::nullopt;
+  const Milestone& milestone = found->second;
+  const std::uint64_t wanted =
+      milestone.queued > 0 ? std::numeric_limits<std::uint64_t>::max() : milestone.size;
+  if (!quorum_) {
+    for (const auto& [id, witness] : witnesses_) {
+      if (witness.party == other && witness.size >= wanted) return std::nullopt;
+    }
+    return Unwitnessed{other.uri, milestone.at};
+  }
+  // A later checkpoint that a witness cosigned continues this one.
+  std::vector<GoodSignature> good;
+  for (const auto& [id, witness] : witnesses_) {
+    if (witness.size >= wanted) good.insert(good.end(), witness.good.begin(), witness.good.end());
+  }
+  if (quorum_->quorum_of(good)) return std::nullopt;
+  Unwitnessed out{{}, milestone.at};
+  for (const auto& witness : quorum_->witnesses) {
+    const auto same = [&](const GoodSignature& one) { return one.key == witness.key; };
+    if (std::any_of(good.begin(), good.end(), same)) continue;
+    if (!out.witnesses.empty()) out.witnesses += ", ";
+    out.witnesses += witness.name;
+  }
+  return out;
+}
+
+}  // namespace tally::audit
