@@ -60,7 +60,12 @@ Result<CheckpointSender::Known> CheckpointSender::known(const WitnessTarget& tar
   auto row = parts_.store.row(row_kind, target.id);
   if (!row) return fail(std::move(row));
   if (!*row) return known;
-  known.row = std::move(**row);
+  return read(std::move(**row));
+}
+
+Result<CheckpointSender::Known> CheckpointSender::read(Row row) {
+  Known known;
+  known.row = std::move(row);
   const auto json = parse_json(known.row.body);
   if (!json || !json->is_object()) {
     return fail(
@@ -315,22 +320,20 @@ awaitable<Result<void>> CheckpointSender::keep_answer(Known known, Note note, st
   co_return co_await keep(std::move(known), {});
 }
 
-Result<std::vector<Cosigned>> CheckpointSender::cosigned() const {
+Result<std::vector<Cosigned>> CheckpointSender::cosigned(Store& store) {
   std::vector<Cosigned> out;
   Store::Query query;
   query.kind = row_kind;
   for (;;) {
-    auto rows = parts_.store.rows(query);
+    auto rows = store.rows(query);
     if (!rows) return fail(std::move(rows));
     if (rows->empty()) return out;
-    for (const Row& row : *rows) {
-      WitnessTarget target;
-      target.id = row.id;
-      auto one = known(target);
+    for (Row& row : *rows) {
+      query.after = row.id;
+      auto one = read(std::move(row));
       if (!one) return fail(std::move(one));
-      out.push_back({row.id, one->size, std::move(one->note), one->missing});
+      out.push_back({one->row.id, one->size, std::move(one->note), one->missing});
     }
-    query.after = rows->back().id;
   }
 }
 
