@@ -1,6 +1,8 @@
 // Bundles: what a whole one shows, and that nothing can be changed, left out or put in unseen.
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 
 #include <gtest/gtest.h>
 
@@ -258,6 +260,16 @@ TEST(Bundle, WithoutAKeyStatementIsIncomplete) {
   const auto report = check_again(sample.collected(sample.provider).bundle);
   EXPECT_EQ(report.verdict, Verdict::incomplete) << said(report);
   EXPECT_TRUE(has(report.missing, "evidence.no-statement"));
+}
+
+// One that this program wrote once: later versions read it all the same.
+TEST(Bundle, OfTheFirstFormIsStillWhole) {
+  const auto read = [](const std::string& name) {
+    std::ifstream in(std::string(TALLY_SOURCE_DIR) + "/tests/data/evidence/" + name);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  const auto report = check_bundle(read("provider.tar"), {read("anchors.pem"), std::nullopt});
+  EXPECT_EQ(report.verdict, Verdict::whole) << said(report);
 }
 
 // Agreements from before the lists were archived.

@@ -73,9 +73,7 @@ TEST(ArchivedChain, NamesItsPartyAndItsAnchor) {
   EXPECT_EQ(archived.judge(then, {}, "did:web:institute.example"), "identity.uri-not-allowed");
   EXPECT_EQ(archived.judge(then, {}, "did:web:hospital"), "identity.uri-not-allowed");
   TestPki other;
-  EXPECT_EQ(
-      archived.judge(then, {}, hospital, other.health.pem()), "identity.unknown-anchor"
-  );
+  EXPECT_EQ(archived.judge(then, {}, hospital, other.health.pem()), "identity.unknown-anchor");
 }
 
 TEST(ArchivedChain, ListsAreOfThatTimeAndByTheAnchor) {
@@ -88,12 +86,8 @@ TEST(ArchivedChain, ListsAreOfThatTimeAndByTheAnchor) {
       archived.judge(then, {list({archived.leaf.serial}, then + -day, then + day)}),
       "identity.revoked"
   );
-  EXPECT_EQ(
-      archived.judge(then, {list({}, begin, then + -day)}), "identity.crl-stale"
-  );
-  EXPECT_EQ(
-      archived.judge(then, {list({}, then + day, end)}), "identity.crl-invalid"
-  );
+  EXPECT_EQ(archived.judge(then, {list({}, begin, then + -day)}), "identity.crl-stale");
+  EXPECT_EQ(archived.judge(then, {list({}, then + day, end)}), "identity.crl-invalid");
   TestPki other;
   EXPECT_EQ(
       archived.judge(then, {other.health.crl({}, then + -day, then + day)}), "identity.crl-missing"

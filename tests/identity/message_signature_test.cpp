@@ -1,13 +1,12 @@
 #include "tally/identity/message_signature.hpp"
 
 #include <functional>
-
 #include <set>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "tally/core/json.hpp"
-#include <nlohmann/json.hpp>
 
 #include "support/test_pki.hpp"
 
