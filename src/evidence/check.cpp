@@ -70,7 +70,7 @@ BundleReport check_bundle(std::string_view archive, const Belief& belief) {
     report.verdict = audit::Verdict::changed;
     report.finding = BundleFinding{
         file == why.params.end() ? "-" : file->second,
-        why.code.starts_with("audit.ustar") ? "archive" : "manifest",
+        why.code.starts_with("audit.ustar-") ? "archive" : "manifest",
         why};
     return report;
   }

@@ -99,13 +99,23 @@ void check_signature(
 
 // The key statements: which log is the owner's, which witness key the other party's.
 void check_statements(Checking& check) {
+  for (const auto& [side, signature] : check.signatures) {
+    if (!signature.key_statement) continue;
+    const identity::KeyStatement& says = *signature.key_statement;
+    // Good when it was signed with, as the other party checked then.
+    if (says.party != signature.signer.uri ||
+        says.not_before > signature.created + identity::signature_clock_skew ||
+        says.not_after + identity::signature_clock_skew < signature.created) {
+      broken(signature_file(side), "key", "evidence.statement-other");
+    }
+  }
   const auto* mine = check.signature_of(true);
   const std::string own_file = signature_file(check.owner_side());
   if (mine == nullptr || !mine->key_statement) {
     check.missing({"evidence.no-statement", {{"party", check.owner.uri}}});
   } else {
     const identity::KeyStatement& says = *mine->key_statement;
-    if (says.party != check.owner.uri || says.log_origin != check.bundle.origin ||
+    if (says.log_origin != check.bundle.origin ||
         (check.log_key && says.first_log_vkey != check.log_key->text())) {
       broken(own_file, "key", "evidence.statement-other");
     }

@@ -171,8 +171,9 @@ void check_heads(Checking& check) {
     last = &one;
   }
   const std::uint64_t count = shown->head ? shown->head->aseq : 0;
-  if (count != below || (last != nullptr && shown->head->leaf != last->view.leaf) ||
-      (last != nullptr && shown->head->size != last->view.seq + 1)) {
+  const bool all = count == below && (last == nullptr || (shown->head->leaf == last->view.leaf &&
+                                                          shown->head->size == last->view.seq + 1));
+  if (!all) {
     broken(
         heads_proof_file,
         "heads",

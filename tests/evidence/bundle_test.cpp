@@ -2,10 +2,13 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iterator>
 
 #include <gtest/gtest.h>
 
+#include "tally/audit/shown_heads.hpp"
+#include "tally/audit/ustar.hpp"
 #include "tally/evidence/check.hpp"
 #include "tally/identity/message_signature.hpp"
 
@@ -181,6 +184,166 @@ TEST(Bundle, WhatBelongsToNothingIsRefused) {
     Bundle other = made().provider;
     other.files[name] = "x";
     EXPECT_EQ(check_again(other).verdict, Verdict::changed) << name;
+  }
+}
+
+TEST(Bundle, AFileThatTheManifestDoesNotListIsRefused) {
+  Bundle listed = made().provider;
+  listed.files.erase("VERIFY.txt");
+  const std::string archive = listed.print();
+  const auto parsed = audit::parse_ustar(archive);
+  ASSERT_TRUE(parsed);
+  auto files = *parsed;
+  files.insert(files.begin(), {"VERIFY.txt", "anything"});
+  const auto report = check_bundle(audit::write_ustar(files), {});
+  ASSERT_TRUE(report.finding);
+  EXPECT_EQ(report.finding->link, "manifest");
+}
+
+// What an owner can do that has its log key: other records at the same places, a new tree over
+// them, new proofs and heads. Without cosignatures, which it cannot make.
+Bundle forged(const Bundle& whole, const std::function<void(Json& record)>& change) {
+  Bundle out = whole;
+  const auto key = audit::key_of(whole.origin, audit::log_seed);
+  std::map<std::uint64_t, std::string> texts;
+  std::string before(64, '0');
+  audit::AgreementHead head;
+  std::optional<audit::HeadsMap> map;
+  std::uint64_t heads_seq = 0;
+  for (const auto& [name, bytes] : whole.files) {
+    if (!name.starts_with("records/")) continue;
+    Json record = parse_json(bytes).value();
+    const std::uint64_t seq = record.at("seq");
+    if (record.contains("agreement")) record["aprev"] = before;
+    if (record.at("type") == "log.heads") {
+      heads_seq = seq;
+      map = audit::HeadsMap::make({{AgreementId(whole.agreement), head}}).value();
+      record["root"] = digest_text(map->root());
+    }
+    change(record);
+    texts[seq] = to_jcs(record);
+    if (!record.contains("agreement")) continue;
+    const Digest leaf = audit::leaf_hash(texts[seq]);
+    before = to_hex(leaf);
+    head = {head.aseq + 1, leaf, seq + 1};
+  }
+  std::map<std::pair<unsigned, std::uint64_t>, Digest> hashes;
+  audit::Frontier tree;
+  for (std::uint64_t seq = 0; seq < whole.size; ++seq) {
+    const auto text = texts.find(seq);
+    const Digest leaf = text == texts.end() ? Digest{} : audit::leaf_hash(text->second);
+    tree.append(leaf, [&](const audit::Subtree& s) { hashes[{s.level, s.index}] = s.hash; });
+  }
+  const audit::SubtreeHash stored = [&](unsigned level, std::uint64_t index) -> Result<Digest> {
+    return hashes.at({level, index});
+  };
+  const std::string note =
+      audit::sign_checkpoint(
+          {whole.origin, whole.size, tree.root(), {}}, key, audit::signer_of(audit::log_seed)
+      )
+          .value();
+  for (const auto& [seq, text] : texts) {
+    const std::string number =
+        std::string(20 - std::to_string(seq).size(), '0') + std::to_string(seq);
+    const audit::LogProof proof{
+        std::nullopt, seq, audit::make_inclusion_proof(seq, whole.size, stored).value(), note};
+    out.files["records/" + number + ".json"] = text;
+    out.files["proofs/" + number + ".tlog-proof"] = proof.print();
+    if (seq != heads_seq) continue;
+    out.files["heads/agreement.heads"] =
+        audit::ShownHeads{text, map->prove(AgreementId(whole.agreement)), proof}.print();
+  }
+  auto policy = audit::parse_log_policy(whole.files.at("policy.txt")).value();
+  policy.quorum.clear();
+  out.files["policy.txt"] = policy.print();
+  return out;
+}
+
+TEST(Bundle, WhatAnOwnerRewritesWithItsKeyIsSeen) {
+  const Bundle& whole = made().provider;
+  const auto untouched = check_again(forged(whole, [](Json&) {}));
+  EXPECT_FALSE(untouched.finding) << said(untouched);
+
+  const auto of = [](const char* type, const std::function<void(Json&)>& change) {
+    return [type, change](Json& record) {
+      if (record.at("type") == type) change(record);
+    };
+  };
+  struct Case {
+    const char* name;
+    std::function<void(Json&)> change;
+    const char* link;
+  };
+  const std::vector<Case> table = {
+      {"another before",
+       of("transfer.sent", [](Json& r) { r["aprev"] = std::string(64, '0'); }),
+       "aprev"},
+      {"a gap", of("transfer.sent", [](Json& r) { r["aseq"] = 90; }), "aseq"},
+      {"back in time",
+       of("transfer.completed", [](Json& r) { r["time"] = "2020-01-01T00:00:00.000000Z"; }),
+       "time"},
+      {"another log",
+       of("transfer.sent", [](Json& r) { r["log"] = "did:web:other/log/1"; }),
+       "log"},
+      {"another agreement",
+       of("transfer.completed", [](Json& r) { r["agreement"] = "urn:uuid:b"; }),
+       "record"},
+      {"another kind of record",
+       of("log.heads", [](Json& r) { r["type"] = "log.heartbeat"; }),
+       "record"},
+      {"another key",
+       of("log.genesis",
+          [](Json& r) {
+            r["vkey"] = audit::key_of("did:web:hospital.example/log/1", audit::third_seed).text();
+          }),
+       "key"},
+      {"another signature of the provider",
+       of("contract.agreed", [](Json& r) { r["signature"] = digest_text(Digest{}); }),
+       "signature"},
+      {"another signature of the consumer",
+       of("contract.finalized",
+          [](Json& r) { r["signatures"]["consumer"] = digest_text(Digest{}); }),
+       "signature"},
+      {"signed a year later",
+       of("contract.agreed",
+          [](Json& r) {
+            std::string time = r["time"];
+            time.replace(0, 4, "2020");
+            r["time"] = time;
+          }),
+       "time"},
+      {"another policy",
+       of("contract.finalized", [](Json& r) { r["policy"] = digest_text(Digest{}); }),
+       "agreement"},
+      // Here the other party's receipt convicts: it names the record as it was.
+      {"more bytes sent", of("transfer.sent", [](Json& r) { r["bytes"] = 1; }), "receipt"},
+      {"another receipt",
+       of("receipt.held", [](Json& r) { r["receipt"] = digest_text(Digest{}); }),
+       "file"},
+  };
+  for (const Case& one : table) {
+    const auto report = check_again(forged(whole, one.change));
+    ASSERT_TRUE(report.finding) << one.name << "\n" << said(report);
+    EXPECT_EQ(report.finding->link, one.link) << one.name << "\n" << said(report);
+  }
+}
+
+// A genuine receipt in the place of another one by the same party.
+TEST(Bundle, AReceiptIsTheOneThatTheRecordNames) {
+  const Bundle& whole = made().provider;
+  for (const auto& [name, bytes] : whole.files) {
+    if (!name.starts_with("receipts/")) continue;
+    const bool held = bytes.find("— did:web:institute.example") != std::string::npos;
+    const PartyId& party = held ? institute : hospital;
+    const auto signer = negotiation::test::signer_of(party);
+    auto receipt = transfer::verify_receipt(bytes, party.uri, signer->public_key());
+    ASSERT_TRUE(receipt);
+    receipt->time = "2026-01-01T00:00:01.000000Z";
+    Bundle other = whole;
+    other.files[name] = transfer::sign_receipt(*receipt, party.uri, *signer).value();
+    const auto report = check_again(other);
+    ASSERT_TRUE(report.finding) << name;
+    EXPECT_EQ(report.finding->link, "receipt");
   }
 }
 

@@ -89,7 +89,7 @@ TEST(MessageSignature, AnArchiveIsCheckedAgainAloneAndNoMemberCanBeChanged) {
 
   const auto whole = nlohmann::json::parse(text);
   const auto taken = [](const nlohmann::json& archive) {
-    return verify_archive(to_jcs(archive)).has_value();
+    return verify_archive(tally::to_jcs(archive)).has_value();
   };
   // Words of the archive's keeper, which no signature of the signer covers.
   const std::set<std::string> unsigned_members{"body", "crlState", "domain", "lists", "party"};
