@@ -86,13 +86,13 @@ void check_signature(
       broken(name, "signature", "evidence.derived-other");
     }
   }
-  if (side == odrl::Side::consumer) {
-    if (signature->enforces && signature->enforces != enforces) {
-      broken(file, "rules", "evidence.rules-other");
-    }
-    check.shown(
-        {signature->enforces ? "evidence.rules-confirmed" : "evidence.rules-unconfirmed", {}}
-    );
+  check.shown({"evidence.signed", {{"party", signature->signer.uri}}});
+  // Rules that cannot be read here are said to be so already.
+  if (side == odrl::Side::consumer && !signature->enforces) {
+    check.shown({"evidence.rules-unconfirmed", {}});
+  } else if (side == odrl::Side::consumer && enforces) {
+    if (signature->enforces != enforces) broken(file, "rules", "evidence.rules-other");
+    check.shown({"evidence.rules-confirmed", {}});
   }
   check.signatures.emplace(side, *std::move(signature));
 }

@@ -61,6 +61,7 @@ TEST(Bundle, OfEachSideIsWholeWithTheAnchorsAlone) {
     const auto report = check_bundle(bundle->print(), anchored());
     EXPECT_EQ(report.verdict, Verdict::whole) << said(report);
     EXPECT_TRUE(has(report.shown, "evidence.all-records"));
+    EXPECT_TRUE(has(report.shown, "evidence.signed"));
     EXPECT_TRUE(has(report.shown, "evidence.rules-confirmed"));
     EXPECT_TRUE(has(report.shown, "evidence.log-key-stated"));
     EXPECT_TRUE(has(report.trusted, "evidence.revocation-listed"));
