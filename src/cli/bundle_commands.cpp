@@ -100,13 +100,37 @@ Result<std::string> read_bundle(const std::filesystem::path& file) {
   return read_text(file);
 }
 
+namespace {
+
+// The agreement under which the log has a record of this process; empty: none.
+Result<std::string> agreement_of(audit::LogStorage& log, const std::string& pid) {
+  std::string found;
+  const std::string wanted = Json(pid).dump();
+  const auto each = [&](const audit::RecordView& record) {
+    if (found.empty() && record.raw("pid") == wanted) found = record.agreement;
+  };
+  if (auto read = audit::for_each_record(log, 0, each); !read) return tally::fail(std::move(read));
+  return found;
+}
+
+}  // namespace
+
 int audit_bundle(const Console& console, const BundleOptions& options) {
   int code = done;
   const auto log = open_checked(console, options.folder, code);
   if (!log) return code;
   const auto store = store::open_read_only(options.folder);
   if (!store) return console.fail(store.error(), usage);
-  const auto collected = evidence::collect(*log->storage, **store, AgreementId(options.agreement));
+  std::string agreement = options.agreement;
+  if (agreement.empty()) {
+    auto found = agreement_of(*log->storage, options.pid);
+    if (!found) return console.fail(found.error());
+    if (found->empty()) {
+      return console.fail(Message{"cli.bundle-no-process", {{"pid", options.pid}}}, refused);
+    }
+    agreement = *std::move(found);
+  }
+  const auto collected = evidence::collect(*log->storage, **store, AgreementId(agreement));
   if (!collected) return console.fail(collected.error());
   const std::string bytes = collected->bundle.print();
   if (bytes.size() > audit::most_ustar_bytes) {

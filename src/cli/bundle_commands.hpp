@@ -12,8 +12,9 @@ namespace tally::cli {
 
 struct BundleOptions {
   std::filesystem::path folder;  // a connector's
-  std::string agreement;
-  std::filesystem::path out;  // empty: "bundle.tar" in the working folder
+  std::string agreement;         // either this
+  std::string pid;               // or a negotiation or transfer under it
+  std::filesystem::path out;     // empty: "bundle.tar" in the working folder
 };
 // Writes the file. Exit: 0, 1 the log was changed or the agreement is not in it, 3 usage.
 int audit_bundle(const Console& console, const BundleOptions& options);

@@ -327,8 +327,10 @@ int main(int argc, char** argv) {
   BundleOptions bundle_options;
   auto* bundle_command = command(*audit_command, "bundle", "help-audit-bundle");
   bundle_command->add_option("folder", bundle_options.folder, help("help-connector"))->required();
-  bundle_command->add_option("--agreement", bundle_options.agreement, help("help-agreement"))
-      ->required();
+  auto* bundle_about = bundle_command->add_option_group("about");
+  bundle_about->add_option("--agreement", bundle_options.agreement, help("help-agreement"));
+  bundle_about->add_option("--pid", bundle_options.pid, help("help-bundle-pid"));
+  bundle_about->require_option(1);
   bundle_command->add_option("--out", bundle_options.out, help("help-bundle-out"));
   bundle_command->callback([&] { run = [&] { return audit_bundle(console, bundle_options); }; });
   CheckBundleOptions check_bundle_options;

@@ -83,7 +83,8 @@ class Bundles(unittest.TestCase):
             self.assertEqual(codes(report, "trusted"),
                              {"evidence.revocation-listed", "evidence.time-witnessed"})
             again = path + ".again"
-            audit("bundle", side.folder, "--agreement", agreement, "--out", again)
+            pid = [record["pid"] for record in mine if record["type"] == "transfer.completed"][0]
+            audit("bundle", side.folder, "--pid", pid, "--out", again)
             with open(path, "rb") as one, open(again, "rb") as two:
                 self.assertEqual(one.read(), two.read())
 
@@ -133,8 +134,10 @@ class Bundles(unittest.TestCase):
         self.assertEqual(checked(path, "--vkey", theirs)[0], 1)
         self.assertEqual(checked(path, "--anchors", path)[0], 3)
         self.assertEqual(checked(world.path("nothing"))[0], 3)
-        self.assertEqual(audit("bundle", provider.folder, "--agreement", "urn:a:none",
-                               check=False).returncode, 1)
+        for about in ("--agreement", "--pid"):
+            self.assertEqual(audit("bundle", provider.folder, about, "urn:a:none",
+                                   check=False).returncode, 1)
+        self.assertEqual(audit("bundle", provider.folder, check=False).returncode, 3)
 
     def test_6_bundles_reconcile_and_trace(self):
         here, there = write(provider)[0], write(consumer)[0]
