@@ -71,7 +71,12 @@ Result<CheckpointSender::Known> CheckpointSender::known(const WitnessTarget& tar
   auto row = parts_.store.row(row_kind, target.id);
   if (!row) return fail(std::move(row));
   if (!*row) return known;
-  known.row = std::move(**row);
+  return read(std::move(**row));
+}
+
+Result<CheckpointSender::Known> CheckpointSender::read(Row row) {
+  Known known;
+  known.row = std::move(row);
   const auto json = parse_json(known.row.body);
   if (!json || !json->is_object()) {
     return fail(
@@ -416,24 +421,27 @@ awaitable<void> CheckpointSender::show(Note note) {
   if (!done) parts_.notices.note(Severity::warning, done.error().message);
 }
 
-Result<std::vector<Cosigned>> CheckpointSender::cosigned() const {
+Result<std::vector<Cosigned>> CheckpointSender::cosigned(Store& store) {
   std::vector<Cosigned> out;
   Store::Query query;
   query.kind = row_kind;
   for (;;) {
-    auto rows = parts_.store.rows(query);
+    auto rows = store.rows(query);
     if (!rows) return fail(std::move(rows));
     if (rows->empty()) return out;
-    for (const Row& row : *rows) {
-      WitnessTarget target;
-      target.id = row.id;
-      auto one = known(target);
+    for (Row& row : *rows) {
+      query.after = row.id;
+      auto one = read(std::move(row));
       if (!one) return fail(std::move(one));
       out.push_back(
-          {row.id, party_of(row), one->size, std::move(one->note), one->failing(), one->missing}
+          {one->row.id,
+           party_of(one->row),
+           one->size,
+           std::move(one->note),
+           one->failing(),
+           one->missing}
       );
     }
-    query.after = rows->back().id;
   }
 }
 

@@ -5,8 +5,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/audit/recovery.hpp"
-
 #include "record_scan.hpp"
 
 namespace tally::audit {
@@ -32,7 +30,7 @@ void add_seen(LogSide& side, const RecordView& record, const Event& event) {
 
 }  // namespace
 
-Result<LogSide> read_side(LogStorage& log) {
+Result<LogSide> read_side(const RecordSource& log) {
   LogSide side;
   const auto each = [&side](const RecordView& record) {
     if (record.seq == 0) {
@@ -64,13 +62,13 @@ Result<LogSide> read_side(LogStorage& log) {
     add_seen(side, record, event);
     side.events[record.agreement].push_back(std::move(event));
   };
-  auto read = for_each_record(log, 0, each);
+  auto read = log(0, each);
   if (!read) return fail(std::move(read));
   return side;
 }
 
 Result<std::map<std::uint64_t, std::string>> leaves_at(
-    LogStorage& log, const std::vector<Seen>& seen
+    const RecordSource& log, const std::vector<Seen>& seen
 ) {
   std::map<std::uint64_t, std::string> leaves;
   for (const Seen& one : seen) leaves.emplace(one.seq, std::string());
@@ -79,7 +77,7 @@ Result<std::map<std::uint64_t, std::string>> leaves_at(
     const auto found = leaves.find(record.seq);
     if (found != leaves.end()) found->second = to_hex(record.leaf);
   };
-  auto read = for_each_record(log, leaves.begin()->first, each);
+  auto read = log(leaves.begin()->first, each);
   if (!read) return fail(std::move(read));
   return leaves;
 }

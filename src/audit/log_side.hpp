@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tally/audit/log_storage.hpp"
+#include "tally/audit/record_source.hpp"
 #include "tally/core/result.hpp"
 
 #include "contract_facts.hpp"
@@ -46,11 +46,11 @@ struct LogSide {
 };
 
 // Reads the log once. Memory grows with its transfers and agreements, not with its uses.
-Result<LogSide> read_side(LogStorage& log);
+Result<LogSide> read_side(const RecordSource& log);
 
 // The leaf (hex) of each of these records; empty where the log ends before it.
 Result<std::map<std::uint64_t, std::string>> leaves_at(
-    LogStorage& log, const std::vector<Seen>& seen
+    const RecordSource& log, const std::vector<Seen>& seen
 );
 
 }  // namespace tally::audit

@@ -330,7 +330,7 @@ class Agreement {
 
 // Whether the records of `log` that the other side says it saw stand where it saw them.
 Result<void> look_up(
-    LogStorage& log,
+    const RecordSource& log,
     std::vector<Seen> seen,
     bool log_is_here,
     const std::set<std::string>& agreements,
@@ -390,7 +390,9 @@ bool Reconciliation::all_match() const {
   });
 }
 
-Result<Reconciliation> reconcile(LogStorage& here, LogStorage& there) {
+Result<Reconciliation> reconcile(
+    const RecordSource& here, const RecordSource& there, const std::string& only
+) {
   const auto mine = read_side(here);
   if (!mine) return tl::unexpected(mine.error());
   const auto theirs = read_side(there);
@@ -410,6 +412,7 @@ Result<Reconciliation> reconcile(LogStorage& here, LogStorage& there) {
   };
   with(*mine, *theirs);
   with(*theirs, *mine);
+  if (!only.empty()) std::erase_if(agreements, [&only](const auto& id) { return id != only; });
   if (agreements.empty()) {
     return fail(
         ErrorKind::not_found,

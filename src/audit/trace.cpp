@@ -8,8 +8,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/audit/recovery.hpp"
-
 #include "contract_facts.hpp"
 #include "record_scan.hpp"
 
@@ -36,12 +34,12 @@ void add_texts(Nodes& nodes, const RecordView& record, std::string_view member) 
 // Everything that the logs say about data, and which record leads where.
 class Lineage {
  public:
-  Result<void> read(LogStorage& log) {
+  Result<void> read(const RecordSource& log) {
     const std::size_t index = trace.logs.size();
     trace.logs.emplace_back();
     received_.clear();
     auto each = [this, index](const RecordView& record) { take(index, record); };
-    return for_each_record(log, 0, each);
+    return log(0, each);
   }
 
   [[nodiscard]] bool knows(const LineageNode& node) const {
@@ -187,11 +185,11 @@ LineageNode asset_node(std::string_view asset) {
 }
 
 Result<Trace> trace_lineage(
-    const std::vector<LogStorage*>& logs, const LineageNode& start, Direction direction
+    const std::vector<RecordSource>& logs, const LineageNode& start, Direction direction
 ) {
   Lineage lineage;
-  for (LogStorage* log : logs) {
-    auto read = lineage.read(*log);
+  for (const RecordSource& log : logs) {
+    auto read = lineage.read(log);
     if (!read) return fail(std::move(read));
   }
   if (!lineage.knows(start)) {

@@ -245,6 +245,15 @@ Result<std::optional<std::string>> Witness::checkpoint(
   return text_of(*json, "note");
 }
 
+Result<std::string> cosigned_checkpoint(Store& store, std::string_view origin) {
+  auto row = store.row(witnessed_kind, to_hex(sha256(origin)));
+  if (!row) return fail(std::move(row));
+  if (!*row) return std::string();
+  const auto json = parse_json((*row)->body);
+  if (!json || !json->is_object()) return unreadable(**row);
+  return text_of(*json, "note");
+}
+
 Result<std::vector<Contradiction>> contradictions(Store& store, const PartyId& party) {
   Store::Query query;
   query.kind = contradiction_kind;

@@ -1,6 +1,5 @@
 #include "log_commands.hpp"
 
-#include <fstream>
 #include <memory>
 #include <system_error>
 
@@ -19,34 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Result<void> write_bytes(const fs::path& file, std::string_view bytes) {
-  std::error_code failed;
-  if (file.has_parent_path()) fs::create_directories(file.parent_path(), failed);
-  std::ofstream out(file, std::ios::binary | std::ios::trunc);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  out.close();
-  if (failed || !out) {
-    return tally::fail(ErrorKind::invalid, {"cli.file-unwritable", {{"file", file.string()}}});
-  }
-  return {};
-}
-
 std::string_view as_text(std::span<const std::uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-// Whom the caller believes: a log's key alone, or a file.
-Result<audit::LogPolicy> believed(const std::string& vkey, const fs::path& file) {
-  if (vkey.empty()) {
-    const auto text = read_text(file);
-    if (!text) return tl::unexpected(text.error());
-    return audit::parse_log_policy(*text);
-  }
-  auto key = audit::parse_verifier_key(vkey);
-  if (!key) return tl::unexpected(key.error());
-  audit::LogPolicy policy;
-  policy.logs.push_back({*std::move(key), {}});
-  return policy;
 }
 
 int put_out(const Console& console, const fs::path& out, std::string text) {
@@ -60,6 +33,19 @@ int put_out(const Console& console, const fs::path& out, std::string text) {
 }
 
 }  // namespace
+
+Result<audit::LogPolicy> believed(const std::string& vkey, const fs::path& file) {
+  if (vkey.empty()) {
+    const auto text = read_text(file);
+    if (!text) return tl::unexpected(text.error());
+    return audit::parse_log_policy(*text);
+  }
+  auto key = audit::parse_verifier_key(vkey);
+  if (!key) return tl::unexpected(key.error());
+  audit::LogPolicy policy;
+  policy.logs.push_back({*std::move(key), {}});
+  return policy;
+}
 
 int audit_key(const Console& console, const fs::path& folder) {
   auto storage = open_folder(folder);

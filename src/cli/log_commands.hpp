@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <string>
 
+#include "tally/audit/log_policy.hpp"
+
 #include "console.hpp"
 
 namespace tally::cli {
@@ -52,5 +54,8 @@ struct CheckHeadsOptions {
 };
 // Exit: 0 the file shows a head or its absence, 1 neither is shown, 3 usage.
 int audit_check_heads(const Console& console, const CheckHeadsOptions& options);
+
+// Whom the caller believes: a log's key alone, or a file (C2SP tlog-policy).
+Result<audit::LogPolicy> believed(const std::string& vkey, const std::filesystem::path& file);
 
 }  // namespace tally::cli

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "audit_commands.hpp"
+#include "bundle_commands.hpp"
 #include "commands.hpp"
 #include "init.hpp"
 #include "inquiry_commands.hpp"
@@ -321,6 +322,30 @@ int main(int argc, char** argv) {
   heads_believed->require_option(1);
   check_heads_command->callback([&] {
     run = [&] { return audit_check_heads(console, check_heads_options); };
+  });
+
+  BundleOptions bundle_options;
+  auto* bundle_command = command(*audit_command, "bundle", "help-audit-bundle");
+  bundle_command->add_option("folder", bundle_options.folder, help("help-connector"))->required();
+  auto* bundle_about = bundle_command->add_option_group("about");
+  bundle_about->add_option("--agreement", bundle_options.agreement, help("help-agreement"));
+  bundle_about->add_option("--pid", bundle_options.pid, help("help-bundle-pid"));
+  bundle_about->require_option(1);
+  bundle_command->add_option("--out", bundle_options.out, help("help-bundle-out"));
+  bundle_command->callback([&] { run = [&] { return audit_bundle(console, bundle_options); }; });
+  CheckBundleOptions check_bundle_options;
+  auto* check_bundle_command = command(*audit_command, "check-bundle", "help-audit-check-bundle");
+  check_bundle_command->add_option("file", check_bundle_options.file, help("help-bundle"))
+      ->required();
+  check_bundle_command->add_option(
+      "--anchors", check_bundle_options.anchors, help("help-bundle-anchors")
+  );
+  auto* bundle_vkey =
+      check_bundle_command->add_option("--vkey", check_bundle_options.vkey, help("help-vkey"));
+  check_bundle_command->add_option("--policy", check_bundle_options.policy, help("help-log-policy"))
+      ->excludes(bundle_vkey);
+  check_bundle_command->callback([&] {
+    run = [&] { return audit_check_bundle(console, check_bundle_options); };
   });
 
   QueryOptions query_options;

@@ -4,7 +4,7 @@
 #include "tally/audit/story.hpp"
 
 #include "inquiry_commands.hpp"
-#include "log_folder.hpp"
+#include "record_sources.hpp"
 
 namespace tally::cli {
 namespace {
@@ -26,11 +26,12 @@ int audit_reconcile(
     const Console& console, const std::filesystem::path& here, const std::filesystem::path& there
 ) {
   int code = done;
-  const auto mine = open_checked(console, here, code);
+  const auto mine = open_source(console, here, code);
   if (!mine) return code;
-  const auto theirs = open_checked(console, there, code);
+  const auto theirs = open_source(console, there, code);
   if (!theirs) return code;
-  const auto result = audit::reconcile(*mine->storage, *theirs->storage);
+  const auto& only = mine->agreement.empty() ? theirs->agreement : mine->agreement;
+  const auto result = audit::reconcile(mine->records, theirs->records, only);
   if (!result) {
     const bool wrong =
         result.error().kind == ErrorKind::invalid || result.error().kind == ErrorKind::not_found;
@@ -72,7 +73,7 @@ int audit_reconcile(
     }
     console.table({"result", "about", "agreement", "pid", "here", "there"}, rows);
     for (const auto* log : {&*mine, &*theirs}) {
-      if (!log->whole) console.say({"cli.log-unfinished", {{"folder", log->folder}}});
+      if (!log->whole) console.say({"cli.log-unfinished", {{"folder", log->path}}});
     }
     console.say(
         {differ == 0 ? "cli.reconcile-match" : "cli.reconcile-differ",

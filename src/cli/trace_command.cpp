@@ -4,7 +4,7 @@
 #include "tally/audit/trace.hpp"
 
 #include "inquiry_commands.hpp"
-#include "log_folder.hpp"
+#include "record_sources.hpp"
 
 namespace tally::cli {
 namespace {
@@ -27,12 +27,12 @@ int audit_trace(const Console& console, const TraceOptions& options) {
     return console.fail(Message{"cli.content-malformed", {{"text", options.content}}}, usage);
   }
   int code = done;
-  std::vector<CheckedLog> logs;
-  std::vector<audit::LogStorage*> storages;
+  std::vector<CheckedSource> logs;
+  std::vector<audit::RecordSource> sources;
   for (const auto& folder : options.folders) {
-    auto log = open_checked(console, folder, code);
+    auto log = open_source(console, folder, code);
     if (!log) return code;
-    storages.push_back(log->storage.get());
+    sources.push_back(log->records);
     logs.push_back(std::move(*log));
   }
   const auto start = options.content.empty() ? audit::agreement_node(options.agreement)
@@ -40,7 +40,7 @@ int audit_trace(const Console& console, const TraceOptions& options) {
   const auto direction = options.up == options.down ? audit::Direction::both
                          : options.up               ? audit::Direction::up
                                                     : audit::Direction::down;
-  const auto trace = audit::trace_lineage(storages, start, direction);
+  const auto trace = audit::trace_lineage(sources, start, direction);
   if (!trace) {
     const bool unknown = trace.error().kind == ErrorKind::not_found;
     return console.fail(trace.error(), unknown ? refused : incomplete);
@@ -68,7 +68,7 @@ int audit_trace(const Console& console, const TraceOptions& options) {
   }
   console.table({"step", "time", "type", "from", "to", "log", "seq", "leaf"}, rows);
   for (const auto& log : logs) {
-    if (!log.whole) console.say({"cli.log-unfinished", {{"folder", log.folder}}});
+    if (!log.whole) console.say({"cli.log-unfinished", {{"folder", log.path}}});
   }
   console.say({"cli.trace-count", {{"count", std::to_string(rows.size())}, {"start", start}}});
   return done;

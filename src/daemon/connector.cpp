@@ -797,7 +797,7 @@ awaitable<Result<Json>> Connector::lineage(std::string artefact) {
       trace = fail(std::move(storage));
       return;
     }
-    trace = audit::trace_lineage({storage->get()}, content, audit::Direction::both);
+    trace = audit::trace_lineage({audit::records_of(**storage)}, content, audit::Direction::both);
   };
   if (content.empty()) {
     const Message unknown{"audit.trace-unknown", {{"start", artefact}}};

@@ -345,6 +345,7 @@ Result<MessageSignature> verify_message(
   result.signer = signer->party;
   result.chain_not_after = signer->not_after;
   result.crl_state = signer->crl_state;
+  result.lists = std::move(signer->lists);
   result.signature_input = field_text(headers, "Signature-Input");
   result.signature = field_text(headers, "Signature");
   return result;
@@ -369,6 +370,12 @@ std::string to_archive_json(const MessageSignature& signature) {
       {"chain", std::move(chain)},
       {"crlState", signature.crl_state},
   };
+  std::size_t list_bytes = 0;
+  for (const Bytes& der : signature.lists) list_bytes += der.size();
+  if (!signature.lists.empty() && list_bytes <= most_archived_list_bytes) {
+    Json& lists = document["lists"] = Json::array();
+    for (const Bytes& der : signature.lists) lists.push_back(to_base64(der));
+  }
   if (signature.enforces) document["enforces"] = digest_text(*signature.enforces);
   if (signature.signed_key_statement) {
     const SignedKeyStatement& statement = *signature.signed_key_statement;
@@ -378,6 +385,146 @@ std::string to_archive_json(const MessageSignature& signature) {
     };
   }
   return tally::to_jcs(document);
+}
+
+namespace {
+
+constexpr std::size_t most_archive_bytes = 1 << 20;
+
+tl::unexpected<Error> archive_malformed(std::string_view member) {
+  return fail(
+      ErrorKind::invalid, {"identity.archive-malformed", {{"member", std::string(member)}}}
+  );
+}
+
+tl::unexpected<Error> archive_wrong(std::string_view what) {
+  return fail(ErrorKind::invalid, {"identity.archive-wrong", {{"what", std::string(what)}}});
+}
+
+std::optional<std::vector<Bytes>> bytes_list(const Json& document, const char* key) {
+  std::vector<Bytes> out;
+  const auto list = document.find(key);
+  if (list == document.end()) return out;
+  if (!list->is_array() || list->size() > most_certificates) return std::nullopt;
+  for (const Json& item : *list) {
+    auto bytes = item.is_string() ? from_base64(item.get_ref<const std::string&>()) : std::nullopt;
+    if (!bytes) return std::nullopt;
+    out.push_back(*std::move(bytes));
+  }
+  return out;
+}
+
+Result<void> read_statement(const Json& document, MessageSignature& into) {
+  const auto found = document.find("keyStatement");
+  if (found == document.end()) return {};
+  if (!found->is_object()) return archive_malformed("keyStatement");
+  const auto text = string_member(*found, "statement", "");
+  const auto sig = string_member(*found, "signature", "");
+  const auto jcs = text ? from_base64(*text) : std::nullopt;
+  const auto signature = sig ? from_base64(*sig) : std::nullopt;
+  if (!jcs || !signature || signature->size() != Ed25519Signature{}.size()) {
+    return archive_malformed("keyStatement");
+  }
+  SignedKeyStatement signed_statement;
+  signed_statement.jcs.assign(jcs->begin(), jcs->end());
+  std::copy(signature->begin(), signature->end(), signed_statement.signature.begin());
+  auto statement = parse_key_statement(signed_statement.jcs);
+  if (!statement) return archive_malformed("keyStatement");
+  into.key_statement = *std::move(statement);
+  into.signed_key_statement = std::move(signed_statement);
+  return {};
+}
+
+}  // namespace
+
+Result<MessageSignature> verify_archive(std::string_view json) {
+  const auto document = parse_json(json, {.bytes = most_archive_bytes, .depth = 4});
+  if (!document || !document->is_object() || tally::to_jcs(*document) != json) {
+    return archive_malformed("");
+  }
+  MessageSignature result;
+  std::string agreement;
+  std::string created;
+  std::string base;
+  for (const auto& [key, into] : std::initializer_list<std::pair<const char*, std::string*>>{
+           {"domain", &result.signer.domain},
+           {"party", &result.signer.uri},
+           {"agreement", &agreement},
+           {"created", &created},
+           {"keyid", &result.keyid},
+           {"nonce", &result.nonce},
+           {"method", &result.method},
+           {"contentDigest", &result.content_digest},
+           {"signatureInput", &result.signature_input},
+           {"signature", &result.signature},
+           {"signatureBase", &base},
+           {"crlState", &result.crl_state}}) {
+    auto text = string_member(*document, key, "");
+    if (!text) return archive_malformed(key);
+    *into = *std::move(text);
+  }
+  const auto digest = parse_digest_text(agreement);
+  if (!digest) return archive_malformed("agreement");
+  result.agreement = *digest;
+  if (document->contains("enforces")) {
+    const auto text = string_member(*document, "enforces", "");
+    result.enforces = text ? parse_digest_text(*text) : std::nullopt;
+    if (!result.enforces) return archive_malformed("enforces");
+  }
+  const auto at = parse_date_time(created);
+  if (!at || format_seconds(at->instant) != created) return archive_malformed("created");
+  result.created = at->instant;
+  auto chain = bytes_list(*document, "chain");
+  if (!chain || chain->empty()) return archive_malformed("chain");
+  result.chain = *std::move(chain);
+  auto lists = bytes_list(*document, "lists");
+  if (!lists) return archive_malformed("lists");
+  result.lists = *std::move(lists);
+  if (auto read = read_statement(*document, result); !read) return fail(std::move(read));
+
+  // From here on nothing is taken from the archive's own words that the signature can tell.
+  Headers headers;
+  headers.set("Signature-Input", result.signature_input);
+  headers.set("Signature", result.signature);
+  const auto ours = our_signature(headers);
+  if (!ours) return archive_malformed("signatureInput");
+  SfInnerList covered = ours->input;
+  covered.params.clear();
+  if (serialise(covered) != serialise(covered_components(result.enforces.has_value()))) {
+    return archive_wrong("signatureInput");
+  }
+  const auto* when = param<std::int64_t>(ours->input.params, "created");
+  const auto* keyid = param<std::string>(ours->input.params, "keyid");
+  const auto* nonce = param<std::string>(ours->input.params, "nonce");
+  if (when == nullptr || *when != result.created.seconds) return archive_wrong("created");
+  if (keyid == nullptr || *keyid != result.keyid ||
+      result.keyid != to_hex(sha256(result.chain.front()))) {
+    return archive_wrong("keyid");
+  }
+  if (nonce == nullptr || *nonce != result.nonce) return archive_wrong("nonce");
+  std::optional<std::string> enforces;
+  if (result.enforces) enforces = bytes_item(*result.enforces);
+  result.signature_base = signature_base(
+      result.method,
+      result.content_digest,
+      bytes_item(result.agreement),
+      enforces,
+      serialise(ours->input)
+  );
+  if (to_base64(as_bytes(result.signature_base)) != base) return archive_wrong("signatureBase");
+  const auto signature = signature_bytes(headers, ours->label);
+  if (!signature) return archive_malformed("signature");
+  const auto key = certificate_ed25519_key(result.chain.front());
+  if (!key || !verify_ed25519(*key, as_bytes(result.signature_base), *signature)) {
+    return archive_wrong("signature");
+  }
+  if (result.signed_key_statement) {
+    const SignedKeyStatement& statement = *result.signed_key_statement;
+    if (!verify_ed25519(*key, as_bytes(statement.jcs), statement.signature)) {
+      return archive_wrong("keyStatement");
+    }
+  }
+  return result;
 }
 
 }  // namespace tally::identity

@@ -67,6 +67,13 @@ Bytes to_der(X509* certificate) {
   return der;
 }
 
+Bytes to_der(X509_CRL* list) {
+  Bytes der(static_cast<std::size_t>(i2d_X509_CRL(list, nullptr)));
+  unsigned char* at = der.data();
+  i2d_X509_CRL(list, &at);
+  return der;
+}
+
 Instant to_instant(const ASN1_TIME* time) {
   std::tm parts{};
   if (time == nullptr || ASN1_TIME_to_tm(time, &parts) != 1) return {};

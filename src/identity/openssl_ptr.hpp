@@ -46,6 +46,7 @@ std::string bio_text(BIO* bio);
 // nullopt on anything that is not a certificate from the first byte to the last.
 CertificatePtr parse_certificate(std::span<const std::uint8_t> der);
 Bytes to_der(X509* certificate);
+Bytes to_der(X509_CRL* list);
 Instant to_instant(const ASN1_TIME* time);
 
 // All certificates, or all lists, of a PEM text; nullopt if one is unreadable. Empty text: none.

@@ -111,7 +111,11 @@ const RevocationList* list_of(const Domain& domain, X509* issuer) {
 
 // Every certificate below the anchor against the list of its issuer.
 Result<void> check_revocation(
-    const Domain& domain, STACK_OF(X509) * chain, Instant now, PeerIdentity& identity
+    const Domain& domain,
+    STACK_OF(X509) * chain,
+    Purpose purpose,
+    Instant now,
+    PeerIdentity& identity
 ) {
   if (domain.crl == CrlPolicy::none) {
     identity.crl_state = "none";
@@ -140,6 +144,7 @@ Result<void> check_revocation(
           "checked " + format_seconds(list->this_update) + "…" + format_seconds(list->next_update);
     }
     identity.good_until = std::min(identity.good_until, end);
+    if (purpose == Purpose::contract) identity.lists.push_back(to_der(list->list.get()));
   }
   return {};
 }
@@ -311,7 +316,7 @@ Result<PeerIdentity> TrustStore::verify(
         std::min(identity.not_after, to_instant(X509_get0_notAfter(sk_X509_value(chain, i))));
   }
   identity.good_until = identity.not_after;
-  auto checked = check_revocation(*domain, chain, now, identity);
+  auto checked = check_revocation(*domain, chain, purpose, now, identity);
   if (!checked) return fail(std::move(checked));
   return identity;
 }

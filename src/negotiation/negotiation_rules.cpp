@@ -132,6 +132,15 @@ Signed sign(
   input.key_statement = settings.key_statement;
   auto signature = identity::sign_message(made.request, *parts.signer, input);
   signature.signer = settings.self;
+  // What our own chain was worth when we signed: nobody can find that out later. Whether it was
+  // worth anything is for the peer to say.
+  const auto own =
+      parts.trust.current().store->verify(parts.signer->chain(), identity::Purpose::contract, now);
+  if (own && own->party == settings.self) {
+    signature.chain_not_after = own->not_after;
+    signature.crl_state = own->crl_state;
+    signature.lists = own->lists;
+  }
   made.archive = identity::to_archive_json(signature);
   return made;
 }

@@ -317,6 +317,8 @@ struct Outcome {
   Result<void> result;
 };
 
+constexpr const char* database_file = "/tally.db";
+
 tl::unexpected<Error> read_failed(const Failure& failure) {
   return fail(ErrorKind::unavailable, {"store.read-failed", {{"reason", failure.what()}}});
 }
@@ -380,7 +382,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices&
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return fail(ErrorKind::conflict, {"store.locked", {{"folder", folder}}});
   }
-  const std::string file = folder + "/tally.db";
+  const std::string file = folder + database_file;
   // Created here, since SQLite would take the umask, and gives its WAL the mode of this file.
   // Closed again before SQLite opens it: closing any descriptor of a file drops the process's locks
   // on it.
@@ -630,6 +632,87 @@ StoreThread::StoreThread(SqliteStore& store) : state_(new State{store, {}}) {
 StoreThread::~StoreThread() {
   state_->store.stop_waiting();
   state_->thread.join();
+}
+
+namespace {
+
+class ReadOnlyStore final : public Store {
+ public:
+  explicit ReadOnlyStore(std::unique_ptr<Connection> connection)
+      : connection_(std::move(connection)), reader_(*connection_) {}
+
+  awaitable<Result<void>> commit(Transaction) override {
+    const Message refused{"store.read-only", {}};
+    co_return fail(ErrorKind::internal, refused);
+  }
+  Result<std::optional<Row>> row(std::string_view kind, std::string_view id) override {
+    return read([&] { return reader_.row(kind, id); });
+  }
+  Result<std::vector<Row>> rows(const Query& query) override {
+    return read([&] { return reader_.rows(query); });
+  }
+  Result<std::vector<OutgoingMessage>> messages() override {
+    return read([&] { return reader_.messages(); });
+  }
+  Result<std::optional<StoredAnswer>> answer(std::string_view process, std::string_view message_id)
+      override {
+    return read([&] { return reader_.answer(process, message_id); });
+  }
+  Result<std::vector<DraftRow>> drafts() override {
+    return read([&] { return reader_.drafts(); });
+  }
+  Result<LogMark> mark() override {
+    return read([&] { return reader_.mark(); });
+  }
+
+ private:
+  template <class Read>
+  auto read(Read&& what) -> Result<decltype(what())> {
+    const std::lock_guard guard(mutex_);
+    try {
+      return what();
+    } catch (const Failure& failure) {
+      return read_failed(failure);
+    }
+  }
+
+  std::unique_ptr<Connection> connection_;
+  std::mutex mutex_;
+  Reader reader_;  // mutex_
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folder) {
+  const std::string file = folder.string() + database_file;
+  std::error_code failed;
+  if (!std::filesystem::is_regular_file(file, failed)) {
+    return fail(ErrorKind::not_found, {"store.none", {{"folder", folder.string()}}});
+  }
+  try {
+    auto connection =
+        std::make_unique<Connection>(file, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, "");
+    bound_memory(*connection, 256);
+    const std::int64_t known = schema_version;
+    const std::int64_t found = connection->number("PRAGMA user_version");
+    if (connection->number("PRAGMA application_id") != application_id) {
+      return fail(ErrorKind::invalid, {"store.not-ours", {{"file", file}}});
+    }
+    if (found != known) {
+      return fail(
+          ErrorKind::invalid,
+          {"store.newer-schema",
+           {{"file", file}, {"found", std::to_string(found)}, {"known", std::to_string(known)}}}
+      );
+    }
+    // Ends with the connection: all reads are of one state.
+    connection->execute("BEGIN");
+    return std::make_unique<ReadOnlyStore>(std::move(connection));
+  } catch (const Failure& failure) {
+    return fail(
+        ErrorKind::unavailable, {"store.open-failed", {{"file", file}, {"reason", failure.what()}}}
+    );
+  }
 }
 
 }  // namespace tally::store

@@ -8,14 +8,14 @@
 #include "tally/negotiation/agreement.hpp"
 #include "tally/negotiation/exchange.hpp"
 
+#include "transfer_process.hpp"
+
 namespace tally::transfer {
 
 using negotiation::Refused;
 using negotiation::Standing;
 
 namespace {
-
-constexpr std::string_view kind = "deletion";
 
 // One row for each content that was destroyed under an agreement.
 std::string row_id(const DeletionNote& note) {
@@ -34,7 +34,7 @@ struct DeletionSender::State {
 
 DeletionSender::DeletionSender(DeletionParts parts, PartyId self)
     : state_(new State{std::move(parts), std::move(self)}) {
-  state_->parts.delivery.serve(std::string(kind), *this);
+  state_->parts.delivery.serve(std::string(deletion_kind), *this);
 }
 
 DeletionSender::~DeletionSender() = default;
@@ -42,7 +42,7 @@ DeletionSender::~DeletionSender() = default;
 awaitable<Result<void>> DeletionSender::send(DeletionNote note) {
   const DeletionParts& parts = state_->parts;
   const auto id = row_id(note);
-  auto known = parts.store.row(kind, id);
+  auto known = parts.store.row(deletion_kind, id);
   if (!known) co_return fail(std::move(known));
   if (*known) co_return Result<void>{};
   auto agreement = negotiation::find_agreement(parts.store, note.agreement);
@@ -65,7 +65,7 @@ awaitable<Result<void>> DeletionSender::send(DeletionNote note) {
   const Instant now = parts.clock.read().at;
   Transaction transaction;
   Row row;
-  row.kind = kind;
+  row.kind = deletion_kind;
   row.id = id;
   row.state = "sending";
   row.owner = note.agreement.value;
@@ -78,7 +78,7 @@ awaitable<Result<void>> DeletionSender::send(DeletionNote note) {
   request.body = body.dump();
   transaction.messages.push_back(negotiation::outgoing(
       new_pid(parts.random).value,
-      negotiation::process_key(kind, id),
+      negotiation::process_key(deletion_kind, id),
       provider,
       *base + "/deletion-records",
       request,
@@ -104,7 +104,7 @@ awaitable<Result<void>> DeletionSender::State::settle(
 ) {
   const auto id = negotiation::parse_process_key(message.process).id;
   for (;;) {
-    auto found = parts.store.row(kind, id);
+    auto found = parts.store.row(deletion_kind, id);
     if (!found) co_return fail(std::move(found));
     Transaction transaction;
     transaction.delivered_messages.push_back(message.id);

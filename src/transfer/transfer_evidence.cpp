@@ -208,12 +208,6 @@ awaitable<HttpAnswer> TransferService::fresh_token(Received received) {
   }
 }
 
-namespace {
-
-constexpr std::string_view deletion_kind = "deletion_record";
-
-}  // namespace
-
 awaitable<HttpAnswer> TransferService::receive_deletion(Received received) {
   State& state = *state_;
   const auto body = parse_body(received.request);
@@ -242,7 +236,7 @@ awaitable<HttpAnswer> TransferService::receive_deletion(Received received) {
   const Digest digest = sha256(note_text);
   const Json answer = {{"held", digest_text(digest)}};
   Row row;
-  row.kind = deletion_kind;
+  row.kind = deletion_record_kind;
   row.id = to_hex(digest);
   auto known = state.parts.store.row(row.kind, row.id);
   if (!known) co_return refuse(known.error());

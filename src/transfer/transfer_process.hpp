@@ -13,6 +13,9 @@
 namespace tally::transfer {
 
 inline constexpr std::string_view process_kind = "transfer";
+// Notes of deletion: those that this side sent, and those that it was given.
+inline constexpr std::string_view deletion_kind = "deletion";
+inline constexpr std::string_view deletion_record_kind = "deletion_record";
 inline constexpr std::string_view peer_index_kind = "transfer-peer";
 
 struct Process {

@@ -22,6 +22,7 @@ const std::vector<std::string>& modules() {
       "transfer",
       "dataplane",
       "custody",
+      "evidence",
       "store",
       "net",
       "sources",

@@ -51,7 +51,7 @@ class ReconcileTest : public TwoLogs {
   Reconciliation look() {
     const auto left = open_log(provider.disk);
     const auto right = open_log(consumer.disk);
-    const auto result = reconcile(*left, *right);
+    const auto result = reconcile(records_of(*left), records_of(*right));
     EXPECT_TRUE(result);
     return result ? *result : Reconciliation{};
   }
@@ -92,7 +92,7 @@ TEST_F(ReconcileTest, HereAndThereAreAsTheLogsAreGiven) {
   tell(provider, "transfer.sent", data());
   const auto left = open_log(consumer.disk);
   const auto right = open_log(provider.disk);
-  const auto result = reconcile(*left, *right);
+  const auto result = reconcile(records_of(*left), records_of(*right));
   ASSERT_TRUE(result);
   EXPECT_EQ(different(*result), (Lines{"MISSING_HERE transfer.sent p1 - sha256:cc"}));
 }
@@ -307,14 +307,14 @@ TEST_F(ReconcileTest, AgreementsWithOthersStayOut) {
 TEST_F(ReconcileTest, RefusesWhatCannotBeReconciled) {
   const auto one = open_log(provider.disk);
   const auto again = open_log(provider.disk);
-  auto result = reconcile(*one, *again);
+  auto result = reconcile(records_of(*one), records_of(*again));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message.code, "audit.reconcile-same");
 
   OneLog other;
   begin(other, "bank.example/log/1", "did:web:bank.example");
   const auto bank = open_log(other.disk);
-  result = reconcile(*one, *bank);
+  result = reconcile(records_of(*one), records_of(*bank));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message.code, "audit.reconcile-nothing");
 }

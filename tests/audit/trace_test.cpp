@@ -45,7 +45,7 @@ class TraceTest : public TwoLogs {
   Trace trace(const LineageNode& start, Direction direction) {
     const auto left = open_log(provider.disk);
     const auto right = open_log(consumer.disk);
-    auto result = trace_lineage({left.get(), right.get()}, start, direction);
+    auto result = trace_lineage({records_of(*left), records_of(*right)}, start, direction);
     EXPECT_TRUE(result);
     return result ? *result : Trace{};
   }
@@ -133,7 +133,7 @@ TEST_F(TraceTest, EveryHopCarriesThePlaceOfItsRecord) {
 
 TEST_F(TraceTest, WhatNoLogNamesIsNotFound) {
   const auto left = open_log(provider.disk);
-  const auto result = trace_lineage({left.get()}, "sha256:ff", Direction::both);
+  const auto result = trace_lineage({records_of(*left)}, "sha256:ff", Direction::both);
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().message.code, "audit.trace-unknown");
 }

@@ -69,6 +69,7 @@ TEST(Sentences, CodesAreModuleAndName) {
       "transfer",
       "dataplane",
       "custody",
+      "evidence",
       "store",
       "net",
       "sources",

@@ -18,9 +18,24 @@ def segment():
     return len(head).to_bytes(2, "big") + head + bytes.fromhex(vectors["segment_hex"])
 
 
+def bundles():
+    for file in sorted((ROOT / "tests/data/evidence").glob("*.tar")):
+        # Without what is large and that nothing rests on: a seed is cut at 64 KiB.
+        data, kept, at = file.read_bytes(), b"", 0
+        while data[at]:
+            end = at + 512 + -(-int(data[at + 124:at + 135], 8) // 512) * 512
+            if not data[at:at + 100].startswith((b"VERIFY.txt", b"prov.jsonld", b"manifest.json")):
+                kept += data[at:end]
+            at = end
+        yield kept + bytes(1024)
+
+
 def texts(target):
     if target == "audit_frame_fuzz":
         yield segment()
+        return
+    if target == "evidence_bundle_fuzz":
+        yield from bundles()
         return
     if target in MEMBERS:
         for file in sorted((ROOT / "tests/data/odrl").rglob("*.json")):

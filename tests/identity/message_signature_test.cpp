@@ -1,9 +1,12 @@
 #include "tally/identity/message_signature.hpp"
 
 #include <functional>
+#include <set>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
 
 #include "support/test_pki.hpp"
 
@@ -63,6 +66,51 @@ TEST(MessageSignature, WhatIsSignedVerifiesAndComesBackWhole) {
   EXPECT_EQ(archive["party"], hospital);
   EXPECT_EQ(archive["chain"].size(), 1u);
   EXPECT_TRUE(archive.contains("keyStatement"));
+}
+
+TEST(MessageSignature, AnArchiveIsCheckedAgainAloneAndNoMemberCanBeChanged) {
+  Fixture f;
+  f.input.enforces = sha256("rules");
+  f.input.key_statement = sign_key_statement(f.statement(), *f.signer);
+  sign_message(f.request, *f.signer, f.input);
+  const auto seen = verify_message(f.request, *f.trust, hospital_party, now);
+  ASSERT_TRUE(seen);
+  const std::string text = to_archive_json(*seen);
+  const auto read = verify_archive(text);
+  ASSERT_TRUE(read) << render(read.error().message, Lang::en);
+  EXPECT_EQ(read->agreement, seen->agreement);
+  EXPECT_EQ(read->enforces, seen->enforces);
+  EXPECT_EQ(read->created, seen->created);
+  EXPECT_EQ(read->chain, seen->chain);
+  EXPECT_EQ(read->lists, seen->lists);
+  EXPECT_EQ(read->lists.size(), 1U);
+  EXPECT_EQ(read->key_statement, seen->key_statement);
+  EXPECT_EQ(to_archive_json(*read).size(), text.size());
+
+  const auto whole = nlohmann::json::parse(text);
+  const auto taken = [](const nlohmann::json& archive) {
+    return verify_archive(tally::to_jcs(archive)).has_value();
+  };
+  // Words of the archive's keeper, which no signature of the signer covers.
+  const std::set<std::string> unsigned_members{"body", "crlState", "domain", "lists", "party"};
+  for (const auto& [key, value] : whole.items()) {
+    if (unsigned_members.contains(key)) continue;
+    auto other = whole;
+    if (value.is_string()) {
+      std::string changed = value.get<std::string>();
+      changed[changed.size() / 2] = changed[changed.size() / 2] == 'A' ? 'B' : 'A';
+      other[key] = changed;
+      EXPECT_FALSE(taken(other)) << key;
+    }
+    other = whole;
+    other.erase(key);
+    EXPECT_EQ(taken(other), key == "keyStatement") << key;
+  }
+  auto other = whole;
+  other["keyStatement"]["signature"] = to_base64(Bytes(64, 1));
+  EXPECT_FALSE(taken(other));
+  EXPECT_FALSE(verify_archive(text + " "));
+  EXPECT_FALSE(verify_archive("{}"));
 }
 
 TEST(MessageSignature, TheBaseIsTheOneOfRfc9421) {

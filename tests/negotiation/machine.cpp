@@ -100,7 +100,9 @@ VisibleOffer cohort_offer(const std::string& id, int count) {
 }
 
 Machine::Machine(sim::World& in, sim::SimNetwork& on, PartyId who)
-    : world(in), network(on), self(std::move(who)), disk(in) {}
+    : world(in), network(on), self(std::move(who)), disk(in) {
+  log_key = audit::make_verifier_key(origin(), Bytes(32, 7));
+}
 
 Machine::~Machine() {
   destroy();
@@ -127,8 +129,7 @@ void Machine::start() {
     audit::Genesis genesis;
     genesis.origin = origin();
     genesis.actor = self;
-    const Bytes key(32, 7);
-    genesis.vkey = audit::make_verifier_key(genesis.origin, key).text();
+    genesis.vkey = log_key.text();
     must(audit::create_log(*storage, genesis, node->clock(), node->random()), "create_log");
     recovered = audit::recover(*storage, *mark);
   }

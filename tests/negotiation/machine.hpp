@@ -14,6 +14,7 @@
 
 #include "tally/audit/journal.hpp"
 #include "tally/audit/log_writer.hpp"
+#include "tally/audit/note.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/core/task_group.hpp"
 #include "tally/identity/trust.hpp"
@@ -110,6 +111,7 @@ class Machine {
   const OfferBook* book = &offers;  // another one, before `start`
   bool has_signer = true;
   bool accept_unsigned = false;
+  audit::VerifierKey log_key;                           // before the first `start`
   std::optional<identity::KeyStatement> key_statement;  // before `start`; goes with what is signed
   int starts = 0;
 

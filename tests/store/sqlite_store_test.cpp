@@ -236,6 +236,24 @@ TEST_F(SqliteStoreTest, TheMarkNeverFalls) {
   EXPECT_EQ(store_->mark()->leaf, "leaf9");
 }
 
+// Beside the store that holds the lock: what was committed before the first read, and no later.
+TEST_F(SqliteStoreTest, IsReadBesideItsOwnerAsOfOneState) {
+  EXPECT_EQ(open_read_only(folder_.path()).error().message.code, "store.none");
+  open();
+  ASSERT_TRUE(commit(put(row("a", "1", 0, "one"))));
+  const auto view = open_read_only(folder_.path());
+  ASSERT_TRUE(view) << view.error().message.code;
+  EXPECT_EQ((*view)->row("a", "1").value()->body, "one");
+  ASSERT_TRUE(commit(put(row("a", "2", 0, "two"))));
+  EXPECT_FALSE((*view)->row("a", "2").value());
+  Store::Query query;
+  query.kind = "a";
+  EXPECT_EQ((*view)->rows(query).value().size(), 1U);
+  EXPECT_TRUE(store_->row("a", "2").value());
+  store_.reset();
+  EXPECT_TRUE((*open_read_only(folder_.path()))->row("a", "2").value());
+}
+
 TEST_F(SqliteStoreTest, ASecondStoreOnTheFolderIsRefused) {
   open();
   const auto second = try_open();

@@ -104,11 +104,14 @@ class CheckpointSender {
 
   // Proof that our log was set back: audit.log-behind or audit.log-forked.
   [[nodiscard]] const std::optional<Message>& alarm() const { return alarm_; }
-  // Of every witness there ever was, by id.
-  [[nodiscard]] Result<std::vector<Cosigned>> cosigned() const;
+  // Of every witness there ever was, by id: that of a partner is its party as text, that of a
+  // witness that the operator named begins with "witness ".
+  [[nodiscard]] Result<std::vector<Cosigned>> cosigned() const { return cosigned(parts_.store); }
+  static Result<std::vector<Cosigned>> cosigned(Store& store);
 
  private:
   struct Known;
+  static Result<Known> read(Row row);
   struct Sending {
     Instant next;
     unsigned failures = 0;

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tally/audit/log_storage.hpp"
+#include "tally/audit/record_source.hpp"
 #include "tally/core/result.hpp"
 
 namespace tally::audit {
@@ -47,8 +47,10 @@ struct Reconciliation {
 // Transfers are joined on (agreement, process, content): the sender's `transfer.sent` with the
 // receiver's `transfer.received` or `.rejected`; contracts on the agreement; receipts on their
 // hash; records that one side answers (`peer`) on origin, sequence number and leaf. Agreements with
-// others stay out. Errors: invalid audit.reconcile-same, not_found audit.reconcile-nothing, and
-// those of the storage.
-Result<Reconciliation> reconcile(LogStorage& here, LogStorage& there);
+// others stay out, and with `only` all others than that one: where a source holds no more. Errors:
+// invalid audit.reconcile-same, not_found audit.reconcile-nothing, and those of the source.
+Result<Reconciliation> reconcile(
+    const RecordSource& here, const RecordSource& there, const std::string& only = {}
+);
 
 }  // namespace tally::audit

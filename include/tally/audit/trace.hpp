@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tally/audit/log_storage.hpp"
+#include "tally/audit/record_source.hpp"
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/json.hpp"
@@ -61,10 +61,10 @@ struct Trace {
   std::map<std::string, TracedContract> contracts;  // of the agreements on the way, by id
 };
 
-// Errors: not_found audit.trace-unknown {start} when no log names it; those of the storage. Memory
+// Errors: not_found audit.trace-unknown {start} when no log names it; those of the source. Memory
 // grows with the records about data in all of the logs.
 Result<Trace> trace_lineage(
-    const std::vector<LogStorage*>& logs, const LineageNode& start, Direction direction
+    const std::vector<RecordSource>& logs, const LineageNode& start, Direction direction
 );
 
 // {"start", "logs": [{origin, actor}], "hops": [{direction, depth, log, seq, leaf, time, type,

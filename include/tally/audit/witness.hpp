@@ -87,6 +87,9 @@ class Witness {
   Signer signer_;
 };
 
+// The checkpoint of this log that was cosigned here last, with our cosignature; empty: none.
+Result<std::string> cosigned_checkpoint(Store& store, std::string_view origin);
+
 // Two checkpoints of one log that a party has signed and that contradict each other.
 struct Contradiction {
   std::string origin;

@@ -52,7 +52,9 @@ struct MessageSignature {
   Digest body{};             // SHA-256 of the content
   std::vector<Bytes> chain;  // the contract certificate's, DER, leaf first
   Instant chain_not_after;
-  std::string crl_state;  // as seen at verification; "" in what sign_message returns
+  // As seen at verification, and the lists that it rests on; empty in what sign_message returns.
+  std::string crl_state;
+  std::vector<Bytes> lists;  // DER
   std::optional<KeyStatement> key_statement;
   std::optional<SignedKeyStatement> signed_key_statement;
 };
@@ -73,8 +75,16 @@ Result<MessageSignature> verify_message(
     const HttpRequest& request, const TrustStore& trust, const PartyId& expected, Instant now
 );
 
-// For the archive: one JSON object in JCS, bytes in base64.
+// For the archive: one JSON object in JCS, bytes in base64. Revocation lists of more than
+// most_archived_list_bytes together are left out; what they said stands in `crl_state`.
+constexpr std::size_t most_archived_list_bytes = 64 << 10;
 std::string to_archive_json(const MessageSignature& signature);
+
+// An archive, checked with nothing else: its bytes are the canonical ones, the signature is by the
+// first certificate of its chain over what it says it is over, and so is the key statement. What
+// the chain is worth is not looked at (identity/archived_chain.hpp). chain_not_after and body stay
+// empty. Errors: invalid, identity.archive-malformed {member}, identity.archive-wrong {what}.
+Result<MessageSignature> verify_archive(std::string_view json);
 
 // "sha-256=:…:" (RFC 9530) of a body.
 std::string content_digest(std::string_view body);

@@ -26,6 +26,8 @@ struct PeerIdentity {
   Instant good_until;
   std::string
       crl_state;  // "checked <thisUpdate>…<nextUpdate>", of the list that ends first; "none"
+  // Of a contract certificate: the revocation lists that were looked at, DER, for the archive.
+  std::vector<Bytes> lists;
 };
 
 // What a request came with. Identity is the only thing in it that may be believed.

@@ -70,6 +70,12 @@ class SqliteStore final : public Store {
   std::unique_ptr<State> state_;
 };
 
+// The store of a folder as it stands now, beside a running daemon too: every read sees the same
+// state, that of the first one, and a commit is refused (internal store.read-only). Takes no lock
+// that a daemon would wait for. Errors: not_found (store.none), invalid (store.newer-schema,
+// store.not-ours), unavailable (store.open-failed).
+Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folder);
+
 // The thread that pumps `commit_pending`. Stops in the destructor after what waits is committed.
 class StoreThread {
  public:

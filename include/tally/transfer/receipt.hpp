@@ -1,6 +1,6 @@
 // The signed notes that one Tally gives another: receipts of a transfer and records of a deletion
 // (docs/peer-api.md). Signed with the contract key, verified with the certificate that the
-// agreement archived. Pure.
+// agreement archived. Pure, but for kept_notes.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/result.hpp"
+#include "tally/core/store.hpp"
 #include "tally/identity/contract_key.hpp"
 
 namespace tally::transfer {
@@ -60,5 +62,9 @@ Result<Receipt> verify_receipt(
 Result<DeletionNote> verify_deletion(
     std::string_view note, std::string_view name, std::span<const std::uint8_t> public_key
 );
+
+// All signed notes that this side keeps of an agreement, its own and the other side's: receipts and
+// notes of deletion, as they were signed. Errors: those of the store.
+Result<std::vector<std::string>> kept_notes(Store& store, const AgreementId& agreement);
 
 }  // namespace tally::transfer
