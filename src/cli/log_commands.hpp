@@ -1,4 +1,4 @@
-// `tally audit key|tiles|prove|check-proof|heads|check-heads`: the log as others can check it, from
+// `tally audit key|tiles|prove|check-proof|heads|check-heads|check-receipt`: the log as others can check it, from
 // files alone. A folder is a log folder or a connector's folder with `log` in it.
 #pragma once
 
@@ -52,5 +52,14 @@ struct CheckHeadsOptions {
 };
 // Exit: 0 the file shows a head or its absence, 1 neither is shown, 3 usage.
 int audit_check_heads(const Console& console, const CheckHeadsOptions& options);
+
+struct CheckReceiptOptions {
+  std::filesystem::path file;    // the header's value, the note, or the file with the proof
+  std::string key;               // of the contract key that signed
+  std::string vkey;              // of the log; for a file with a proof one of these two
+  std::filesystem::path policy;  // C2SP tlog-policy
+};
+// Exit: 0 the receipt of a use is good, 1 that is not shown, 3 usage.
+int audit_check_receipt(const Console& console, const CheckReceiptOptions& options);
 
 }  // namespace tally::cli

@@ -10,6 +10,7 @@
 
 #include "tally/api/data_routes.hpp"
 #include "tally/api/log_routes.hpp"
+#include "tally/api/use_receipt_routes.hpp"
 #include "tally/api/witness_routes.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/story.hpp"
@@ -299,6 +300,9 @@ Result<void> Connector::assemble(Opened opened) {
           *store_, *journal_, *delivery_, clock_, random_, notices_, *peers_, credentials_.signer},
       config_.participant
   );
+  use_receipts_ = std::make_unique<transfer::UseReceipts>(
+      genesis_.origin, config_.participant.uri, credentials_.signer
+  );
   if (custody_) {
     auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
       transfer::DeletionNote note;
@@ -466,7 +470,16 @@ Result<void> Connector::listen() {
       api::peer_routes({*catalog_, *negotiations_, *transfers_, [this] { return closed(); }, limits}
       );
   auto data_routes = api::peer_data_routes(
-      {*enforcer_, *tokens_, *transfers_, *sources_, *catalog_, *tasks_, home, notices_, limits}
+      {*enforcer_,
+       *tokens_,
+       *transfers_,
+       *sources_,
+       *catalog_,
+       *tasks_,
+       home,
+       notices_,
+       limits,
+       use_receipts_.get()}
   );
   peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
   if (witness_) {
@@ -481,14 +494,27 @@ Result<void> Connector::listen() {
   };
   auto peer_log = api::peer_log_routes(log_parts, std::move(is_partner));
   peer_routes.insert(peer_routes.end(), peer_log.begin(), peer_log.end());
+  const api::UseReceiptParts receipt_parts{log_->tree(), *worker_, *store_, *use_receipts_};
+  auto peer_receipts = api::peer_use_receipt_routes(receipt_parts);
+  peer_routes.insert(peer_routes.end(), peer_receipts.begin(), peer_receipts.end());
   serving_->peer_router = std::make_unique<api::Router>(
       std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
   );
   std::function<void()> after_use;
   if (keeper_) after_use = [this] { used_.store(true, std::memory_order_relaxed); };
+  auto app_routes = api::app_routes(
+      {*enforcer_,
+       *apps_,
+       *this,
+       config_.participant,
+       std::move(after_use),
+       limits,
+       use_receipts_.get()}
+  );
+  auto app_receipts = api::app_use_receipt_routes(receipt_parts);
+  app_routes.insert(app_routes.end(), app_receipts.begin(), app_receipts.end());
   serving_->app_router = std::make_unique<api::Router>(
-      api::app_routes({*enforcer_, *apps_, *this, config_.participant, std::move(after_use), limits}
-      ),
+      std::move(app_routes),
       api::admit_apps(*apps_),
       home,
       limits,
@@ -729,6 +755,7 @@ Json Connector::status() const {
         {"size", mark.size},
         {"leaf", mark.leaf},
         {"test", genesis_.test}}},
+      {"receiptKey", use_receipts_->key().text()},
       {"offers", catalog_->offers()},
       {"agreements", enforcer_->agreements().size()},
       {"ready", ready},
