@@ -32,7 +32,9 @@ std::optional<std::uint64_t> number_of(const Json& object, const char* key) {
 std::optional<std::string> from_header(std::string_view line) {
   const auto bytes = from_base64(line);
   if (!bytes || bytes->size() > most_signed_json_bytes) return std::nullopt;
-  return std::string(bytes->begin(), bytes->end());
+  std::string note(bytes->begin(), bytes->end());
+  if (!note.starts_with(kind)) return std::nullopt;
+  return note;
 }
 
 }  // namespace

@@ -1,0 +1,139 @@
+"""Receipts of uses: with every answer, and later with the proof; checked with `tally` alone."""
+import base64
+import json
+import os
+import unittest
+import urllib.parse
+
+import connectors
+import wires
+from connectors import BROKER, CITY, INSTITUTE, Pair, RESEARCH, World, run
+
+CALLED = "urn:hospital:called"
+
+
+def setUpModule():
+    global world, pair, provider, consumer, agreement, called, reader, other
+    world = World()
+    unittest.addModuleCleanup(world.close)
+    pair = Pair(world)
+    provider, consumer = pair.provider, pair.consumer
+    provider.offer(count=9)
+    provider.offer(CALLED, name="called", count=9, delivery="call")
+    pair.start()
+    agreement = pair.held()
+    called = consumer.agree(provider, CALLED)
+    reader = consumer.app("reader", RESEARCH)
+    other = consumer.app("other", RESEARCH)
+
+
+def as_peer(method, path, body=None, **more):
+    context = world.authority.context(
+        consumer.path("tls", "chain.pem"), consumer.path("tls", "key.pem"))
+    return wires.call(provider.peers_port, method, path, body, context=context, **more)
+
+
+def call_provider():
+    """A single call that the provider serves and counts."""
+    pid = consumer.begin("transfers", {"agreement": called, "format": "HttpData-QUERY"})
+    consumer.ended_process("transfers", pid, ("STARTED",))
+    address = consumer.get("/api/v1/transfers/%s/address" % pid)
+    path = urllib.parse.urlsplit(address["endpoint"]).path
+    answer = as_peer("GET", path, token=address["authorization"])
+    assert answer.status == 200, repr(answer)
+    return answer
+
+
+def kept(name, content):
+    path = world.path(name)
+    with open(path, "wb") as file:
+        file.write(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def check(path, *arguments):
+    return run(connectors.options.tally, "--json", "audit", "check-receipt", path, *arguments,
+               check=False)
+
+
+def receipt_key(connector):
+    return connector.get("/api/v1/status")["receiptKey"]
+
+
+def log_key(connector):
+    return run(connectors.options.tally, "audit", "key", connector.folder).stdout.strip()
+
+
+class Receipts(unittest.TestCase):
+    def shown(self, answer, server, ask):
+        """Everything about one answer of `server`; `ask` gets a path of the asker's own listener."""
+        header = answer.headers["tally-use-receipt"]
+        path = kept("receipt", header)
+        signed = check(path, "--key", receipt_key(server))
+        self.assertEqual(signed.returncode, 0, signed.stderr)
+        said = json.loads(signed.stdout)
+        self.assertEqual((said["use"], said["proven"]), (answer.headers["tally-use"], False))
+        # The record that it names is the permit, in the log of whoever served.
+        record = server.records()[said["seq"]]
+        self.assertEqual((record["type"], record["event"]), ("use.permitted", said["use"]))
+        self.assertEqual(said["agreement"], record["agreement"])
+
+        proven = ask(said["seq"])
+        self.assertEqual(proven.status, 200, repr(proven))
+        self.assertEqual(proven.body.decode().split("\n")[1], header)  # the same receipt
+        path = kept("proven", proven.body)
+        believed = ("--key", receipt_key(server), "--vkey", log_key(server))
+        good = check(path, *believed)
+        self.assertEqual(good.returncode, 0, good.stderr)
+        self.assertTrue(json.loads(good.stdout)["proven"])
+        self.assertEqual(check(path, "--key", receipt_key(server)).returncode, 3)
+        self.assertEqual(check(kept("receipt", header), *believed).returncode, 1)
+        for at in range(0, len(proven.body), 97):
+            changed = bytearray(proven.body)
+            changed[at] ^= 1
+            self.assertEqual(check(kept("changed", bytes(changed)), *believed).returncode, 1, at)
+        note = bytearray(base64.b64decode(header))
+        note[40] ^= 1
+        self.assertEqual(check(kept("changed", bytes(note)), "--key", receipt_key(server))
+                         .returncode, 1)
+        return said
+
+    def test_a_local_read(self):
+        answer = consumer.read(reader, agreement)
+        self.assertEqual(answer.status, 200)
+
+        def ask(seq, token=reader):
+            return wires.call(consumer.apps_port, "GET", "/api/v1/use-receipts/%s" % seq,
+                              token=token)
+        said = self.shown(answer, consumer, ask)
+        # Another application's use, a record of another type, and nothing at all look the same.
+        self.assertEqual(ask(said["seq"], other).status, 404)
+        for seq in (0, said["seq"] - 1, 10 ** 9, "x", "-1", "18446744073709551616"):
+            self.assertEqual(ask(seq).status, 404, seq)
+        # The consumer's own uses are not its partner's to ask for.
+        self.assertEqual(ask(said["seq"], "wrong").status, 401)
+
+    def test_a_call_that_the_provider_serves(self):
+        answer = call_provider()
+        path = "/tally/v1/use-receipts/%s"
+        said = self.shown(answer, provider, lambda seq: as_peer("GET", path % seq))
+        self.assertEqual(said["signer"], provider.uri)
+        certificate, key = world.authority.issue(CITY, [BROKER])
+        context = world.authority.context(certificate, key)
+        try:
+            stranger = wires.call(provider.peers_port, "GET", path % said["seq"], context=context)
+        except OSError:
+            return  # refused at the door
+        self.assertEqual(stranger.status, 404)
+
+    def test_a_repeat_has_the_receipt_of_its_use_also_after_a_crash(self):
+        first = consumer.read(reader, agreement, key="once")
+        consumer.kill9()
+        consumer.start()
+        again = consumer.read(reader, agreement, key="once")
+        self.assertEqual(again.headers.get("tally-use-repeated"), "true")
+        self.assertEqual(again.headers["tally-use-receipt"], first.headers["tally-use-receipt"])
+
+
+if __name__ == "__main__":
+    connectors.main()
