@@ -275,6 +275,7 @@ Result<void> Connector::assemble(Opened opened) {
   transfer_settings.data_url =
       config_.data_url.empty() ? config_.peers.public_url : config_.data_url;
   transfer_settings.log_origin = genesis_.origin;
+  transfer_settings.receipt_deadline = config_.receipt_deadline;
   transfers_ = std::make_unique<transfer::TransferService>(
       transfer::TransferParts{
           *store_,
@@ -303,6 +304,23 @@ Result<void> Connector::assemble(Opened opened) {
   use_receipts_ = std::make_unique<transfer::UseReceipts>(
       genesis_.origin, config_.participant.uri, credentials_.signer
   );
+  statements_ = std::make_unique<transfer::StatementSender>(
+      transfer::StatementParts{
+          *store_,
+          *journal_,
+          *delivery_,
+          clock_,
+          timers_,
+          *worker_,
+          random_,
+          notices_,
+          *peers_,
+          credentials_.signer,
+          log_->tree(),
+          [this] { return audit::open_log_folder(log_folder(), audit::FolderAccess::read_only); }},
+      transfer::StatementSettings{
+          config_.participant, genesis_.origin, config_.statement_period}
+  );
   if (custody_) {
     auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
       transfer::DeletionNote note;
@@ -315,6 +333,7 @@ Result<void> Connector::assemble(Opened opened) {
       co_return co_await deletions_->send(std::move(note));
     };
     auto expired = [this](AgreementId agreement) -> awaitable<Result<void>> {
+      statements_->ended(agreement);
       co_return co_await set_status(std::move(agreement), negotiation::AgreementStatus::expired);
     };
     keeper_ = std::make_unique<custody::Keeper>(
@@ -326,7 +345,6 @@ Result<void> Connector::assemble(Opened opened) {
   }
   delivery_->serve("negotiation", *negotiations_);
   delivery_->serve("transfer", *transfers_);
-  delivery_->serve("deletion", *deletions_);
   return {};
 }
 
@@ -453,6 +471,12 @@ awaitable<Result<void>> Connector::start() {
   tasks_->spawn("catalogue", catalog_->watch());
   tasks_->spawn("housekeeping", housekeeping());
   tasks_->spawn("checkpoints", sender_->run());
+  for (const auto& id : enforcer_->agreements()) {
+    const auto state = enforcer_->state(id);
+    // A stop between an agreement's end and its statement.
+    if (state && state->closed >= usage::Closed::expired) statements_->ended(id);
+  }
+  tasks_->spawn("statements", statements_->run());
   if (auto done = delivery_->resume(); !done) co_return done;
   if (auto done = negotiations_->resume(); !done) co_return done;
   co_return transfers_->resume();
@@ -756,6 +780,7 @@ Json Connector::status() const {
         {"leaf", mark.leaf},
         {"test", genesis_.test}}},
       {"receiptKey", use_receipts_->key().text()},
+      {"receiptsMissing", transfers_->receipts_missing()},
       {"offers", catalog_->offers()},
       {"agreements", enforcer_->agreements().size()},
       {"ready", ready},
@@ -853,6 +878,7 @@ awaitable<Result<void>> Connector::terminate(AgreementId id, std::string reason)
   if (auto stored = co_await set_status(id, negotiation::AgreementStatus::terminated); !stored) {
     co_return stored;
   }
+  statements_->ended(id);
   auto running = transfers_->list();
   if (!running) co_return fail(std::move(running));
   for (const auto& process : *running) {
@@ -880,6 +906,7 @@ awaitable<Result<Instant>> Connector::advance_clock(Nanos span) {
   auto moved = clock_.advance(span);
   if (!moved) co_return fail(std::move(moved));
   if (keeper_) keeper_->kick();
+  statements_->kick();
   co_return clock_.read().at;
 }
 
