@@ -543,6 +543,8 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        terminate_process(parts, transfers)},
       {"GET", "/api/v1/artefacts", auditor, home, shown(rows_of(parts, "artefact"))},
       {"GET", "/api/v1/lineage/:artefact", auditor, home, on(get_lineage)},
+      {"GET", "/api/v1/statements", auditor, home, shown(rows_of(parts, "statement"))},
+      {"GET", "/api/v1/statement-records", auditor, home, shown(rows_of(parts, "statement_record"))},
       {"GET", "/api/v1/deletion-records", auditor, home, shown(rows_of(parts, "deletion_record"))},
       {"POST", "/api/v1/apps", admin, home, begins(on(post_app))},
       {"GET", "/api/v1/apps", auditor, home, shown(on(get_apps))},

@@ -93,12 +93,11 @@ awaitable<HttpResponse> get_receipt(Parts parts, IsTheirs is_theirs, Call& call)
   co_return response;
 }
 
-std::vector<Route> routes(UseReceiptParts given, std::string path, Role role, IsTheirs is_theirs) {
+RouteHandler receipt_handler(UseReceiptParts given, IsTheirs is_theirs) {
   auto parts = std::make_shared<const UseReceiptParts>(given);
-  const RouteHandler handler = [parts, is_theirs = std::move(is_theirs)](Call& call) {
+  return [parts, is_theirs = std::move(is_theirs)](Call& call) {
     return get_receipt(parts, is_theirs, call);
   };
-  return {{"GET", std::move(path), role, Where::home, handler}};
 }
 
 }  // namespace
@@ -112,19 +111,17 @@ std::vector<Route> peer_use_receipt_routes(UseReceiptParts parts) {
     return *agreement && (*agreement)->our_side == odrl::Side::provider &&
            (*agreement)->consumer == call.caller.peer->party;
   };
-  return routes(
-      parts,
-      std::string(tally_base_path) + "/use-receipts/:seq",
-      Role::peer,
-      std::move(is_theirs)
-  );
+  const RouteHandler handler = receipt_handler(parts, std::move(is_theirs));
+  const std::string path = std::string(tally_base_path) + "/use-receipts/:seq";
+  return {{"GET", path, Role::peer, Where::home, handler}};
 }
 
 std::vector<Route> app_use_receipt_routes(UseReceiptParts parts) {
   IsTheirs is_theirs = [](const Json& record, const Call& call) -> Result<bool> {
     return record.value("app", "") == call.principal;
   };
-  return routes(parts, "/api/v1/use-receipts/:seq", Role::app, std::move(is_theirs));
+  const RouteHandler handler = receipt_handler(parts, std::move(is_theirs));
+  return {{"GET", "/api/v1/use-receipts/:seq", Role::app, Where::home, handler}};
 }
 
 }  // namespace tally::api

@@ -84,13 +84,20 @@ Result<UseSums> parse_use_sums(const Json& json) {
       uses == json.end() || !uses->is_number_integer()) {
     return malformed();
   }
-  UseSums sums{*from, *to, std::move(*since), std::move(*until), *uses, *bytes, {}};
+  UseSums sums;
+  sums.from = *from;
+  sums.to = *to;
+  sums.since = std::move(*since);
+  sums.until = std::move(*until);
+  sums.uses = uses->get<std::int64_t>();
+  sums.bytes = *bytes;
   for (const auto& [code, count] : object_of(json, "refusals").items()) {
     if (!count.is_number_unsigned()) return malformed();
     sums.refusals[code] = count.get<std::uint64_t>();
   }
   // Nothing beside what was read: two texts never mean the same sums.
-  for (const auto& [key, value] : sums.to_json().items()) {
+  const Json again = sums.to_json();
+  for (const auto& [key, value] : again.items()) {
     if (!json.contains(key) || json.at(key) != value) return malformed();
   }
   return sums;

@@ -135,5 +135,111 @@ class Receipts(unittest.TestCase):
         self.assertEqual(again.headers["tally-use-receipt"], first.headers["tally-use-receipt"])
 
 
+def by_hand(records, agreement, first, last):
+    """What the records of an agreement from `first` to `last` add up to, counted here."""
+    mine = [record for record in records if record.get("agreement") == agreement
+            and first <= record["aseq"] <= last]
+    of = lambda kind: [record for record in mine if record["type"] == "use." + kind]
+    refusals = {}
+    for record in of("denied"):
+        code = record["reason"]["code"]
+        refusals[code] = refusals.get(code, 0) + 1
+    return {"uses": len(of("permitted")) - len(of("aborted")), "refusals": refusals,
+            "bytes": sum(use["bytes"] for record in of("executed") for use in record["uses"])}
+
+
+class Statements(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.pair = Pair(world, provider_options={"name": "stating"},
+                        consumer_options={"name": "stated"})
+        cls.pair.provider.offer(count=3)
+        for connector in (cls.pair.provider, cls.pair.consumer):
+            connector.edit(lambda config: config.update(receipts={"statementSeconds": 86400}))
+        cls.pair.start()
+        cls.agreement = cls.pair.held()
+        cls.token = cls.pair.consumer.app("reader", RESEARCH)
+
+    def day(self):
+        for connector in (self.pair.provider, self.pair.consumer):
+            connector.clock(86400)
+
+    def check(self, server, holder):
+        """Every statement equals the count by hand, numbers and ranges have no gap, both logs
+        know it, once."""
+        issued = server.records("statement.issued")
+        connectors.eventually(
+            lambda: len(holder.records("statement.held")) == len(issued),
+            "all are held: %r" % server.items("statements"))
+        held = holder.records("statement.held")
+        self.assertEqual([one["number"] for one in issued], list(range(1, len(issued) + 1)))
+        self.assertEqual([(one["number"], one["content"], one["sums"]) for one in issued],
+                         [(one["number"], one["content"], one["sums"]) for one in held])
+        after = 0
+        for one in issued:
+            aseq = one["sums"]["aseq"]
+            self.assertEqual(aseq["from"], after + 1)
+            after = aseq["to"]
+            found = by_hand(server.records(), self.agreement, aseq["from"], after)
+            self.assertEqual({key: one["sums"][key] for key in found}, found)
+        for note in server.items("statements"):
+            self.assertTrue(note["note"].startswith("tally/statement/v1\n"))
+        return issued
+
+    def test_each_day_with_uses_is_stated_once_over_crashes(self):
+        provider, consumer = self.pair.provider, self.pair.consumer
+        for _ in range(5):  # two more than are permitted
+            consumer.read(self.token, self.agreement)
+        connectors.eventually(lambda: consumer.records("use.executed"), "the uses are closed")
+        self.day()
+        connectors.eventually(lambda: consumer.records("statement.issued"), "it is stated")
+        issued = self.check(consumer, provider)
+        self.assertEqual(issued[0]["sums"]["uses"], 3)
+        self.assertEqual(sum(issued[0]["sums"]["refusals"].values()), 2)
+        self.check(provider, consumer)  # the pull
+
+        # Killed at some moment of the next statement, again and again; the holder is off.
+        provider.kill9()
+        for attempt in range(4):
+            consumer.read(self.token, self.agreement)  # refused, and counted as that
+            consumer.clock(86400)
+            if attempt % 2:
+                connectors.eventually(
+                    lambda: len(consumer.records("statement.issued")) > len(issued), "stated")
+            consumer.kill9()
+            consumer.start()
+            connectors.eventually(
+                lambda: sum(sum(one["sums"]["refusals"].values())
+                            for one in consumer.records("statement.issued")) == 3 + attempt,
+                "each refusal is in one statement")
+            issued = consumer.records("statement.issued")
+        provider.start()
+        self.check(consumer, provider)
+        for connector in (provider, consumer):
+            connector.stop()
+            self.assertEqual(connector.verify()[0], 0)
+            connector.start()
+
+    def test_nobody_else_states_anything(self):
+        answer = as_peer("POST", "/tally/v1/statements", {"agreement": "x", "note": "y"})
+        self.assertEqual(answer.status, 404)
+        answer = as_peer("POST", "/tally/v1/statements", {"agreement": agreement, "note": "y"})
+        self.assertEqual(answer.status, 400)
+
+    def test_the_end_of_an_agreement_is_stated_at_once(self):
+        consumer, provider = self.pair.consumer, self.pair.provider
+        provider.offer("urn:hospital:ended", name="ended", count=3)
+        connectors.eventually(lambda: provider.get("/api/v1/status")["offers"] == 2, "offered")
+        agreement = self.pair.held("urn:hospital:ended")
+        consumer.read(self.token, agreement)
+        connectors.eventually(
+            lambda: [one for one in consumer.records("use.executed")
+                     if one["agreement"] == agreement], "the use is closed")
+        consumer.tally("terminate", agreement, "--reason", "test")
+        connectors.eventually(
+            lambda: [one for one in provider.records("statement.held")
+                     if one["agreement"] == agreement], "stated without waiting for the day")
+
+
 if __name__ == "__main__":
     connectors.main()
