@@ -103,7 +103,8 @@ RouteHandler receipt_handler(UseReceiptParts given, IsTheirs is_theirs) {
 }  // namespace
 
 std::vector<Route> peer_use_receipt_routes(UseReceiptParts parts) {
-  IsTheirs is_theirs = [&store = parts.store](const Json& record, const Call& call) -> Result<bool> {
+  IsTheirs is_theirs = [&store =
+                            parts.store](const Json& record, const Call& call) -> Result<bool> {
     if (record.contains("app")) return false;  // of a local application
     const AgreementId id(record.value("agreement", ""));
     const auto agreement = negotiation::find_agreement(store, id);

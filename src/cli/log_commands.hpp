@@ -1,5 +1,5 @@
-// `tally audit key|tiles|prove|check-proof|heads|check-heads|check-receipt`: the log as others can check it, from
-// files alone. A folder is a log folder or a connector's folder with `log` in it.
+// `tally audit key|tiles|prove|check-proof|heads|check-heads|check-receipt`: the log as others can
+// check it, from files alone. A folder is a log folder or a connector's folder with `log` in it.
 #pragma once
 
 #include <cstdint>

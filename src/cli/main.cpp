@@ -324,7 +324,8 @@ int main(int argc, char** argv) {
   });
 
   CheckReceiptOptions check_receipt_options;
-  auto* check_receipt_command = command(*audit_command, "check-receipt", "help-audit-check-receipt");
+  auto* check_receipt_command =
+      command(*audit_command, "check-receipt", "help-audit-check-receipt");
   check_receipt_command->add_option("receipt", check_receipt_options.file, help("help-receipt"))
       ->required();
   check_receipt_command->add_option("--key", check_receipt_options.key, help("help-receipt-key"))

@@ -318,8 +318,7 @@ Result<void> Connector::assemble(Opened opened) {
           credentials_.signer,
           log_->tree(),
           [this] { return audit::open_log_folder(log_folder(), audit::FolderAccess::read_only); }},
-      transfer::StatementSettings{
-          config_.participant, genesis_.origin, config_.statement_period}
+      transfer::StatementSettings{config_.participant, genesis_.origin, config_.statement_period}
   );
   if (custody_) {
     auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
@@ -538,12 +537,7 @@ Result<void> Connector::listen() {
   auto app_receipts = api::app_use_receipt_routes(receipt_parts);
   app_routes.insert(app_routes.end(), app_receipts.begin(), app_receipts.end());
   serving_->app_router = std::make_unique<api::Router>(
-      std::move(app_routes),
-      api::admit_apps(*apps_),
-      home,
-      limits,
-      clock_,
-      notices_
+      std::move(app_routes), api::admit_apps(*apps_), home, limits, clock_, notices_
   );
   std::vector<api::ApiToken> tokens;
   tokens.reserve(config_.management.tokens.size());

@@ -60,8 +60,7 @@ awaitable<Result<void>> NoteDelivery::on_delivered(OutgoingMessage message, std:
 
 awaitable<Result<void>> NoteDelivery::on_refused(OutgoingMessage message, Refused refused) {
   const Message told{
-      refused_code_,
-      {{"peer", message.to.uri}, {"status", std::to_string(refused.status)}}};
+      refused_code_, {{"peer", message.to.uri}, {"status", std::to_string(refused.status)}}};
   notices_.note(Severity::warning, told);
   std::string state = "refused";
   co_return co_await settle(std::move(message), std::move(state), std::move(refused.body));

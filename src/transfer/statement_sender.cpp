@@ -173,8 +173,7 @@ Result<StatementSender::State::Added> StatementSender::State::add_up(
     if (only != nullptr && !only->contains(record.agreement)) return;
     const auto known = stated.find(record.agreement);
     const std::string aseq(record.raw("aseq"));
-    if (known != stated.end() &&
-        std::strtoull(aseq.c_str(), nullptr, 10) <= known->second.aseq) {
+    if (known != stated.end() && std::strtoull(aseq.c_str(), nullptr, 10) <= known->second.aseq) {
       return;
     }
     added.sums[record.agreement].add(record);

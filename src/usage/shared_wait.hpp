@@ -19,7 +19,9 @@ class SharedWait {
 
   // Completes on the awaiting executor, never inline; honours its cancellation. Errors: those of
   // LogAppender::wait. Any number of times.
-  static awaitable<Result<audit::Appended>> wait(std::shared_ptr<SharedWait> shared, audit::LogAppender& log);
+  static awaitable<Result<audit::Appended>> wait(
+      std::shared_ptr<SharedWait> shared, audit::LogAppender& log
+  );
 
  private:
   struct Watch;

@@ -1,7 +1,6 @@
 #include "tally/audit/statement.hpp"
 
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
 #include "known_keys.hpp"

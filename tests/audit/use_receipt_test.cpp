@@ -19,9 +19,9 @@ VerifierKey contract_key() {
 std::string record_text(const std::string& type = "use.permitted", int seq = 1) {
   return R"({"action":"read","agreement":"urn:uuid:a","aprev":")" + std::string(64, '0') +
          R"(","aseq":1,"decision":{"at":"2026-03-01T08:00:02.000000Z"},"event":"u-1","log":")" +
-         known_origin + R"(","prev":")" + std::string(64, '1') +
-         R"(","rules":[],"seq":)" + std::to_string(seq) +
-         R"(,"time":"2026-03-01T08:00:02.000001Z","type":")" + type + R"(","v":1})";
+         known_origin + R"(","prev":")" + std::string(64, '1') + R"(","rules":[],"seq":)" +
+         std::to_string(seq) + R"(,"time":"2026-03-01T08:00:02.000001Z","type":")" + type +
+         R"(","v":1})";
 }
 
 // A log of three records whose second is the use, and its receipt with the proof.
@@ -119,9 +119,7 @@ TEST(UseReceiptTest, ReceiptAndRecordHaveToBeOfTheSameUse) {
   ProvenUse moved = proven_use();
   moved.record = record_text("use.permitted", 2);
   const Digest leaf = leaf_hash(moved.record);
-  const Digest root = node_hash(
-      node_hash(moved.proof.hashes[0], leaf), moved.proof.hashes[1]
-  );
+  const Digest root = node_hash(node_hash(moved.proof.hashes[0], leaf), moved.proof.hashes[1]);
   const std::string text = known_origin + "\n3\n" + to_base64(root) + "\n";
   moved.proof.checkpoint = *sign_note(text, log_key(), signer_of(log_seed));
   moved.receipt =

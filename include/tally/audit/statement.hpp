@@ -22,8 +22,8 @@ struct UseSums {
   std::uint64_t to = 0;
   std::string since;  // time of the first and of the last record that counted; empty: none did
   std::string until;
-  std::int64_t uses = 0;    // permitted less aborted
-  std::uint64_t bytes = 0;  // handed out
+  std::int64_t uses = 0;                          // permitted less aborted
+  std::uint64_t bytes = 0;                        // handed out
   std::map<std::string, std::uint64_t> refusals;  // by code
 
   // True when the record counts; then `to` is its aseq.

@@ -1,6 +1,7 @@
-// The receipt of one use (使用凭证): whoever used data keeps it, and shows later that the use stands
-// in the log of the side that served it. Signed with that side's contract key before the first byte
-// goes out; once a checkpoint covers the record, the same receipt comes with the proof of it.
+// The receipt of one use (使用凭证): whoever used data keeps it, and shows later that the use
+// stands in the log of the side that served it. Signed with that side's contract key before the
+// first byte goes out; once a checkpoint covers the record, the same receipt comes with the proof
+// of it.
 //
 // Pure; values and free functions, safe from any thread.
 #pragma once

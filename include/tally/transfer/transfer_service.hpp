@@ -104,9 +104,9 @@ class TransferService final : public negotiation::ProcessOwner {
   awaitable<HttpAnswer> read(Received received);
 
   // --- /tally/v1 (docs/peer-api.md) ---
-  awaitable<HttpAnswer> get_receipt(Received received);       // our "sent" receipt
-  awaitable<HttpAnswer> receive_receipt(Received received);   // the peer's "received" receipt
-  awaitable<HttpAnswer> fresh_token(Received received);       // after a renewed certificate
+  awaitable<HttpAnswer> get_receipt(Received received);        // our "sent" receipt
+  awaitable<HttpAnswer> receive_receipt(Received received);    // the peer's "received" receipt
+  awaitable<HttpAnswer> fresh_token(Received received);        // after a renewed certificate
   awaitable<HttpAnswer> receive_deletion(Received received);   // a signed deletion record
   awaitable<HttpAnswer> receive_statement(Received received);  // of the uses that the peer served
 
