@@ -17,7 +17,6 @@ namespace {
 
 constexpr std::string_view first_line = "tally/shown-heads/v1";
 constexpr std::string_view heads_type = "log.heads";
-constexpr std::string_view digest_prefix = "sha256:";
 
 tl::unexpected<Error> malformed() {
   return fail(ErrorKind::invalid, {"audit.shown-heads-malformed", {}});
@@ -26,15 +25,6 @@ tl::unexpected<Error> malformed() {
 std::string text_of(const Json& record, const char* key) {
   const auto member = record.find(key);
   return member != record.end() && member->is_string() ? member->get<std::string>() : std::string();
-}
-
-std::optional<Digest> root_of(const Json& record) {
-  const std::string text = text_of(record, "root");
-  if (!text.starts_with(digest_prefix)) return std::nullopt;
-  const auto root = to_digest(from_hex(std::string_view(text).substr(digest_prefix.size())));
-  // The one way of writing it.
-  if (!root || digest_text(*root) != text) return std::nullopt;
-  return root;
 }
 
 }  // namespace
@@ -83,7 +73,8 @@ Result<ShownHeads> prove_heads(LogStorage& storage, const AgreementId& agreement
   auto proven = prove_record(storage, *seq);
   if (!proven) return fail(std::move(proven));
   const auto record = parse_json(proven->record);
-  if (!record || !record->is_object() || root_of(*record) != map->root()) {
+  if (!record || !record->is_object() ||
+      parse_digest_text(text_of(*record, "root")) != map->root()) {
     return fail(ErrorKind::conflict, {"audit.heads-other-root", {{"seq", std::to_string(*seq)}}});
   }
   return ShownHeads{std::move(proven->record), map->prove(agreement), std::move(proven->proof)};
@@ -102,7 +93,7 @@ Result<AgreementShown> verify_shown_heads(
       record->value("seq", Json()) != Json(shown.proof.index)) {
     return other();
   }
-  const auto root = root_of(*record);
+  const auto root = parse_digest_text(text_of(*record, "root"));
   if (!root) return other();
   auto head = verify_heads_proof(*root, agreement, shown.heads);
   if (!head) return fail(std::move(head));

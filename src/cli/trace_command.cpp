@@ -9,12 +9,6 @@
 namespace tally::cli {
 namespace {
 
-bool is_digest(const std::string& text) {
-  constexpr std::string_view prefix = "sha256:";
-  if (!text.starts_with(prefix) || text.size() != prefix.size() + 64) return false;
-  return text.find_first_not_of("0123456789abcdef", prefix.size()) == std::string::npos;
-}
-
 // --json has the digests whole.
 std::string cell(const std::vector<audit::LineageNode>& nodes) {
   if (nodes.empty()) return "-";
@@ -29,7 +23,7 @@ int audit_trace(const Console& console, const TraceOptions& options) {
   if (options.content.empty() && options.agreement.empty()) {
     return console.fail(Message{"cli.trace-start", {}}, usage);
   }
-  if (!options.content.empty() && !is_digest(options.content)) {
+  if (!options.content.empty() && !parse_digest_text(options.content)) {
     return console.fail(Message{"cli.content-malformed", {{"text", options.content}}}, usage);
   }
   int code = done;

@@ -163,6 +163,17 @@ std::string digest_text(const Digest& digest) {
   return "sha256:" + to_hex(digest);
 }
 
+std::optional<Digest> parse_digest_text(std::string_view text) {
+  constexpr std::string_view prefix = "sha256:";
+  Digest digest;
+  if (text.size() != prefix.size() + 2 * digest.size() || !text.starts_with(prefix)) return {};
+  const auto bytes = from_hex(text.substr(prefix.size()));
+  if (!bytes) return {};
+  std::copy(bytes->begin(), bytes->end(), digest.begin());
+  if (digest_text(digest) != text) return {};  // capitals
+  return digest;
+}
+
 namespace {
 
 using CrcTable = std::array<std::array<std::uint32_t, 256>, 8>;

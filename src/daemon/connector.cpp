@@ -816,7 +816,7 @@ awaitable<Result<Json>> Connector::history(AgreementId agreement, Lang lang) {
 
 awaitable<Result<Json>> Connector::lineage(std::string artefact) {
   std::string content = artefact;
-  if (!artefact.starts_with("sha256:")) {
+  if (!parse_digest_text(artefact)) {
     const auto row = store_->row("artefact", artefact);
     if (!row) co_return tl::unexpected(row.error());
     const auto body = *row ? Json::parse((*row)->body, nullptr, false) : Json();

@@ -85,6 +85,24 @@ TEST(Digest, Crc32cByTableIsTheOneOfTheHardware) {
   }
 }
 
+TEST(Digest, TextIsReadInTheOneSpellingOfIt) {
+  const Digest digest = sha256("abc");
+  const std::string text = digest_text(digest);
+  EXPECT_EQ(parse_digest_text(text), digest);
+  std::string capital = text;
+  capital[7] = 'B';
+  for (const std::string& other :
+       {std::string(),
+        text.substr(7),
+        text + "0",
+        text.substr(0, 70),
+        "sha512:" + text.substr(7),
+        capital,
+        text.substr(0, 70) + "g"}) {
+    EXPECT_FALSE(parse_digest_text(other)) << other;
+  }
+}
+
 TEST(Digest, SecretsAreEqualOnlyWhole) {
   EXPECT_TRUE(equal_secret("token", "token"));
   EXPECT_FALSE(equal_secret("token", "tokem"));

@@ -50,6 +50,8 @@ std::optional<Bytes> from_base64url(std::string_view text);     // strict: no pa
 
 // "sha256:<hex>", the form in which a digest stands in records and receipts.
 std::string digest_text(const Digest& digest);
+// Only the one spelling that digest_text writes.
+std::optional<Digest> parse_digest_text(std::string_view text);
 
 // CRC-32C (Castagnoli), as the frames of the log use it.
 std::uint32_t crc32c(std::span<const std::uint8_t> bytes, std::uint32_t seed = 0);
