@@ -243,6 +243,18 @@ class Statements(unittest.TestCase):
         connectors.eventually(
             lambda: [one for one in provider.records("statement.held")
                      if one["agreement"] == agreement], "stated without waiting for the day")
+        # The round at the end of the day does not state the same again. When the second has begun,
+        # the first is whole.
+        for _ in range(2):
+            before = len(self.of(self.agreement))
+            consumer.read(self.token, self.agreement)
+            consumer.clock(86400 * 10)
+            connectors.eventually(lambda: len(self.of(self.agreement)) > before, "a day is stated")
+        self.assertEqual(sum(one["sums"]["uses"] for one in self.of(agreement)), 1)
+
+    def of(self, agreement):
+        return [one for one in self.pair.consumer.records("statement.issued")
+                if one["agreement"] == agreement]
 
 
 if __name__ == "__main__":
