@@ -55,6 +55,19 @@ awaitable<void> give_back(usage::Enforcer& enforcer, usage::Grant grant) {
   co_await enforcer.abort(std::move(grant));
 }
 
+// What the answer to a use says of it. The permit is durable, so the receipt is there before the
+// first byte. Errors: those of the signature.
+Result<void> describe_use(
+    HttpResponse& response, const usage::Grant& grant, const transfer::UseReceipts* receipts
+) {
+  response.headers.set("Tally-Use", grant.use.value);
+  if (receipts == nullptr) return {};
+  const auto receipt = receipts->sign(grant);
+  if (!receipt) return tl::unexpected(receipt.error());
+  response.headers.set("Tally-Use-Receipt", audit::to_header(*receipt));
+  return {};
+}
+
 // --- the provider's side ---
 
 using Parts = std::shared_ptr<const PeerDataParts>;
@@ -173,7 +186,10 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   HttpResponse response;
   response.status = selection.status;
   response.headers.set("Content-Type", (*asset)->media_type);
-  response.headers.set("Tally-Use", sending->grant.use.value);
+  if (auto said = describe_use(response, sending->grant, parts->receipts); !said) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return problem(said.error(), call.lang);
+  }
   dataplane::describe(selection, identity, response.headers, small ? small->etag : std::string());
   // The receipt of a pull: on the home executor, after the last byte.
   std::function<void(const std::string&, std::uint64_t)> whole;
@@ -284,7 +300,10 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   }
   HttpResponse response;
   response.headers.set("Content-Type", data->media_type);
-  response.headers.set("Tally-Use", sending->grant.use.value);
+  if (auto said = describe_use(response, sending->grant, parts->receipts); !said) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return problem(said.error(), call.lang);
+  }
   if (sending->grant.repeated) response.headers.set("Tally-Use-Repeated", "true");
   response.stream =
       std::make_unique<SentReader>(std::move(data->body), data->length, Sha256(), sending);

@@ -196,6 +196,7 @@ std::vector<Route> peer_routes(PeerApiParts given) {
       {"POST", "/receipts/:pid", &TransferService::receive_receipt},
       {"POST", "/tokens/:pid", &TransferService::fresh_token},
       {"POST", "/deletion-records", &TransferService::receive_deletion},
+      {"POST", "/statements", &TransferService::receive_statement},
   };
   for (const auto& [method, path, function] : tally_steps) {
     routes.push_back(

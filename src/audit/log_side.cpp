@@ -5,6 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/statement.hpp"
+#include "tally/core/json.hpp"
+
 #include "record_scan.hpp"
 
 namespace tally::audit {
@@ -48,6 +51,14 @@ Result<LogSide> read_side(const RecordSource& log) {
     if (record.type == "contract.finalized") {
       side.contracts.try_emplace(record.agreement, contract_facts(record.json(), record.seq));
     }
+    if (record.type.starts_with("statement.")) {
+      StatementEvent event;
+      event.held = record.type == "statement.held";
+      event.number = std::strtoull(std::string(record.raw("number")).c_str(), nullptr, 10);
+      event.content = unquote(record.raw("content"));
+      event.sums = record.raw("sums");
+      side.statements[record.agreement].push_back(std::move(event));
+    }
     if (!is_evidence(record.type)) return;
     Event event;
     event.type = record.type;
@@ -65,6 +76,45 @@ Result<LogSide> read_side(const RecordSource& log) {
   auto read = log(0, each);
   if (!read) return fail(std::move(read));
   return side;
+}
+
+Result<std::map<std::string, std::map<std::uint64_t, std::string>>> sums_of_statements(
+    const RecordSource& log, const LogSide& side
+) {
+  struct Range {
+    std::uint64_t number = 0;
+    std::uint64_t from = 0;
+    std::uint64_t to = 0;
+    UseSums sums;
+  };
+  std::map<std::string, std::vector<Range>> ranges;
+  for (const auto& [agreement, events] : side.statements) {
+    for (const StatementEvent& event : events) {
+      const auto stated = parse_use_sums(Json::parse(event.sums, nullptr, false));
+      if (event.held || !stated) continue;
+      ranges[agreement].push_back({event.number, stated->from, stated->to, {}});
+    }
+  }
+  std::map<std::string, std::map<std::uint64_t, std::string>> found;
+  if (ranges.empty()) return found;
+  const auto each = [&ranges](const RecordView& record) {
+    if (!record.type.starts_with("use.")) return;
+    const auto of = ranges.find(record.agreement);
+    if (of == ranges.end()) return;
+    const std::uint64_t aseq = std::strtoull(std::string(record.raw("aseq")).c_str(), nullptr, 10);
+    for (Range& range : of->second) {
+      if (aseq >= range.from && aseq <= range.to) range.sums.add(record);
+    }
+  };
+  auto read = log(0, each);
+  if (!read) return fail(std::move(read));
+  for (auto& [agreement, all] : ranges) {
+    for (Range& range : all) {
+      range.sums.from = range.from;
+      found[agreement][range.number] = to_jcs(range.sums.to_json());
+    }
+  }
+  return found;
 }
 
 Result<std::map<std::uint64_t, std::string>> leaves_at(

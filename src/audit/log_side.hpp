@@ -34,19 +34,34 @@ struct Seen {
   std::string pid;
 };
 
+// A statement of uses as one log has it.
+struct StatementEvent {
+  bool held = false;  // else issued
+  std::uint64_t number = 0;
+  std::string content;
+  std::string sums;  // canonical JSON
+};
+
 // What one log says of all its agreements.
 struct LogSide {
   std::string origin;
   std::string uri;
   std::map<std::string, ContractFacts> contracts;
-  std::map<std::string, std::vector<Event>> events;      // by agreement
-  std::map<std::string, std::uint64_t> aseq;             // the last one
-  std::map<std::string, std::vector<std::string>> gaps;  // "3 5": 5 follows 3
-  std::map<std::string, std::vector<Seen>> seen;         // by origin
+  std::map<std::string, std::vector<Event>> events;               // by agreement
+  std::map<std::string, std::vector<StatementEvent>> statements;  // by agreement
+  std::map<std::string, std::uint64_t> aseq;                      // the last one
+  std::map<std::string, std::vector<std::string>> gaps;           // "3 5": 5 follows 3
+  std::map<std::string, std::vector<Seen>> seen;                  // by origin
 };
 
 // Reads the log once. Memory grows with its transfers and agreements, not with its uses.
 Result<LogSide> read_side(const RecordSource& log);
+
+// What the records of each of the log's own statements add up to, in canonical JSON, by agreement
+// and number: to be compared with what was stated.
+Result<std::map<std::string, std::map<std::uint64_t, std::string>>> sums_of_statements(
+    const RecordSource& log, const LogSide& side
+);
 
 // The leaf (hex) of each of these records; empty where the log ends before it.
 Result<std::map<std::uint64_t, std::string>> leaves_at(

@@ -18,6 +18,7 @@ namespace {
 constexpr Nanos most_skew = seconds(300);
 
 using Events = std::vector<const Event*>;
+using Sums = std::map<std::string, std::map<std::uint64_t, std::string>>;
 
 // One transfer process as both logs tell it: [0] here, [1] there.
 struct Process {
@@ -56,10 +57,15 @@ Events select(const Events& events, std::initializer_list<std::string_view> type
 // Compares one agreement; `lines` grows.
 class Agreement {
  public:
+  // `sums`: what the records of each side's own statements add up to.
   Agreement(
-      std::string id, const LogSide& here, const LogSide& there, std::vector<ReconciledLine>& lines
+      std::string id,
+      const LogSide& here,
+      const LogSide& there,
+      const std::array<Sums, 2>& sums,
+      std::vector<ReconciledLine>& lines
   )
-      : id_(std::move(id)), sides_{&here, &there}, lines_(lines) {}
+      : id_(std::move(id)), sides_{&here, &there}, sums_(sums), lines_(lines) {}
 
   void compare() {
     contract();
@@ -71,6 +77,7 @@ class Agreement {
     }
     for (const Process& process : processes_of(events)) transfer(process);
     deletions(events);
+    for (std::size_t side = 0; side < 2; ++side) statements(side);
     for (std::size_t side = 0; side < 2; ++side) {
       const auto gaps = sides_[side]->gaps.find(id_);
       if (gaps == sides_[side]->gaps.end()) continue;
@@ -278,6 +285,52 @@ class Agreement {
     }
   }
 
+  // What `issuer` stated of its uses, with what its records add up to and what the other holds.
+  void statements(std::size_t issuer) {
+    constexpr std::string_view about = "statement.issued";
+    std::map<std::uint64_t, std::array<const StatementEvent*, 2>> by_number;  // issued, held
+    for (std::size_t side = 0; side < 2; ++side) {
+      const auto found = sides_[side]->statements.find(id_);
+      if (found == sides_[side]->statements.end()) continue;
+      for (const StatementEvent& event : found->second) {
+        if (event.held == (side == issuer)) continue;
+        by_number[event.number][event.held ? 1 : 0] = &event;
+      }
+    }
+    std::uint64_t expected = 1;
+    for (const auto& [number, events] : by_number) {
+      // Numbers have no gap: what neither log knows was never signed.
+      for (; expected < number; ++expected) {
+        add(Reconciled::unsigned_, about, std::to_string(expected), {}, {});
+      }
+      expected = number + 1;
+      const std::string pid = std::to_string(number);
+      const auto& [issued, held] = events;
+      if (issued == nullptr) {
+        of_one(Reconciled::unsigned_, about, pid, 1 - issuer, held->content);
+        continue;
+      }
+      if (const std::string added = added_up(issuer, number); added != issued->sums) {
+        of_one(Reconciled::count_mismatch, about, pid, issuer, issued->sums + " log " + added);
+      }
+      if (held == nullptr) {
+        of_one(missing_at(1 - issuer), about, pid, issuer, issued->content);
+      } else if (issued->sums != held->sums) {
+        of_both(Reconciled::count_mismatch, about, pid, issuer, issued->sums, held->sums);
+      } else {
+        const bool same = issued->content == held->content;
+        const auto kind = same ? Reconciled::match : Reconciled::hash_mismatch;
+        of_both(kind, about, pid, issuer, issued->content, held->content);
+      }
+    }
+  }
+  [[nodiscard]] std::string added_up(std::size_t side, std::uint64_t number) const {
+    const auto of = sums_[side].find(id_);
+    if (of == sums_[side].end()) return {};
+    const auto found = of->second.find(number);
+    return found == of->second.end() ? std::string() : found->second;
+  }
+
   // Each log by itself: the first of each step comes after the first of the step before.
   void order(const Process& process) {
     static constexpr std::array<std::string_view, 4> steps = {
@@ -325,6 +378,7 @@ class Agreement {
 
   std::string id_;
   std::array<const LogSide*, 2> sides_;
+  const std::array<Sums, 2>& sums_;
   std::vector<ReconciledLine>& lines_;
 };
 
@@ -368,6 +422,8 @@ std::string_view to_string(Reconciled kind) {
       return "HASH_MISMATCH";
     case Reconciled::bytes_mismatch:
       return "BYTES_MISMATCH";
+    case Reconciled::count_mismatch:
+      return "COUNT_MISMATCH";
     case Reconciled::unsigned_:
       return "UNSIGNED";
     case Reconciled::aseq_gap:
@@ -420,7 +476,12 @@ Result<Reconciliation> reconcile(
     );
   }
   Reconciliation result{mine->origin, theirs->origin, {}};
-  for (const auto& id : agreements) Agreement(id, *mine, *theirs, result.lines).compare();
+  auto our_sums = sums_of_statements(here, *mine);
+  if (!our_sums) return fail(std::move(our_sums));
+  auto their_sums = sums_of_statements(there, *theirs);
+  if (!their_sums) return fail(std::move(their_sums));
+  const std::array<Sums, 2> sums{*std::move(our_sums), *std::move(their_sums)};
+  for (const auto& id : agreements) Agreement(id, *mine, *theirs, sums, result.lines).compare();
   // After both were read: what a running connector wrote meanwhile is there by now.
   const auto seen_in = [](const LogSide& side, const std::string& origin) {
     const auto found = side.seen.find(origin);

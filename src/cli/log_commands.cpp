@@ -8,6 +8,7 @@
 #include "tally/audit/record.hpp"
 #include "tally/audit/shown_heads.hpp"
 #include "tally/audit/static_log.hpp"
+#include "tally/audit/use_receipt.hpp"
 
 #include "files.hpp"
 #include "log_folder.hpp"
@@ -194,6 +195,58 @@ int audit_check_heads(const Console& console, const CheckHeadsOptions& options) 
     said.params["seq"] = std::to_string(shown->head->size - 1);
     said.params["leaf"] = to_hex(shown->head->leaf);
   }
+  console.say(said);
+  return done;
+}
+
+int audit_check_receipt(const Console& console, const CheckReceiptOptions& options) {
+  const auto text = read_text(options.file);
+  if (!text) return console.fail(text.error(), usage);
+  const auto key = audit::parse_verifier_key(options.key);
+  if (!key) return console.fail(key.error(), usage);
+  const auto kept = audit::parse_kept_receipt(*text);
+  if (!kept) return console.fail(kept.error());
+  // A proof that nobody looks at, or none where one was asked for, must not pass as looked at.
+  const bool log_named = !options.vkey.empty() || !options.policy.empty();
+  if (kept->proven.has_value() != log_named) {
+    const char* why = log_named ? "cli.receipt-without-proof" : "cli.receipt-needs-vkey";
+    return console.fail(Message{why, {}}, log_named ? refused : usage);
+  }
+  std::optional<audit::Checkpoint> checkpoint;
+  auto receipt = audit::verify_use_receipt(kept->receipt, *key);
+  if (!receipt) return console.fail(receipt.error());
+  if (kept->proven) {
+    const auto policy = believed(options.vkey, options.policy);
+    if (!policy) return console.fail(policy.error(), usage);
+    auto shown = audit::verify_proven_use(*kept->proven, *key, *policy);
+    if (!shown) return console.fail(shown.error());
+    checkpoint = std::move(shown->checkpoint.checkpoint);
+  }
+  if (console.json) {
+    Json out = {
+        {"use", receipt->use.value},
+        {"agreement", receipt->agreement.value},
+        {"action", receipt->action},
+        {"time", receipt->time},
+        {"origin", receipt->origin},
+        {"seq", receipt->seq},
+        {"leaf", to_hex(receipt->leaf)},
+        {"signer", key->name},
+        {"proven", checkpoint.has_value()}};
+    if (checkpoint) out["size"] = checkpoint->size;
+    console.print(out.dump(2));
+    return done;
+  }
+  Message said{
+      checkpoint ? "cli.receipt-proven" : "cli.receipt-signed",
+      {{"use", receipt->use.value},
+       {"agreement", receipt->agreement.value},
+       {"action", receipt->action},
+       {"time", receipt->time},
+       {"origin", receipt->origin},
+       {"seq", std::to_string(receipt->seq)},
+       {"signer", key->name}}};
+  if (checkpoint) said.params["size"] = std::to_string(checkpoint->size);
   console.say(said);
   return done;
 }

@@ -1,5 +1,5 @@
-// `tally audit key|tiles|prove|check-proof|heads|check-heads`: the log as others can check it, from
-// files alone. A folder is a log folder or a connector's folder with `log` in it.
+// `tally audit key|tiles|prove|check-proof|heads|check-heads|check-receipt`: the log as others can
+// check it, from files alone. A folder is a log folder or a connector's folder with `log` in it.
 #pragma once
 
 #include <cstdint>
@@ -57,5 +57,14 @@ int audit_check_heads(const Console& console, const CheckHeadsOptions& options);
 
 // Whom the caller believes: a log's key alone, or a file (C2SP tlog-policy).
 Result<audit::LogPolicy> believed(const std::string& vkey, const std::filesystem::path& file);
+
+struct CheckReceiptOptions {
+  std::filesystem::path file;    // the header's value, the note, or the file with the proof
+  std::string key;               // of the contract key that signed
+  std::string vkey;              // of the log; for a file with a proof one of these two
+  std::filesystem::path policy;  // C2SP tlog-policy
+};
+// Exit: 0 the receipt of a use is good, 1 that is not shown, 3 usage.
+int audit_check_receipt(const Console& console, const CheckReceiptOptions& options);
 
 }  // namespace tally::cli

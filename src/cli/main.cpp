@@ -347,6 +347,20 @@ int main(int argc, char** argv) {
   check_bundle_command->callback([&] {
     run = [&] { return audit_check_bundle(console, check_bundle_options); };
   });
+  CheckReceiptOptions check_receipt_options;
+  auto* check_receipt_command =
+      command(*audit_command, "check-receipt", "help-audit-check-receipt");
+  check_receipt_command->add_option("receipt", check_receipt_options.file, help("help-receipt"))
+      ->required();
+  check_receipt_command->add_option("--key", check_receipt_options.key, help("help-receipt-key"))
+      ->required();
+  auto* receipt_log = check_receipt_command->add_option_group("believed");
+  receipt_log->add_option("--vkey", check_receipt_options.vkey, help("help-vkey"));
+  receipt_log->add_option("--policy", check_receipt_options.policy, help("help-log-policy"));
+  receipt_log->require_option(0, 1);
+  check_receipt_command->callback([&] {
+    run = [&] { return audit_check_receipt(console, check_receipt_options); };
+  });
 
   QueryOptions query_options;
   auto* query_command = command(*audit_command, "query", "help-audit-query");

@@ -373,6 +373,20 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                  {"wrappingKey"}
              );
            }},
+          {"receipts",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {
+                     {"statementSeconds",
+                      read.number(config.statement_period, 1, 31L * 24 * 3600, seconds(1))},
+                     {"missingSeconds",
+                      read.number(config.receipt_deadline, 1, 31L * 24 * 3600, seconds(1))},
+                 },
+                 {}
+             );
+           }},
           {"dataUrl", read.url(config.data_url)},
           {"dataRoot", read.path(config.data_root, folder)},
           {"threads", read.number(config.threads, 1, 64)},

@@ -81,9 +81,11 @@ struct Config {
   std::vector<PeerEntry> known_peers;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
   std::string data_url;  // where data is fetched from us; empty: the peers listener's public URL
-  std::filesystem::path data_root;  // where file sources may read
-  unsigned threads = 1;             // contexts that serve connections
-  bool test_log = false;            // `tally init --test`: the genesis says so
+  std::filesystem::path data_root;               // where file sources may read
+  Nanos statement_period = seconds(24L * 3600);  // how often uses are stated to partners
+  Nanos receipt_deadline = seconds(3600);        // then a receipt that has not come is missing
+  unsigned threads = 1;                          // contexts that serve connections
+  bool test_log = false;                         // `tally init --test`: the genesis says so
   bool insecure_loopback = false;
   Limits limits;
 };

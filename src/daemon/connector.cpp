@@ -10,6 +10,7 @@
 
 #include "tally/api/data_routes.hpp"
 #include "tally/api/log_routes.hpp"
+#include "tally/api/use_receipt_routes.hpp"
 #include "tally/api/witness_routes.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/story.hpp"
@@ -287,6 +288,7 @@ Result<void> Connector::assemble(Opened opened) {
   transfer_settings.data_url =
       config_.data_url.empty() ? config_.peers.public_url : config_.data_url;
   transfer_settings.log_origin = genesis_.origin;
+  transfer_settings.receipt_deadline = config_.receipt_deadline;
   transfers_ = std::make_unique<transfer::TransferService>(
       transfer::TransferParts{
           *store_,
@@ -312,6 +314,25 @@ Result<void> Connector::assemble(Opened opened) {
           *store_, *journal_, *delivery_, clock_, random_, notices_, *peers_, credentials_.signer},
       config_.participant
   );
+  use_receipts_ = std::make_unique<transfer::UseReceipts>(
+      genesis_.origin, config_.participant.uri, credentials_.signer
+  );
+  statements_ = std::make_unique<transfer::StatementSender>(
+      transfer::StatementParts{
+          *store_,
+          *journal_,
+          *delivery_,
+          clock_,
+          timers_,
+          *worker_,
+          random_,
+          notices_,
+          *peers_,
+          credentials_.signer,
+          log_->tree(),
+          [this] { return audit::open_log_folder(log_folder(), audit::FolderAccess::read_only); }},
+      transfer::StatementSettings{config_.participant, genesis_.origin, config_.statement_period}
+  );
   if (custody_) {
     auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
       transfer::DeletionNote note;
@@ -324,6 +345,7 @@ Result<void> Connector::assemble(Opened opened) {
       co_return co_await deletions_->send(std::move(note));
     };
     auto expired = [this](AgreementId agreement) -> awaitable<Result<void>> {
+      statements_->ended(agreement);
       co_return co_await set_status(std::move(agreement), negotiation::AgreementStatus::expired);
     };
     keeper_ = std::make_unique<custody::Keeper>(
@@ -335,7 +357,6 @@ Result<void> Connector::assemble(Opened opened) {
   }
   delivery_->serve("negotiation", *negotiations_);
   delivery_->serve("transfer", *transfers_);
-  delivery_->serve("deletion", *deletions_);
   return {};
 }
 
@@ -462,6 +483,12 @@ awaitable<Result<void>> Connector::start() {
   tasks_->spawn("catalogue", catalog_->watch());
   tasks_->spawn("housekeeping", housekeeping());
   tasks_->spawn("checkpoints", sender_->run());
+  for (const auto& id : enforcer_->agreements()) {
+    const auto state = enforcer_->state(id);
+    // A stop between an agreement's end and its statement.
+    if (state && state->closed >= usage::Closed::expired) statements_->ended(id);
+  }
+  tasks_->spawn("statements", statements_->run());
   if (auto done = delivery_->resume(); !done) co_return done;
   if (auto done = negotiations_->resume(); !done) co_return done;
   co_return transfers_->resume();
@@ -479,7 +506,16 @@ Result<void> Connector::listen() {
       api::peer_routes({*catalog_, *negotiations_, *transfers_, [this] { return closed(); }, limits}
       );
   auto data_routes = api::peer_data_routes(
-      {*enforcer_, *tokens_, *transfers_, *sources_, *catalog_, *tasks_, home, notices_, limits}
+      {*enforcer_,
+       *tokens_,
+       *transfers_,
+       *sources_,
+       *catalog_,
+       *tasks_,
+       home,
+       notices_,
+       limits,
+       use_receipts_.get()}
   );
   peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
   if (witness_) {
@@ -494,19 +530,27 @@ Result<void> Connector::listen() {
   };
   auto peer_log = api::peer_log_routes(log_parts, std::move(is_partner));
   peer_routes.insert(peer_routes.end(), peer_log.begin(), peer_log.end());
+  const api::UseReceiptParts receipt_parts{log_->tree(), *worker_, *store_, *use_receipts_};
+  auto peer_receipts = api::peer_use_receipt_routes(receipt_parts);
+  peer_routes.insert(peer_routes.end(), peer_receipts.begin(), peer_receipts.end());
   serving_->peer_router = std::make_unique<api::Router>(
       std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
   );
   std::function<void()> after_use;
   if (keeper_) after_use = [this] { used_.store(true, std::memory_order_relaxed); };
+  auto app_routes = api::app_routes(
+      {*enforcer_,
+       *apps_,
+       *this,
+       config_.participant,
+       std::move(after_use),
+       limits,
+       use_receipts_.get()}
+  );
+  auto app_receipts = api::app_use_receipt_routes(receipt_parts);
+  app_routes.insert(app_routes.end(), app_receipts.begin(), app_receipts.end());
   serving_->app_router = std::make_unique<api::Router>(
-      api::app_routes({*enforcer_, *apps_, *this, config_.participant, std::move(after_use), limits}
-      ),
-      api::admit_apps(*apps_),
-      home,
-      limits,
-      clock_,
-      notices_
+      std::move(app_routes), api::admit_apps(*apps_), home, limits, clock_, notices_
   );
   std::vector<api::ApiToken> tokens;
   tokens.reserve(config_.management.tokens.size());
@@ -743,6 +787,8 @@ Json Connector::status() const {
         {"leaf", mark.leaf},
         {"test", genesis_.test}}},
       {"witness", {{"vkey", witness_ ? witness_->key().text() : std::string()}}},
+      {"receiptKey", use_receipts_->key().text()},
+      {"receiptsMissing", transfers_->receipts_missing()},
       {"offers", catalog_->offers()},
       {"agreements", enforcer_->agreements().size()},
       {"ready", ready},
@@ -840,6 +886,7 @@ awaitable<Result<void>> Connector::terminate(AgreementId id, std::string reason)
   if (auto stored = co_await set_status(id, negotiation::AgreementStatus::terminated); !stored) {
     co_return stored;
   }
+  statements_->ended(id);
   auto running = transfers_->list();
   if (!running) co_return fail(std::move(running));
   for (const auto& process : *running) {
@@ -867,6 +914,7 @@ awaitable<Result<Instant>> Connector::advance_clock(Nanos span) {
   auto moved = clock_.advance(span);
   if (!moved) co_return fail(std::move(moved));
   if (keeper_) keeper_->kick();
+  statements_->kick();
   co_return clock_.read().at;
 }
 

@@ -24,6 +24,8 @@
 #include "tally/sources/file_sources.hpp"
 #include "tally/store/sqlite_store.hpp"
 #include "tally/transfer/deletion_sender.hpp"
+#include "tally/transfer/statement_sender.hpp"
+#include "tally/transfer/use_receipts.hpp"
 
 #include "catalog_keeper.hpp"
 #include "config.hpp"
@@ -135,6 +137,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<transfer::TokenRegistry> tokens_;
   std::unique_ptr<transfer::TransferService> transfers_;
   std::unique_ptr<transfer::DeletionSender> deletions_;
+  std::unique_ptr<transfer::UseReceipts> use_receipts_;
+  std::unique_ptr<transfer::StatementSender> statements_;
 
   std::atomic<bool> used_ = false;  // a local use has ended since the keeper last looked
   std::unique_ptr<Serving> serving_;

@@ -8,12 +8,10 @@
 #include "tally/negotiation/agreement.hpp"
 #include "tally/negotiation/exchange.hpp"
 
+#include "note_delivery.hpp"
 #include "transfer_process.hpp"
 
 namespace tally::transfer {
-
-using negotiation::Refused;
-using negotiation::Standing;
 
 namespace {
 
@@ -25,17 +23,25 @@ std::string row_id(const DeletionNote& note) {
 }  // namespace
 
 struct DeletionSender::State {
+  State(DeletionParts with, PartyId party)
+      : parts(std::move(with)),
+        self(std::move(party)),
+        notes(
+            std::string(deletion_kind),
+            "transfer.deletion-refused",
+            parts.store,
+            parts.journal,
+            parts.delivery,
+            parts.notices
+        ) {}
+
   DeletionParts parts;
   PartyId self;
-
-  // Takes the message out of the store and leaves the row in `state`.
-  awaitable<Result<void>> settle(OutgoingMessage message, std::string state, std::string answer);
+  NoteDelivery notes;
 };
 
 DeletionSender::DeletionSender(DeletionParts parts, PartyId self)
-    : state_(new State{std::move(parts), std::move(self)}) {
-  state_->parts.delivery.serve(std::string(deletion_kind), *this);
-}
+    : state_(std::make_unique<State>(std::move(parts), std::move(self))) {}
 
 DeletionSender::~DeletionSender() = default;
 
@@ -97,58 +103,6 @@ awaitable<Result<void>> DeletionSender::send(DeletionNote note) {
   if (!done) co_return fail(std::move(done));
   parts.delivery.queue(std::move(messages));
   co_return Result<void>{};
-}
-
-awaitable<Result<void>> DeletionSender::State::settle(
-    OutgoingMessage message, std::string state, std::string answer
-) {
-  const auto id = negotiation::parse_process_key(message.process).id;
-  for (;;) {
-    auto found = parts.store.row(deletion_kind, id);
-    if (!found) co_return fail(std::move(found));
-    Transaction transaction;
-    transaction.delivered_messages.push_back(message.id);
-    if (*found) {
-      Row row = std::move(**found);
-      row.state = state;
-      auto json = negotiation::parse_row(row);
-      if (json) {
-        (*json)["answer"] = answer.substr(0, 2000);
-        row.body = json->dump(-1, ' ', false, Json::error_handler_t::replace);
-      }
-      transaction.puts.push_back(std::move(row));
-    }
-    auto done = co_await parts.journal.commit(std::move(transaction), {});
-    if (!done && done.error().kind == ErrorKind::conflict) continue;
-    if (!done) co_return fail(std::move(done));
-    co_return Result<void>{};
-  }
-}
-
-awaitable<Result<void>> DeletionSender::on_delivered(OutgoingMessage message, std::string body) {
-  std::string state = "delivered";
-  co_return co_await state_->settle(std::move(message), std::move(state), std::move(body));
-}
-
-awaitable<Result<void>> DeletionSender::on_refused(OutgoingMessage message, Refused refused) {
-  const Message told{
-      "transfer.deletion-refused",
-      {{"peer", message.to.uri}, {"status", std::to_string(refused.status)}}};
-  state_->parts.notices.note(Severity::warning, told);
-  std::string state = "refused";
-  co_return co_await state_->settle(std::move(message), std::move(state), std::move(refused.body));
-}
-
-std::string DeletionSender::state_url(const OutgoingMessage&) {
-  return {};  // a note has no state to ask for: what is refused stays refused
-}
-
-Standing DeletionSender::compare(const OutgoingMessage&, const std::string&) {
-  return Standing::elsewhere;
-}
-
-std::optional<Nanos> DeletionSender::deadline() const {
-  return std::nullopt;
 }
 
 }  // namespace tally::transfer

@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/audit/note.hpp"
+#include "tally/audit/signed_json.hpp"
 
 namespace tally::transfer {
 
@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::string_view receipt_line = "tally/receipt/v1";
 constexpr std::string_view deletion_line = "tally/deletion/v1";
-constexpr std::size_t longest_note = 16 << 10;
 
 tl::unexpected<Error> malformed(std::string pointer = {}) {
   return fail(ErrorKind::invalid, {"transfer.note-malformed", {}}, std::move(pointer));
@@ -37,20 +36,18 @@ Result<LogPlace> place_of(const Json& object) {
   return LogPlace{std::move(*origin), *seq, std::move(*leaf)};
 }
 
-// "<line>\n<JCS>\n", signed by `name`.
 Result<std::string> sign(
     std::string_view line,
     const Json& content,
     std::string_view name,
     const identity::ContractSigner& signer
 ) {
-  const auto text = std::string(line) + "\n" + to_jcs(content) + "\n";
   const auto key = audit::make_verifier_key(name, signer.public_key());
   const audit::Signer sign_bytes = [&](std::span<const std::uint8_t> bytes) -> Result<Bytes> {
     const auto signature = signer.sign(bytes);
     return Bytes(signature.begin(), signature.end());
   };
-  return audit::sign_note(text, key, sign_bytes);
+  return audit::sign_json(line, to_jcs(content), key, sign_bytes);
 }
 
 Result<Json> verify(
@@ -59,21 +56,7 @@ Result<Json> verify(
     std::string_view name,
     std::span<const std::uint8_t> public_key
 ) {
-  if (note.size() > longest_note) return malformed();
-  const auto key = audit::make_verifier_key(name, public_key);
-  auto verified = audit::verify_note(note, std::span(&key, 1));
-  if (!verified) return fail(std::move(verified));
-  std::string_view text = verified->text;
-  if (!text.starts_with(line) || text.size() < line.size() + 2 || text[line.size()] != '\n') {
-    return malformed();
-  }
-  text.remove_prefix(line.size() + 1);
-  text.remove_suffix(1);  // a note's text ends in a line feed
-  auto content = parse_json(text);
-  if (!content) return content;
-  // What was signed is the canonical form and nothing else.
-  if (!content->is_object() || to_jcs(*content) != text) return malformed();
-  return content;
+  return audit::open_signed_json(note, line, audit::make_verifier_key(name, public_key));
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ awaitable<Result<void>> TransferService::sent(Sent sent) {
     auto note = sign_receipt(receipt, state.settings.self.uri, *state.parts.signer);
     if (!note) co_return fail(std::move(note));
     process.sent_receipt = *note;
+    process.sent_receipt_at = receipt.time;
     auto record = state.draft("receipt.issued", process);
     record.set("receipt", sha256(*note));
     step.drafts.push_back(std::move(record));
@@ -85,7 +86,33 @@ awaitable<Result<void>> TransferService::sent(Sent sent) {
     if (!done && done.error().kind == ErrorKind::conflict) continue;
     if (!done) co_return fail(std::move(done));
     state.sent_at.erase(sent.process.value);
+    state.parts.tasks.spawn("receipt", state.await_receipt(sent.process));
     co_return Result<void>{};
+  }
+}
+
+// The consumer's receipt comes, or it is missing.
+awaitable<void> TransferService::State::await_receipt(Pid pid) {
+  for (;;) {
+    auto found = find(pid);
+    if (!found || !*found || !(*found)->owes_receipt()) co_return;
+    const auto sent = parse_date_time((*found)->sent_receipt_at);
+    if (!sent) co_return;
+    const Instant due = sent->instant + settings.receipt_deadline;
+    if (now() < due) {
+      co_await parts.timers.sleep_until(due);
+      continue;
+    }
+    Step step;
+    step.process = std::move(**found);
+    step.process.receipt_missing = true;
+    step.drafts.push_back(draft("receipt.missing", step.process));
+    const Message missing{
+        "transfer.receipt-missing", {{"transfer", pid.value}, {"peer", step.process.peer.uri}}};
+    const auto done = co_await commit(std::move(step));
+    if (!done && done.error().kind == ErrorKind::conflict) continue;
+    parts.notices.note(Severity::warning, done ? missing : done.error().message);
+    co_return;
   }
 }
 

@@ -106,6 +106,7 @@ Result<Process> parse_process(const Row& row) {
   process.sent_receipt = text_of(*json, "sentReceipt");
   process.received_receipt = text_of(*json, "receivedReceipt");
   process.receipt_missing = json->value("receiptMissing", false);
+  process.sent_receipt_at = negotiation::text_of(*json, "sentReceiptAt");
   return process;
 }
 
@@ -139,6 +140,7 @@ Row to_row(const Process& process) {
   if (process.received) body["received"] = true;
   if (process.published) body["published"] = true;
   if (process.receipt_missing) body["receiptMissing"] = true;
+  if (!process.sent_receipt_at.empty()) body["sentReceiptAt"] = process.sent_receipt_at;
   if (process.sent) body["sent"] = to_json(*process.sent);
   if (process.pulled) body["pulled"] = to_json(*process.pulled);
   if (process.place) {

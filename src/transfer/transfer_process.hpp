@@ -64,6 +64,18 @@ struct Process {
   std::string sent_receipt;
   std::string received_receipt;
   bool receipt_missing = false;
+  std::string sent_receipt_at;  // the provider's: when it was signed
+
+  // Whether a consumer's receipt of what we sent is still waited for.
+  [[nodiscard]] bool owes_receipt() const {
+    return role == dsp::Role::provider && !sent_receipt_at.empty() && received_receipt.empty() &&
+           !receipt_missing;
+  }
+  // Whether the other side's receipt was missed and has not come since.
+  [[nodiscard]] bool is_owed() const {
+    const bool provider = role == dsp::Role::provider;
+    return receipt_missing && (provider ? received_receipt : sent_receipt).empty();
+  }
 
   [[nodiscard]] std::string key() const;
   [[nodiscard]] dsp::TransferState shown() const;

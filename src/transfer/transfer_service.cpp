@@ -29,11 +29,12 @@ TransferService::~TransferService() = default;
 
 namespace {
 
-Result<std::vector<Row>> rows_in(Store& store, TransferState state) {
+// In one state, or in any.
+Result<std::vector<Row>> rows_in(Store& store, std::optional<TransferState> state) {
   std::vector<Row> all;
   Store::Query query;
   query.kind = process_kind;
-  query.state = dsp::to_string(state);
+  if (state) query.state = dsp::to_string(*state);
   query.most = 500;
   for (;;) {
     auto page = store.rows(query);
@@ -61,7 +62,21 @@ Result<void> TransferService::resume() {
     if (!rows) return fail(std::move(rows));
     for (const auto& row : *rows) state_->advance_soon(Pid(row.id));
   }
+  // A receipt may be owed whatever state its transfer is in.
+  auto rows = rows_in(state_->parts.store, {});
+  if (!rows) return fail(std::move(rows));
+  for (const auto& row : *rows) {
+    const auto process = parse_process(row);
+    if (!process) return tl::unexpected(process.error());
+    if (process->is_owed()) state_->receipts_missing.insert(row.id);
+    if (!process->owes_receipt()) continue;
+    state_->parts.tasks.spawn("receipt", state_->await_receipt(process->pid));
+  }
   return {};
+}
+
+std::size_t TransferService::receipts_missing() const {
+  return state_->receipts_missing.size();
 }
 
 Result<std::optional<Process>> TransferService::State::find(const Pid& pid) const {
@@ -134,6 +149,11 @@ awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(S
     case Step::Tokens::revoke:
       parts.tokens.revoke(pid);
       break;
+  }
+  if (step.process.is_owed()) {
+    receipts_missing.insert(pid.value);
+  } else {
+    receipts_missing.erase(pid.value);
   }
   if (step.new_token) parts.tokens.add(*step.new_token);
   if (dsp::is_final(step.process.state)) starts.erase(pid.value);

@@ -61,6 +61,8 @@ struct TransferService::State {
   std::map<std::string, LogPlace> received_at;  // of transfer.received, until the receipt is signed
   std::map<std::string, LogPlace> sent_at;      // of transfer.sent, likewise
   std::set<std::string> deletions;              // being made durable
+  std::set<std::string> statements;             // likewise
+  std::set<std::string> receipts_missing;       // transfers whose other side owes its receipt
 
   // --- reading and making durable (transfer_service.cpp) ---
   Result<std::optional<Process>> find(const Pid& pid) const;
@@ -123,6 +125,9 @@ struct TransferService::State {
   awaitable<Fetched> receive(Pid pid, Pulled pulled);
   awaitable<Result<void>> finish(Pid pid);
   awaitable<Result<std::string>> provider_receipt(Process process);
+
+  // --- evidence (transfer_evidence.cpp) ---
+  awaitable<void> await_receipt(Pid pid);
 };
 
 }  // namespace tally::transfer

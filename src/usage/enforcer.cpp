@@ -247,11 +247,14 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
 
   Grant grant;
   grant.agreement = act.agreement;
+  grant.action = short_action(act.action);
   if (earlier) {
     ++earlier->holders;
     ++earlier->continued;
     grant.use = UseId(earlier->id);
     grant.decided_at = earlier->at;
+    grant.seq = earlier->seq;
+    grant.leaf = earlier->leaf;
     grant.repeated = true;
     grant.decision = std::move(decision);
     // Perhaps the first is still on its way to the disk: the repeat waits for the same record.
@@ -299,21 +302,27 @@ void Enforcer::State::undecide(const Act& act, const Decided& decided, const Err
 awaitable<Result<Authorised>> Enforcer::authorise(Act act) {
   auto decided = state_->decide(act);
   if (!decided) co_return fail(std::move(decided));
-  Result<void> durable;
+  if (!decided->ticket && !decided->shared) co_return std::move(decided->answer);
+  Result<audit::Appended> durable;
   if (decided->ticket) {
-    auto appended = co_await state_->log->wait(std::move(decided->ticket));
-    if (!appended) durable = fail(std::move(appended));
-  } else if (decided->shared) {
+    durable = co_await state_->log->wait(std::move(decided->ticket));
+  } else {
     durable = co_await SharedWait::wait(decided->shared, *state_->log);
   }
   if (!durable) {
     state_->undecide(act, *decided, durable.error());
     co_return fail(std::move(durable));
   }
+  if (auto* grant = std::get_if<Grant>(&decided->answer)) {
+    grant->seq = durable->seq;
+    grant->leaf = durable->leaf;
+  }
   if (decided->shared) {
     auto& shard = state_->shard_of(act.agreement.value);
     const std::lock_guard lock(shard.mutex);
     decided->use->wait = nullptr;
+    decided->use->seq = durable->seq;
+    decided->use->leaf = durable->leaf;
   }
   co_return std::move(decided->answer);
 }

@@ -31,7 +31,9 @@ struct Use {
   std::vector<odrl::Consume> adds;   // n > 0
   std::string key;                   // digest of the idempotency key, or empty
   std::shared_ptr<SharedWait> wait;  // for its record; null without a key, or once it is durable
-  std::size_t holders = 0;           // grants that were given out and have not ended
+  std::uint64_t seq = 0;             // of its record, once it is durable
+  Digest leaf{};
+  std::size_t holders = 0;  // grants that were given out and have not ended
   std::size_t continued = 0;
   bool ended = false;     // data moved, or a crash took its end: it counts for good
   bool aborting = false;  // its use.aborted is queued

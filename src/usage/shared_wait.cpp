@@ -25,15 +25,13 @@ struct SharedWait::Watch {
     const auto here = std::exchange(shared, nullptr);
     if (thrown) {
       here->settle(fail(ErrorKind::unavailable, {"audit.wait-cancelled", {}}));
-    } else if (appended) {
-      here->settle({});
     } else {
-      here->settle(tl::unexpected(appended.error()));
+      here->settle(appended);
     }
   }
 };
 
-awaitable<Result<void>> SharedWait::wait(
+awaitable<Result<audit::Appended>> SharedWait::wait(
     std::shared_ptr<SharedWait> shared, audit::LogAppender& log
 ) {
   audit::Ticket unwatched;
@@ -65,7 +63,7 @@ awaitable<Result<void>> SharedWait::wait(
   co_return *shared->result_;
 }
 
-void SharedWait::settle(Result<void> result) {
+void SharedWait::settle(Result<audit::Appended> result) {
   std::vector<std::shared_ptr<Wakeup>> waiters;
   {
     const std::lock_guard lock(mutex_);

@@ -19,17 +19,19 @@ class SharedWait {
 
   // Completes on the awaiting executor, never inline; honours its cancellation. Errors: those of
   // LogAppender::wait. Any number of times.
-  static awaitable<Result<void>> wait(std::shared_ptr<SharedWait> shared, audit::LogAppender& log);
+  static awaitable<Result<audit::Appended>> wait(
+      std::shared_ptr<SharedWait> shared, audit::LogAppender& log
+  );
 
  private:
   struct Watch;
 
-  void settle(Result<void> result);
+  void settle(Result<audit::Appended> result);
   void abandon();
 
   std::mutex mutex_;      // guards everything below
   audit::Ticket ticket_;  // until somebody watches it
-  std::optional<Result<void>> result_;
+  std::optional<Result<audit::Appended>> result_;
   std::vector<std::shared_ptr<Wakeup>> waiters_;
 };
 

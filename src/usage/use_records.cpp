@@ -183,6 +183,8 @@ audit::RecordDraft interrupted_draft(
 Result<UsePtr> read_permit(const audit::RecordView& record) {
   auto use = std::make_shared<Use>();
   use->id = std::string(record.event);
+  use->seq = record.seq;
+  use->leaf = record.leaf;
 
   const Json decision = read_member(record, "decision");
   const auto at = decision.is_object() ? decision.find("at") : decision.end();

@@ -319,5 +319,51 @@ TEST_F(ReconcileTest, RefusesWhatCannotBeReconciled) {
   EXPECT_EQ(result.error().message.code, "audit.reconcile-nothing");
 }
 
+std::string stated(int uses, int from, int to, const std::string& times, const std::string& note) {
+  return R"({"agreement":"A","number":1,"content":")" + note + R"(","sums":{"aseq":{"from":)" +
+         std::to_string(from) + R"(,"to":)" + std::to_string(to) + R"(},"bytes":0,"period":)" +
+         times + R"(,"refusals":{},"uses":)" + std::to_string(uses) + "}}";
+}
+
+// What a permit of these tests needs, and the period of a statement over it alone.
+class StatementReconcileTest : public ReconcileTest {
+ protected:
+  void SetUp() override {
+    ReconcileTest::SetUp();
+    const auto used =
+        say(provider,
+            "use.permitted",
+            R"({"agreement":"A","action":"read","decision":{"at":"x"},"rules":[]})");
+    const std::string time = format_micros(used.time);
+    times = R"({"from":")" + time + R"(","until":")" + time + R"("})";
+  }
+  std::string times;
+};
+
+TEST_F(StatementReconcileTest, AGoodStatementMatches) {
+  say(provider, "statement.issued", stated(1, 1, 2, times, "sha256:n"));
+  say(consumer, "statement.held", stated(1, 1, 2, times, "sha256:n"));
+  EXPECT_EQ(different(look()), Lines{});
+}
+
+TEST_F(StatementReconcileTest, EachWayToTellItDifferently) {
+  say(provider, "statement.issued", stated(2, 1, 2, times, "sha256:n"));
+  auto lines = different(look());
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_TRUE(lines[0].starts_with("COUNT_MISMATCH statement.issued 1 ")) << lines[0];
+  EXPECT_EQ(lines[1], "MISSING_THERE statement.issued 1 sha256:n -");
+  say(consumer, "statement.held", stated(1, 1, 2, times, "sha256:n"));
+  lines = different(look());
+  ASSERT_EQ(lines.size(), 2U);
+  EXPECT_TRUE(lines[1].starts_with("COUNT_MISMATCH statement.issued 1 {")) << lines[1];
+}
+
+TEST_F(StatementReconcileTest, WhatNobodySignedOrOnlyOneSideKnows) {
+  say(consumer, "statement.held", stated(1, 1, 2, times, "sha256:n"));
+  EXPECT_EQ(different(look()), Lines{"UNSIGNED statement.issued 1 - sha256:n"});
+  say(provider, "statement.issued", stated(1, 1, 2, times, "sha256:m"));
+  EXPECT_EQ(different(look()), Lines{"HASH_MISMATCH statement.issued 1 sha256:m sha256:n"});
+}
+
 }  // namespace
 }  // namespace tally::audit

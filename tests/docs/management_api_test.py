@@ -17,7 +17,8 @@ def routes_of(name):
 
 managed = {key: ROLES[role] for key, role in routes_of("src/api/management_routes.cpp").items()}
 data = {key: {"Role::peer": "peer", "Role::app": "application"}[role]
-        for key, role in routes_of("src/api/data_routes.cpp").items()}
+        for name in ("data_routes", "use_receipt_routes")
+        for key, role in routes_of(f"src/api/{name}.cpp").items()}
 log = {key: ROLES[role.removeprefix("Role::")] for key, role in routes_of("src/api/log_routes.cpp").items()}
 coded = managed | data | log
 # A pattern that no longer fits the code would make this test pass for ever.

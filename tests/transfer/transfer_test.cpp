@@ -49,6 +49,27 @@ struct Pair {
   AgreementId agreement;
 };
 
+TEST(Transfer, AReceiptThatDoesNotComeInTimeIsMissedOnce) {
+  Pair pair;
+  pair.agree();
+  pair.consumer.directory.tally = false;  // takes no receipt and sends none
+  pair.pull();
+  pair.world.run_for(seconds(600));
+  ASSERT_EQ(pair.provider.records("transfer.sent").size(), 1U);
+  EXPECT_TRUE(pair.provider.records("receipt.missing").empty());
+  EXPECT_EQ(pair.provider.transfers->receipts_missing(), 0U);
+  pair.provider.cut_power();
+  pair.provider.start();
+  pair.world.run_for(seconds(3600));
+  EXPECT_EQ(pair.provider.records("receipt.missing").size(), 1U);
+  EXPECT_EQ(pair.provider.transfers->receipts_missing(), 1U);
+  pair.provider.cut_power();
+  pair.provider.start();
+  pair.world.run_for(seconds(3600));
+  EXPECT_EQ(pair.provider.records("receipt.missing").size(), 1U);
+  EXPECT_EQ(pair.provider.transfers->receipts_missing(), 1U);
+}
+
 TEST(Transfer, BothSidesRecordDigestAndSizeAndHoldTheOthersReceipt) {
   Pair pair;
   pair.agree();

@@ -18,6 +18,7 @@
 #include "tally/dataplane/source.hpp"
 #include "tally/transfer/token_registry.hpp"
 #include "tally/transfer/transfer_service.hpp"
+#include "tally/transfer/use_receipts.hpp"
 #include "tally/usage/app_registry.hpp"
 #include "tally/usage/enforcer.hpp"
 
@@ -47,6 +48,7 @@ struct PeerDataParts {
   boost::asio::any_io_executor home;
   Notices& notices;
   const Limits& limits;
+  const transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };
 std::vector<Route> peer_data_routes(PeerDataParts parts);
 
@@ -75,6 +77,7 @@ struct AppApiParts {
   // null.
   std::function<void()> after_use;
   const Limits& limits;
+  const transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };
 std::vector<Route> app_routes(AppApiParts parts);
 // Bearer tokens of registered applications.

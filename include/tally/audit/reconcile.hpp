@@ -18,6 +18,7 @@ enum class Reconciled {
   missing_there,  // only this log has it
   hash_mismatch,
   bytes_mismatch,
+  count_mismatch,  // a statement of uses is not what the records add up to, or not what was held
   unsigned_,   // a receipt that its signer issued or its holder holds, and the other does not know
   aseq_gap,    // an agreement's own sequence has a hole
   order,       // a step of a transfer stands before the one that it needs
@@ -45,10 +46,11 @@ struct Reconciliation {
 };
 
 // Transfers are joined on (agreement, process, content): the sender's `transfer.sent` with the
-// receiver's `transfer.received` or `.rejected`; contracts on the agreement; receipts on their
-// hash; records that one side answers (`peer`) on origin, sequence number and leaf. Agreements with
-// others stay out, and with `only` all others than that one: where a source holds no more. Errors:
-// invalid audit.reconcile-same, not_found audit.reconcile-nothing, and those of the source.
+// receiver's `transfer.received` or `.rejected`; statements on (agreement, number); contracts on
+// the agreement; receipts on their hash; records that one side answers (`peer`) on origin, sequence
+// number and leaf. Agreements with others stay out, and with `only` all others than that one: where
+// a source holds no more. Errors: invalid audit.reconcile-same, not_found audit.reconcile-nothing,
+// and those of the source.
 Result<Reconciliation> reconcile(
     const RecordSource& here, const RecordSource& there, const std::string& only = {}
 );

@@ -27,21 +27,14 @@ struct DeletionParts {
   std::shared_ptr<const identity::ContractSigner> signer;
 };
 
-class DeletionSender final : public negotiation::ProcessOwner {
+class DeletionSender final {
  public:
   DeletionSender(DeletionParts parts, PartyId self);
-  ~DeletionSender() override;
+  ~DeletionSender();
 
   // Called after `data.destroyed` is durable; once per content and agreement, a repeat does
   // nothing. `note.log` names that record. Errors: unavailable.
   awaitable<Result<void>> send(DeletionNote note);
-
-  awaitable<Result<void>> on_delivered(OutgoingMessage message, std::string body) override;
-  awaitable<Result<void>> on_refused(OutgoingMessage message, negotiation::Refused refused)
-      override;
-  std::string state_url(const OutgoingMessage& message) override;
-  negotiation::Standing compare(const OutgoingMessage& message, const std::string& state) override;
-  [[nodiscard]] std::optional<Nanos> deadline() const override;
 
  private:
   struct State;

@@ -51,6 +51,8 @@ struct TransferSettings {
   Nanos receipt_wait = seconds(60);
   // Under an agreement that says `strict`: how long a start waits for cosignatures on their way.
   Nanos witness_wait = seconds(10);
+  // How long a provider waits for the consumer's receipt of what it sent; then it is missing.
+  Nanos receipt_deadline = seconds(3600);
 };
 
 struct TransferParts {
@@ -104,10 +106,11 @@ class TransferService final : public negotiation::ProcessOwner {
   awaitable<HttpAnswer> read(Received received);
 
   // --- /tally/v1 (docs/peer-api.md) ---
-  awaitable<HttpAnswer> get_receipt(Received received);       // our "sent" receipt
-  awaitable<HttpAnswer> receive_receipt(Received received);   // the peer's "received" receipt
-  awaitable<HttpAnswer> fresh_token(Received received);       // after a renewed certificate
-  awaitable<HttpAnswer> receive_deletion(Received received);  // a signed deletion record
+  awaitable<HttpAnswer> get_receipt(Received received);        // our "sent" receipt
+  awaitable<HttpAnswer> receive_receipt(Received received);    // the peer's "received" receipt
+  awaitable<HttpAnswer> fresh_token(Received received);        // after a renewed certificate
+  awaitable<HttpAnswer> receive_deletion(Received received);   // a signed deletion record
+  awaitable<HttpAnswer> receive_statement(Received received);  // of the uses that the peer served
 
   // --- the provider's data route ---
   // The whole content went out under `process`: recorded, receipt signed. Errors: unavailable.
@@ -125,6 +128,8 @@ class TransferService final : public negotiation::ProcessOwner {
   // conflict (transfer.cannot).
   Result<Json> data_address(const Pid& pid) const;
   Result<std::vector<Json>> list() const;
+  // How many transfers there are whose other side owes its receipt.
+  [[nodiscard]] std::size_t receipts_missing() const;
 
   // --- ProcessOwner ---
   awaitable<Result<void>> on_delivered(OutgoingMessage message, std::string body) override;

@@ -71,6 +71,9 @@ struct Act {
 // The permit, durable in the log. `use` is the event id of its record.
 struct Grant {
   UseId use;
+  std::uint64_t seq = 0;  // where that record stands, and its leaf hash
+  Digest leaf{};
+  std::string action;  // as the record has it (`short_action`); of a continuation: the same
   AgreementId agreement;
   Instant decided_at;     // of the use; a continuation keeps it
   bool repeated = false;  // continued an earlier use: nothing was counted

@@ -1,0 +1,64 @@
+// States to the other side of each agreement what its uses here added up to: once a period, and
+// when the agreement ends, signed, numbered without gaps (docs/peer-api.md). Made from the log
+// alone; what is stated stands in it as `statement.issued`. Home executor only.
+//
+// A crash at any point ends in each record being in exactly one statement: number, range, message
+// and record are one commit, and the range begins where the one before ended.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "tally/audit/journal.hpp"
+#include "tally/audit/log_storage.hpp"
+#include "tally/audit/log_tree.hpp"
+#include "tally/core/clock.hpp"
+#include "tally/core/notices.hpp"
+#include "tally/core/store.hpp"
+#include "tally/identity/contract_key.hpp"
+#include "tally/negotiation/delivery.hpp"
+#include "tally/negotiation/peers.hpp"
+
+namespace tally::transfer {
+
+struct StatementParts {
+  Store& store;
+  audit::Journal& journal;
+  negotiation::Delivery& delivery;
+  Clock& clock;
+  Timers& timers;
+  Worker& worker;  // reads the log
+  Random& random;
+  Notices& notices;
+  const negotiation::PeerDirectory& peers;
+  std::shared_ptr<const identity::ContractSigner> signer;
+  audit::LogTree& tree;
+  // Our own log for reading, beside its writer. Called on the worker.
+  std::function<Result<std::unique_ptr<audit::LogStorage>>()> open_log;
+};
+
+struct StatementSettings {
+  PartyId self;
+  std::string log_origin;
+  Nanos period = seconds(24L * 3600);  // whole seconds; begins at its multiples since 1970
+};
+
+class StatementSender {
+ public:
+  StatementSender(StatementParts parts, StatementSettings settings);
+  ~StatementSender();
+
+  // A task of the daemon's group; never ends by itself.
+  awaitable<void> run();
+  // The agreement has ended: what is not stated of it yet is stated now.
+  void ended(const AgreementId& agreement);
+  // The clock was moved.
+  void kick();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace tally::transfer

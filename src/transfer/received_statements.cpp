@@ -1,0 +1,107 @@
+// What the other side states of the uses that it served (docs/peer-api.md).
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/audit/statement.hpp"
+
+#include "transfer_state.hpp"
+
+namespace tally::transfer {
+
+using dsp::Family;
+using negotiation::error_answer;
+using negotiation::json_answer;
+using negotiation::parse_body;
+using negotiation::text_of;
+
+namespace {
+
+constexpr std::string_view statement_kind = "statement_record";
+
+HttpAnswer refuse(int status, const Message& message, std::string_view pointer = {}) {
+  return error_answer(Family::transfer, status, message, {}, pointer);
+}
+
+HttpAnswer refuse(const Error& error) {
+  return error_answer(Family::transfer, error, {});
+}
+
+}  // namespace
+
+awaitable<HttpAnswer> TransferService::receive_statement(Received received) {
+  State& state = *state_;
+  const auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error());
+  const AgreementId id(text_of(body->json, "agreement"));
+  const auto note = text_of(body->json, "note");
+  const auto found = negotiation::find_agreement(state.parts.store, id);
+  if (!found) co_return refuse(found.error());
+  if (!*found || (*found)->peer() != received.caller.party) {
+    const Message unknown{"transfer.unknown-agreement", {}};
+    co_return refuse(404, unknown, "/agreement");
+  }
+  const auto key = (*found)->peer_key();
+  if (!key) {
+    const Message none{"transfer.no-key", {}};
+    co_return refuse(400, none);
+  }
+  const auto statement =
+      audit::verify_statement(note, audit::make_verifier_key(received.caller.party.uri, *key));
+  if (!statement) co_return refuse(statement.error());
+  const auto told = (*found)->peer_statement();
+  if (statement->agreement != id || (told && told->log_origin != statement->origin)) {
+    const Message other{"transfer.receipt-of-another", {}};
+    co_return refuse(400, other, "/note");
+  }
+  const Digest digest = sha256(note);
+  const Json answer = {{"held", digest_text(digest)}};
+  Row row;
+  row.kind = statement_kind;
+  row.id = to_hex(sha256(id.value + "\n" + std::to_string(statement->number)));
+  const auto known = state.parts.store.row(row.kind, row.id);
+  if (!known) co_return refuse(known.error());
+  const Message busy{"transfer.busy", {}};
+  if (state.statements.contains(row.id)) co_return refuse(503, busy);
+  if (*known) {
+    const auto held = negotiation::parse_row(**known);
+    if (held && text_of(*held, "note") == note) co_return json_answer(200, answer);
+    // The first one stands; two under one number are the sender's contradiction.
+    const Message other{
+        "transfer.statement-other",
+        {{"agreement", id.value}, {"number", std::to_string(statement->number)}}};
+    state.parts.notices.note(Severity::warning, other);
+    co_return refuse(409, other, "/note");
+  }
+  row.owner = id.value;
+  row.state = "held";
+  const Json sums = statement->sums.to_json();
+  const Json stored = {
+      {"note", note},
+      {"number", statement->number},
+      {"sums", sums},
+      {"received", format_micros(state.now())},
+  };
+  row.body = stored.dump();
+  audit::RecordDraft record("statement.held", state.event());
+  record.about(id).set("content", digest).set("number", statement->number);
+  record.set_json("sums", sums);
+  const Json log = {
+      {"origin", statement->origin},
+      {"root", digest_text(statement->root)},
+      {"size", statement->size}};
+  record.set_json("peer", log);
+  Transaction transaction;
+  transaction.puts.push_back(row);
+  std::vector<audit::RecordDraft> drafts;
+  drafts.push_back(std::move(record));
+  // An entry that stays belongs to a record that is not in the log: only a restart clears it.
+  state.statements.insert(row.id);
+  auto done = co_await state.parts.journal.commit(std::move(transaction), std::move(drafts));
+  if (done || done.error().kind == ErrorKind::conflict) state.statements.erase(row.id);
+  if (done) co_return json_answer(200, answer);
+  if (done.error().kind == ErrorKind::conflict) co_return refuse(503, busy);
+  co_return refuse(done.error());
+}
+
+}  // namespace tally::transfer
