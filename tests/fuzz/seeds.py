@@ -10,7 +10,18 @@ MEMBERS = {"odrl_policy_fuzz": ("policy", "policies"), "odrl_request_fuzz": ("re
            "odrl_world_fuzz": ("stateOfTheWorld",)}
 
 
+def segment():
+    """The vectors' segment, as audit_frame_fuzz.cpp wants it: two bytes with the length of the head
+    file, the head file, the frames."""
+    vectors = json.loads((ROOT / "tests/data/audit/vectors.json").read_text(encoding="utf-8"))
+    head = vectors["head"].encode()
+    return len(head).to_bytes(2, "big") + head + bytes.fromhex(vectors["segment_hex"])
+
+
 def texts(target):
+    if target == "audit_frame_fuzz":
+        yield segment()
+        return
     if target in MEMBERS:
         for file in sorted((ROOT / "tests/data/odrl").rglob("*.json")):
             case = json.loads(file.read_text(encoding="utf-8"))
@@ -29,7 +40,8 @@ def main(target, out):
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for count, text in enumerate(texts(target), 1):
-        (folder / f"seed-{count}").write_text(text, encoding="utf-8")
+        seed = text if isinstance(text, bytes) else text.encode()
+        (folder / f"seed-{count}").write_bytes(seed)
     print(f"{target}: {count} seeds")
 
 
