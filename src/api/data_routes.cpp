@@ -284,8 +284,22 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const auto held = parts->held.held(agreement);
   const bool destroyed = !held && is_gone(held.error());
   if (!held && !destroyed) co_return problem(held.error(), call.lang);
+  // For whom the application reads, if it says so: beside the log, before the record that commits
+  // to it.
+  const std::string subject(call.request.headers.get("Tally-Subject").value_or(""));
+  std::optional<Digest> fact;
+  if (!subject.empty()) {
+    if (parts->facts == nullptr) co_return problem(409, {"api.no-private-store", {}}, call.lang);
+    auto kept = co_await parts->facts->keep_fact(subject, Json{{"subject", subject}});
+    if (!kept) co_return problem(kept.error(), call.lang);
+    act.fact = fact = *kept;
+  }
   auto authorised = co_await parts->enforcer.authorise(std::move(act));
   if (!authorised) co_return problem(authorised.error(), call.lang);
+  if (const auto* grant = std::get_if<usage::Grant>(&*authorised);
+      grant && grant->repeated && fact) {
+    co_await parts->facts->forget_fact(*fact);  // the use has its record already
+  }
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
     // Reading what was destroyed says so; the refusal is recorded all the same.
     if (destroyed) co_return held_problem(held.error(), call.lang);

@@ -1,5 +1,7 @@
 #include "tally/api/management_routes.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -433,6 +435,64 @@ awaitable<HttpResponse> delete_document(Parts parts, Call& call, bool asset) {
   co_return empty_response(204);
 }
 
+// --- facts about persons ---
+
+awaitable<HttpResponse> post_erasure(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  Erasure erasure;
+  const auto basis = string_member(*body, "basis", "");
+  if (!basis) co_return problem(basis.error(), call.lang);
+  const auto in_code = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  if (basis->empty() || basis->size() > 64 || !std::all_of(basis->begin(), basis->end(), in_code)) {
+    co_return problem(400, {"api.basis-malformed", {}}, call.lang, "/basis");
+  }
+  erasure.basis = *basis;
+  const auto record = body->find("record");
+  const auto subject = string_member_or(*body, "subject", "", "");
+  if (!subject) co_return problem(subject.error(), call.lang);
+  if (record != body->end()) {
+    if (!record->is_number_unsigned() || !subject->empty()) {
+      co_return problem(400, {"api.erasure-of-what", {}}, call.lang, "/record");
+    }
+    erasure.record = record->get<std::uint64_t>();
+  } else if (subject->empty()) {
+    co_return problem(400, {"api.erasure-of-what", {}}, call.lang, "/subject");
+  }
+  erasure.subject = *subject;
+  auto erased = co_await parts->connector.erase(std::move(erasure));
+  if (!erased) co_return problem(erased.error(), call.lang);
+  co_return json_response(200, {{"records", *erased}});
+}
+
+awaitable<HttpResponse> get_opening(Parts parts, Call& call) {
+  const std::string& text = call.parameters.front();
+  std::uint64_t seq = 0;
+  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), seq);
+  if (fault != std::errc() || end != text.data() + text.size()) {
+    co_return problem(404, {"api.no-private-fact", {}}, call.lang);
+  }
+  auto opening = co_await parts->connector.opening(seq);
+  if (!opening) co_return problem(opening.error(), call.lang);
+  auto response = json_response(200, *opening);
+  response.headers.set("Cache-Control", "no-store");
+  co_return response;
+}
+
+// The id of a path as a record may hold it: what does not look like one could be anything.
+std::string recorded_target(const Call& call) {
+  if (call.parameters.empty()) return {};
+  const std::string& id = call.parameters.front();
+  const bool plain = id.size() <= 256 && std::all_of(id.begin(), id.end(), [](char c) {
+                       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                              (c >= '0' && c <= '9') ||
+                              std::string_view(":._/#-").find(c) != std::string_view::npos;
+                     });
+  return plain ? id : digest_text(sha256(id));
+}
+
 }  // namespace
 
 Admit admit_tokens(std::vector<ApiToken> tokens) {
@@ -449,7 +509,7 @@ Admit admit_tokens(std::vector<ApiToken> tokens) {
       if (equal_secret(candidate.sha256, digest)) found = &candidate;
     }
     if (found == nullptr) return fail(ErrorKind::unauthenticated, {"api.unknown-token", {}});
-    return Admission{found->role, found->name};
+    return Admission{found->role, found->name, found->sha256.substr(0, 16)};
   };
 }
 
@@ -495,11 +555,33 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       co_return co_await handler(call);
     };
   };
-  const auto put = [parts, begins](bool asset) -> RouteHandler {
-    return begins([parts, asset](Call& call) { return put_document(parts, call, asset); });
+  // Who ordered what is in the log before it is looked at, whatever comes of it.
+  const auto recorded =
+      [parts](std::string action, bool ends, RouteHandler handler) -> RouteHandler {
+    return [parts, action = std::move(action), ends, handler = std::move(handler)](Call& call
+           ) -> awaitable<HttpResponse> {
+      AdminOrder order{
+          action, recorded_target(call), call.role, call.principal, call.credential, ends};
+      auto noted = co_await parts->connector.ordered(std::move(order));
+      if (!noted) co_return problem(noted.error(), call.lang);
+      co_return co_await handler(call);
+    };
   };
-  const auto erase = [parts, begins](bool asset) -> RouteHandler {
-    return begins([parts, asset](Call& call) { return delete_document(parts, call, asset); });
+  const auto starts = [begins, recorded](std::string action, RouteHandler handler) {
+    return begins(recorded(std::move(action), false, std::move(handler)));
+  };
+  const auto ends = [recorded](std::string action, RouteHandler handler) {
+    return recorded(std::move(action), true, std::move(handler));
+  };
+  const auto put = [parts, starts](bool asset) -> RouteHandler {
+    return starts(asset ? "put-asset" : "put-policy", [parts, asset](Call& call) {
+      return put_document(parts, call, asset);
+    });
+  };
+  const auto erase = [parts, starts](bool asset) -> RouteHandler {
+    return starts(asset ? "remove-asset" : "remove-policy", [parts, asset](Call& call) {
+      return delete_document(parts, call, asset);
+    });
   };
 
   const auto anyone = Role::anyone;
@@ -520,19 +602,27 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"PUT", "/api/v1/policies/:id", admin, home, put(false)},
       {"DELETE", "/api/v1/policies/:id", admin, home, erase(false)},
       {"POST", "/api/v1/catalog", operates, home, on(post_catalog)},
-      {"POST", "/api/v1/negotiations", operates, home, begins(on(post_negotiation))},
+      {"POST",
+       "/api/v1/negotiations",
+       operates,
+       home,
+       starts("begin-negotiation", on(post_negotiation))},
       {"GET", "/api/v1/negotiations", auditor, home, shown(list_of(parts, negotiations))},
       {"GET", "/api/v1/negotiations/:id", auditor, home, shown(one_of(parts, negotiations))},
       {"POST",
        "/api/v1/negotiations/:id/termination",
        operates,
        home,
-       terminate_process(parts, negotiations)},
+       ends("terminate-negotiation", terminate_process(parts, negotiations))},
       {"GET", "/api/v1/agreements", auditor, home, shown(on(get_agreements))},
       {"GET", "/api/v1/agreements/:id", auditor, home, shown(on(get_agreement))},
       {"GET", "/api/v1/agreements/:id/history", auditor, home, on(get_history)},
-      {"POST", "/api/v1/agreements/:id/termination", operates, home, on(terminate_agreement)},
-      {"POST", "/api/v1/transfers", operates, home, begins(on(post_transfer))},
+      {"POST",
+       "/api/v1/agreements/:id/termination",
+       operates,
+       home,
+       ends("terminate-agreement", on(terminate_agreement))},
+      {"POST", "/api/v1/transfers", operates, home, starts("begin-transfer", on(post_transfer))},
       {"GET", "/api/v1/transfers", auditor, home, shown(list_of(parts, transfers))},
       {"GET", "/api/v1/transfers/:id", auditor, home, shown(one_of(parts, transfers))},
       {"GET", "/api/v1/transfers/:id/address", operates, home, shown(on(get_address))},
@@ -540,7 +630,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        "/api/v1/transfers/:id/termination",
        operates,
        home,
-       terminate_process(parts, transfers)},
+       ends("terminate-transfer", terminate_process(parts, transfers))},
       {"GET", "/api/v1/artefacts", auditor, home, shown(rows_of(parts, "artefact"))},
       {"GET", "/api/v1/lineage/:artefact", auditor, home, on(get_lineage)},
       {"GET", "/api/v1/statements", auditor, home, shown(rows_of(parts, "statement"))},
@@ -550,11 +640,17 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        home,
        shown(rows_of(parts, "statement_record"))},
       {"GET", "/api/v1/deletion-records", auditor, home, shown(rows_of(parts, "deletion_record"))},
-      {"POST", "/api/v1/apps", admin, home, begins(on(post_app))},
+      {"POST", "/api/v1/apps", admin, home, starts("add-app", on(post_app))},
       {"GET", "/api/v1/apps", auditor, home, shown(on(get_apps))},
-      {"DELETE", "/api/v1/apps/:id", admin, home, on(delete_app)},
+      {"DELETE", "/api/v1/apps/:id", admin, home, ends("remove-app", on(delete_app))},
       {"POST", "/api/v1/decisions", auditor, home, on(post_decision)},
-      {"POST", "/api/v1/clock", admin, home, on(post_clock)},
+      {"POST", "/api/v1/clock", admin, home, recorded("advance-clock", false, on(post_clock))},
+      {"GET",
+       "/api/v1/private/:seq",
+       admin,
+       home,
+       recorded("open-private", false, on(get_opening))},
+      {"POST", "/api/v1/private/erasures", admin, home, ends("erase-private", on(post_erasure))},
   };
 }
 

@@ -64,6 +64,24 @@ Result<Json> Call::json(const Limits& limits) const {
   return parse_json(request.body, {limits.control_body_bytes, limits.json_depth});
 }
 
+std::string_view to_string(Role role) {
+  switch (role) {
+    case Role::anyone:
+      return "anyone";
+    case Role::peer:
+      return "peer";
+    case Role::app:
+      return "app";
+    case Role::auditor:
+      return "auditor";
+    case Role::operator_:
+      return "operator";
+    case Role::admin:
+      return "admin";
+  }
+  return "anyone";
+}
+
 bool allows(Role required, Role held) {
   switch (required) {
     case Role::anyone:
@@ -111,7 +129,7 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
   if (!target) co_return problem(400, {"api.target-malformed", {}}, lang);
 
   auto admission = admit_(request, caller);
-  Call call{std::move(request), caller, std::move(*target), {}, lang, {}, clock_.read().at};
+  Call call{std::move(request), caller, std::move(*target), {}, lang, {}, {}, {}, clock_.read().at};
   const Route* found = nullptr;
   std::string allow;
   for (std::size_t i = 0; i < routes_.size() && found == nullptr; ++i) {
@@ -131,7 +149,9 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
       if (refused.status == 401) refused.headers.set("WWW-Authenticate", "Bearer");
       co_return refused;
     }
+    call.role = admission->role;
     call.principal = std::move(admission->principal);
+    call.credential = std::move(admission->credential);
   }
   if (found == nullptr) {
     if (allow.empty()) co_return problem(404, {"api.unknown-path", {}}, lang);

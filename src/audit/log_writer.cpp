@@ -132,8 +132,9 @@ std::optional<Error> draft_fault(const RecordDraft& draft, std::size_t most_byte
     return Error{ErrorKind::internal, {"audit.draft-type-unknown", {{"type", draft.type()}}}, {}};
   }
   const bool heads = draft.type() == heads_type;
-  for (const std::string_view member : type->required) {
-    if (!heads && !draft.has(member)) {
+  for (const auto* members : {&type->required, &type->also}) {
+    for (const std::string_view member : *members) {
+      if (heads || draft.has(member)) continue;
       return Error{
           ErrorKind::internal,
           {"audit.draft-incomplete", {{"type", draft.type()}, {"member", std::string(member)}}},

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "chain.hpp"
+#include "deep.hpp"
 #include "log_format.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
@@ -39,7 +40,9 @@ struct Place {
 
 class Verification {
  public:
-  explicit Verification(LogStorage& storage) : storage_(storage), side_files_(storage) {}
+  Verification(LogStorage& storage, Depth depth) : storage_(storage), side_files_(storage) {
+    if (depth == Depth::deep) deep_.emplace();
+  }
 
   VerifyReport run() {
     auto done = read_log();
@@ -176,6 +179,14 @@ class Verification {
         if (view.type == "log.heads" && !right_heads(view)) {
           found(Verdict::changed, here, "heads", {});
           return {};
+        }
+        if (deep_) {
+          if (auto deeper = deep_->take(view)) {
+            found(Verdict::changed, here, deeper->link, {});
+            report_.finding->message.code = std::move(deeper->message.code);
+            report_.finding->message.params.merge(deeper->message.params);
+            return {};
+          }
         }
         ++report_.records;
         report_.bytes += record.text.size();
@@ -428,6 +439,7 @@ class Verification {
   LogStorage& storage_;
   VerifyReport report_;
   Chain chain_;
+  std::optional<DeepCheck> deep_;
   std::vector<SegmentName> segments_;
   std::size_t segment_ = 0;
   std::optional<Head> head_;
@@ -445,8 +457,8 @@ class Verification {
 
 }  // namespace
 
-VerifyReport verify_log(LogStorage& storage) {
-  return Verification(storage).run();
+VerifyReport verify_log(LogStorage& storage, Depth depth) {
+  return Verification(storage, depth).run();
 }
 
 }  // namespace tally::audit

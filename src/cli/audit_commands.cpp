@@ -11,10 +11,10 @@
 
 namespace tally::cli {
 
-int audit_verify(const Console& console, const std::filesystem::path& folder) {
+int audit_verify(const Console& console, const std::filesystem::path& folder, bool deep) {
   auto storage = open_folder(folder);
   if (!storage) return console.fail(storage.error(), usage);
-  const auto report = audit::verify_log(**storage);
+  const auto report = audit::verify_log(**storage, deep ? audit::Depth::deep : audit::Depth::plain);
 
   static constexpr const char* words[] = {"whole", "changed", "incomplete"};
   const char* verdict = words[static_cast<int>(report.verdict)];

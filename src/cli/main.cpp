@@ -15,6 +15,7 @@
 #include "inquiry_commands.hpp"
 #include "log_commands.hpp"
 #include "policy_commands.hpp"
+#include "private_commands.hpp"
 
 namespace {
 
@@ -266,7 +267,11 @@ int main(int argc, char** argv) {
   std::vector<std::filesystem::path> folders;
   auto* verify_command = command(*audit_command, "verify", "help-audit-verify");
   verify_command->add_option("folder", folders, help("help-log-folder"))->required()->expected(1);
-  verify_command->callback([&] { run = [&] { return audit_verify(console, folders.front()); }; });
+  bool deep = false;
+  verify_command->add_flag("--deep", deep, help("help-deep"));
+  verify_command->callback([&] {
+    run = [&] { return audit_verify(console, folders.front(), deep); };
+  });
   auto* show_command = command(*audit_command, "show", "help-audit-show");
   show_command->add_option("folders", folders, help("help-log-folder"))->required()->expected(1, 2);
   show_command->add_option("--agreement", agreement, help("help-agreement"))->required();
@@ -301,6 +306,34 @@ int main(int argc, char** argv) {
   believed->require_option(1);
   check_proof_command->callback([&] {
     run = [&] { return audit_check_proof(console, check_proof_options); };
+  });
+  // These two ask the connector, which has the keys; its folder stands where a log's does else.
+  EraseOptions erase_options;
+  auto* erase_command = command(*audit_command, "erase", "help-audit-erase");
+  erase_command->add_option("folder", connection.folder, help("help-connector"))->required();
+  auto* erased = erase_command->add_option_group("erased");
+  erased->add_option("--record", erase_options.record, help("help-seq"));
+  erased->add_option("--subject", erase_options.subject, help("help-subject"));
+  erased->require_option(1);
+  erase_command->add_option("--basis", erase_options.basis, help("help-basis"))->required();
+  erase_command->callback([&] {
+    run = with_api([&](Management& api) { return audit_erase(console, api, erase_options); });
+  });
+  std::uint64_t opened = 0;
+  auto* open_command = command(*audit_command, "open", "help-audit-open");
+  open_command->add_option("folder", connection.folder, help("help-connector"))->required();
+  open_command->add_option("seq", opened, help("help-seq"))->required();
+  open_command->callback([&] {
+    run = with_api([&](Management& api) { return audit_open(console, api, opened); });
+  });
+  std::filesystem::path committed;
+  std::filesystem::path opening;
+  auto* check_opening_command =
+      command(*audit_command, "check-opening", "help-audit-check-opening");
+  check_opening_command->add_option("record", committed, help("help-record"))->required();
+  check_opening_command->add_option("opening", opening, help("help-opening"))->required();
+  check_opening_command->callback([&] {
+    run = [&] { return audit_check_opening(console, committed, opening); };
   });
   HeadsOptions heads_options;
   auto* heads_command = command(*audit_command, "heads", "help-audit-heads");

@@ -59,6 +59,7 @@ struct Keeper::State {
   [[nodiscard]] EventId event(Instant at) { return new_event(parts.random, at); }
   void problem(const AgreementId& agreement, std::optional<Message> message);
   void no_longer(const AgreementId& agreement, std::string_view code);
+  bool is_failing(const AgreementId& agreement) const;  // its destruction, at the last try
   std::vector<Holding> of(const AgreementId& agreement, std::set<HoldingState> states) const;
 
   awaitable<bool> expire(AgreementId agreement, Due due);
@@ -89,6 +90,12 @@ void Keeper::State::no_longer(const AgreementId& agreement, std::string_view cod
   const std::lock_guard guard(mutex);
   const auto found = problems.find(agreement.value);
   if (found != problems.end() && found->second.code == code) problems.erase(found);
+}
+
+bool Keeper::State::is_failing(const AgreementId& agreement) const {
+  const std::lock_guard guard(mutex);
+  const auto found = problems.find(agreement.value);
+  return found != problems.end() && found->second.code == "custody.destroy-failed";
 }
 
 std::vector<Holding> Keeper::State::of(const AgreementId& agreement, std::set<HoldingState> states)
@@ -171,13 +178,7 @@ awaitable<Result<void>> Keeper::State::shred(AgreementId agreement) {
       std::vector<Holding> unchanged;
       std::vector<audit::RecordDraft> records{std::move(record)};
       // Once for each run of failures, not once a minute.
-      bool said = false;
-      {
-        const std::lock_guard guard(mutex);
-        const auto found = problems.find(agreement.value);
-        said = found != problems.end() && found->second.code == "custody.destroy-failed";
-      }
-      if (!said) {
+      if (!is_failing(agreement)) {
         co_await parts.holdings.save(
             std::move(unchanged), std::move(records), audit::Priority::reserved
         );
@@ -253,8 +254,20 @@ awaitable<Result<void>> Keeper::State::destroy(
   };
   const Running running{in_progress, agreement.value};
   const bool anything = !of(agreement, {HoldingState::staged, HoldingState::held}).empty();
+  const bool failing = is_failing(agreement);
   auto done = co_await begin(agreement, std::move(reason), rule, is_duty);
   if (done) done = co_await shred(agreement);
+  if (!done && is_duty && !failing) {
+    // Due and not done: said once, whatever a later try comes to.
+    audit::RecordDraft record("obligation.violated", event(parts.clock.read().at));
+    record.about(agreement).set("action", "delete").set("rule", rule.value);
+    record.set("reason", done.error().message);
+    std::vector<Holding> unchanged;
+    std::vector<audit::RecordDraft> records{std::move(record)};
+    co_await parts.holdings.save(
+        std::move(unchanged), std::move(records), audit::Priority::reserved
+    );
+  }
   if (done && is_duty && anything) {
     audit::RecordDraft record("obligation.fulfilled", event(parts.clock.read().at));
     record.about(agreement).set("action", "delete").set("rule", rule.value);

@@ -128,16 +128,19 @@ Bytes wrap_key(
   return file;
 }
 
+bool is_wrapped_key(std::span<const std::uint8_t> file) {
+  const auto magic = as_bytes(key_magic);
+  return file.size() == key_file_bytes && std::equal(magic.begin(), magic.end(), file.begin());
+}
+
 Result<SecretKey> unwrap_key(
     std::span<const std::uint8_t> file, const SecretKey& wrapping, const ArtefactId& id
 ) {
   const auto damaged = [&] {
     return fail(ErrorKind::internal, {"custody.damaged", {{"artefact", id.value}, {"at", "key"}}});
   };
+  if (!is_wrapped_key(file)) return damaged();
   const auto magic = as_bytes(key_magic);
-  if (file.size() != key_file_bytes || !std::equal(magic.begin(), magic.end(), file.begin())) {
-    return damaged();
-  }
   const Bytes name = key_id(wrapping);
   if (!std::ranges::equal(name, file.subspan(magic.size(), name.size()))) {
     return fail(ErrorKind::invalid, {"custody.wrong-key", {{"artefact", id.value}}});

@@ -55,6 +55,8 @@ class Aead {
 Bytes wrap_key(
     const SecretKey& key, const SecretKey& wrapping, const ArtefactId& id, const Nonce& nonce
 );
+// By its beginning: one that a destruction has overwritten is none.
+bool is_wrapped_key(std::span<const std::uint8_t> file);
 // Errors: internal (custody.damaged), invalid (custody.wrong-key).
 Result<SecretKey> unwrap_key(
     std::span<const std::uint8_t> file, const SecretKey& wrapping, const ArtefactId& id

@@ -204,6 +204,9 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
       continue;
     }
     const bool update = old != published.end();
+    audit::RecordDraft loaded("policy.loaded", new_event(parts_.random, now));
+    loaded.set("policy", sha256(offer.policy)).set("file", offer.file);
+    drafts.push_back(std::move(loaded));
     audit::RecordDraft draft(
         update ? "offer.updated" : "offer.published", new_event(parts_.random, now)
     );

@@ -17,6 +17,8 @@
 #include "tally/audit/trace.hpp"
 #include "tally/negotiation/agreement.hpp"
 
+#include "in_force.hpp"
+
 namespace tally::daemon {
 
 namespace {
@@ -128,6 +130,27 @@ Result<void> Connector::assemble(Opened opened) {
   });
   journal_ = std::make_unique<audit::Journal>(*store_, *milestones_);
 
+  // Facts about persons, beside the log.
+  if (!config_.wrapping_key.empty()) {
+    auto key_source = custody::open_key_file(config_.wrapping_key, config_.folder);
+    if (!key_source) return fail(std::move(key_source));
+    key_source_ = std::move(*key_source);
+    const auto folder = config_.folder / "private";
+    std::error_code failed;
+    std::filesystem::create_directories(folder, failed);
+    auto files = custody::open_posix_blob_store(folder);
+    if (!files) return fail(std::move(files));
+    fact_files_ = std::move(*files);
+    facts_ = std::make_unique<custody::PrivateFacts>(*fact_files_, *key_source_, random_);
+    auto open_log = [folder = log_folder()] {
+      return audit::open_log_folder(folder, audit::FolderAccess::read_only);
+    };
+    facts_of_log_ = std::make_unique<FactsOfLog>(
+        *facts_, *log_, clock_, random_, *worker_, std::move(open_log)
+    );
+    if (auto begun = facts_of_log_->begin(); !begun) return begun;
+  }
+
   // The ledger is the sum of the log.
   enforcer_ = std::make_unique<usage::Enforcer>(*milestones_, clock_, random_, limits);
   enforcer_->attach(*witnessing_);
@@ -135,16 +158,25 @@ Result<void> Connector::assemble(Opened opened) {
   if (!drafts) return fail(std::move(drafts));
   outbox_.emplace(std::move(*drafts));
   Result<void> replayed;
+  enrolments_ = std::make_unique<Enrolments>(*log_, clock_, random_);
   std::uint64_t seen = 0;
   auto read = audit::for_each_record(*log_storage_, 0, [&](const audit::RecordView& record) {
     ++seen;
     outbox_->see(record);
     witnessing_->replay(record);
+    enrolments_->see(record);
+    if (facts_of_log_) facts_of_log_->see(record);
+    if (record.type == "config.changed") {
+      in_force_ = Json::parse(record.raw("digests"), nullptr, false);
+    }
     if (replayed) replayed = enforcer_->replay(record);
   });
   if (!read) return fail(std::move(read));
   if (!replayed) return fail(std::move(replayed));
   if (seen != recorded) return fail(ErrorKind::unavailable, {"daemon.log-short-read", {}});
+  if (facts_of_log_) {
+    if (auto tidied = facts_of_log_->tidy(); !tidied) return tidied;
+  }
 
   // Who is who.
   credentials_ = std::move(opened.credentials);
@@ -191,9 +223,6 @@ Result<void> Connector::assemble(Opened opened) {
 
   // What is held for others.
   if (!config_.wrapping_key.empty()) {
-    auto key_source = custody::open_key_file(config_.wrapping_key, config_.folder);
-    if (!key_source) return fail(std::move(key_source));
-    key_source_ = std::move(*key_source);
     const auto folder = config_.folder / "custody";
     std::error_code failed;
     std::filesystem::create_directories(folder, failed);
@@ -471,6 +500,13 @@ awaitable<Result<void>> Connector::start() {
     auto opened = co_await audit::append(*log_, std::move(draft));
     if (!opened) co_return fail(std::move(opened));
   }
+  // Also of what was changed while nothing ran.
+  auto digests = digests_in_force(config_, credentials_);
+  if (!digests) co_return fail(std::move(digests));
+  if (!differing(in_force_, *digests).empty()) {
+    auto changed = co_await record_configuration("start", *std::move(digests));
+    if (!changed) co_return changed;
+  }
   if (auto done = transfers_->load(); !done) co_return done;
   if (auto done = apps_->load(); !done) co_return done;
   if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
@@ -542,6 +578,7 @@ Result<void> Connector::listen() {
       {*enforcer_,
        *apps_,
        *this,
+       facts_of_log_.get(),
        config_.participant,
        std::move(after_use),
        limits,
@@ -606,7 +643,14 @@ Result<void> Connector::listen() {
       return router.handle(std::move(request), caller);
     };
   };
-  net::Handler peer_handler = routed(*serving_->peer_router);
+  net::Handler peer_handler =
+      [this](HttpRequest request, const identity::Caller& caller) -> awaitable<HttpResponse> {
+    if (caller.peer) {
+      const auto recorded = co_await enrolments_->met(*caller.peer);
+      if (!recorded) co_return api::problem(recorded.error(), Lang::en);
+    }
+    co_return co_await serving_->peer_router->handle(std::move(request), caller);
+  };
   if (config_.insecure_loopback) {
     peer_handler =
         [this](HttpRequest request, const identity::Caller& caller) -> awaitable<HttpResponse> {
@@ -676,20 +720,22 @@ void Connector::reload() {
   }
   auto trust = load_trust(*changed);
   auto credentials = load_credentials(*changed, genesis_.origin);
+  auto digests = credentials ? digests_in_force(*changed, *credentials) : Result<Json>();
   for (const auto* failed :
-       {trust ? nullptr : &trust.error(), credentials ? nullptr : &credentials.error()}) {
+       {trust ? nullptr : &trust.error(),
+        credentials ? nullptr : &credentials.error(),
+        digests ? nullptr : &digests.error()}) {
     if (failed != nullptr) notices_.note(Severity::error, failed->message);
   }
-  if (!trust || !credentials) return;  // what is in force stays
+  if (!trust || !credentials || !digests) return;  // what is in force stays
 
   // Recorded before it takes effect.
   auto apply = [](Connector& self,
                   Config config,
                   std::shared_ptr<const identity::TrustStore> store,
-                  Credentials fresh) -> awaitable<void> {
-    audit::RecordDraft draft("config.changed", new_event(self.random_, self.clock_.read().at));
-    draft.set("change", "reload").set("certificate", fresh.tls.sha256);
-    auto recorded = co_await audit::append(*self.log_, std::move(draft));
+                  Credentials fresh,
+                  Json digests) -> awaitable<void> {
+    auto recorded = co_await self.record_configuration("reload", std::move(digests));
     if (!recorded) {
       self.notices_.note(Severity::error, recorded.error().message);
       co_return;
@@ -706,8 +752,25 @@ void Connector::reload() {
     self.notices_.note(Severity::info, {"daemon.reloaded", {}});
   };
   tasks_->spawn(
-      "reload", apply(*this, std::move(*changed), std::move(*trust), std::move(*credentials))
+      "reload",
+      apply(
+          *this,
+          std::move(*changed),
+          std::move(*trust),
+          std::move(*credentials),
+          std::move(*digests)
+      )
   );
+}
+
+awaitable<Result<void>> Connector::record_configuration(std::string change, Json digests) {
+  audit::RecordDraft draft("config.changed", new_event(random_, clock_.read().at));
+  draft.set("change", change).set_json("changed", differing(in_force_, digests));
+  draft.set_json("digests", digests);
+  auto recorded = co_await audit::append(*log_, std::move(draft));
+  if (!recorded) co_return fail(std::move(recorded));
+  in_force_ = std::move(digests);
+  co_return Result<void>{};
 }
 
 // --- state of health ---
@@ -916,6 +979,33 @@ awaitable<Result<Instant>> Connector::advance_clock(Nanos span) {
   if (keeper_) keeper_->kick();
   statements_->kick();
   co_return clock_.read().at;
+}
+
+awaitable<Result<void>> Connector::ordered(api::AdminOrder order) {
+  audit::RecordDraft draft("admin.action", new_event(random_, clock_.read().at));
+  draft.set("action", order.action).set("role", api::to_string(order.role));
+  draft.set("token", order.credential);
+  if (!order.target.empty()) draft.set("target", order.target);
+  if (facts_of_log_) {
+    // Who that was may be a person.
+    auto fact = co_await facts_of_log_->keep_fact(order.principal, {{"token", order.principal}});
+    if (fact) draft.set("private", *fact);
+    if (!fact && !order.ends) co_return fail(std::move(fact));
+  }
+  const auto priority = order.ends ? audit::Priority::reserved : audit::Priority::ordinary;
+  auto recorded = co_await audit::append(*log_, std::move(draft), priority);
+  if (!recorded) co_return fail(std::move(recorded));
+  co_return Result<void>{};
+}
+
+awaitable<Result<std::vector<std::uint64_t>>> Connector::erase(api::Erasure erasure) {
+  if (!facts_of_log_) co_return fail(ErrorKind::conflict, {"api.no-private-store", {}});
+  co_return co_await facts_of_log_->erase(std::move(erasure));
+}
+
+awaitable<Result<Json>> Connector::opening(std::uint64_t seq) {
+  if (!facts_of_log_) co_return fail(ErrorKind::conflict, {"api.no-private-store", {}});
+  co_return co_await facts_of_log_->opening(seq);
 }
 
 // --- what custody holds ---

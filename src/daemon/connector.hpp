@@ -19,6 +19,7 @@
 #include "tally/custody/keeper.hpp"
 #include "tally/custody/key_source.hpp"
 #include "tally/custody/posix_blob_store.hpp"
+#include "tally/custody/private_facts.hpp"
 #include "tally/custody/puller.hpp"
 #include "tally/negotiation/delivery.hpp"
 #include "tally/sources/file_sources.hpp"
@@ -29,6 +30,8 @@
 
 #include "catalog_keeper.hpp"
 #include "config.hpp"
+#include "enrolments.hpp"
+#include "facts_of_log.hpp"
 #include "keys.hpp"
 #include "loopback_credential.hpp"
 #include "peer_directory.hpp"
@@ -57,6 +60,9 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<Result<Json>> lineage(std::string artefact) override;
   awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) override;
   awaitable<Result<Instant>> advance_clock(Nanos span) override;
+  awaitable<Result<void>> ordered(api::AdminOrder order) override;
+  awaitable<Result<std::vector<std::uint64_t>>> erase(api::Erasure erasure) override;
+  awaitable<Result<Json>> opening(std::uint64_t seq) override;
   // --- api::HeldDataReader ---
   awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
   Result<void> held(const AgreementId& agreement) override;
@@ -78,6 +84,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<void> start_and_report();
   awaitable<void> stop();
   awaitable<void> housekeeping();
+  awaitable<Result<void>> record_configuration(std::string change, Json digests);
   Result<void> listen();
   void reload();
   [[nodiscard]] std::optional<Error> closed() const;
@@ -115,6 +122,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   Peer* peer_ = nullptr;            // one of the two
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
+  std::unique_ptr<Enrolments> enrolments_;
+  Json in_force_;  // digests of the configuration, as last recorded
 
   // The services.
   std::unique_ptr<TaskGroup> tasks_;
@@ -123,6 +132,9 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<sources::FileSources> sources_;
   std::unique_ptr<CatalogKeeper> catalog_;
   std::unique_ptr<custody::KeySource> key_source_;
+  std::unique_ptr<custody::BlobStore> fact_files_;
+  std::unique_ptr<custody::PrivateFacts> facts_;
+  std::unique_ptr<FactsOfLog> facts_of_log_;  // null: no wrapping key
   std::unique_ptr<custody::BlobStore> blobs_;
   std::unique_ptr<custody::Custody> custody_;
   std::unique_ptr<custody::Holdings> holdings_;

@@ -307,7 +307,12 @@ awaitable<HttpAnswer> NegotiationService::receive_verification(Received received
     record.set("assurance", (*agreement)->confirmed ? "enforced" : "asserted");
     if (verified) {
       record.set("signature", sha256((*agreement)->consumer_signature));
-      if (verified->enforces) record.set("enforces", *verified->enforces);
+    }
+    // What rests on the other side's word alone says so.
+    if (verified && verified->enforces) {
+      record.set("enforces", *verified->enforces);
+    } else {
+      record.set("enforces", "asserted");
     }
     if (moved.objection) record.set("reason", *moved.objection);
     step.drafts.push_back(std::move(record));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/witness.hpp"
+#include "tally/core/digest.hpp"
 #include "tally/dsp/binding.hpp"
 #include "tally/dsp/policy_form.hpp"
 #include "tally/identity/message_signature.hpp"
@@ -17,6 +18,21 @@ namespace tally::negotiation {
 using dsp::NegotiationEvent;
 using dsp::NegotiationState;
 using dsp::Role;
+
+namespace {
+
+// The digest of the key statement that came with a signature; "asserted" without one.
+std::string statement_of(const std::string& archive) {
+  const auto parsed = archive.empty() ? Json() : Json::parse(archive, nullptr, false);
+  const auto pointer = Json::json_pointer("/keyStatement/statement");
+  if (!parsed.is_object() || !parsed.contains(pointer) || !parsed.at(pointer).is_string()) {
+    return "asserted";
+  }
+  const auto jcs = from_base64(parsed.at(pointer).get_ref<const std::string&>());
+  return jcs ? digest_text(sha256(*jcs)) : "asserted";
+}
+
+}  // namespace
 
 void NegotiationService::State::advance_soon(const Pid& pid) {
   parts.tasks.spawn("negotiation", advance(pid));
@@ -366,6 +382,13 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
       {"consumer", hash_of(agreement.consumer_signature)},
   };
   record.set_json("signatures", signatures);
+  record.set_json(
+      "statements",
+      Json{
+          {"provider", statement_of(agreement.provider_signature)},
+          {"consumer", statement_of(agreement.consumer_signature)},
+      }
+  );
   record.set("assurance", agreement.confirmed ? "enforced" : "asserted");
   Json sources = {
       {"actor", "config"},

@@ -130,7 +130,11 @@ Result<Step> TransferService::State::begin(Process process) const {
   message.data_address = std::move(address);
   auto record = draft("transfer.started", moved);
   record.set("action", moved.action);
-  if (!decided.is_null()) record.set_json("decision", decided);
+  // A call is decided with each use; then its start rests on the agreement alone.
+  if (decided.is_null()) decided = {{"at", format_micros(now())}, {"outcome", "permit"}};
+  record.set_json("decision", decided);
+  record.set("policy", agreement->digest());
+  if (!agreement->asset_version.empty()) record.set("source", agreement->asset_version);
   step.drafts.push_back(std::move(record));
   send(
       step,

@@ -174,6 +174,7 @@ audit::RecordDraft TransferService::State::draft(std::string_view type, const Pr
   record.about(process.agreement);
   record.set("pid", process.pid.value);
   if (!process.peer_pid.empty()) record.set("peerPid", process.peer_pid.value);
+  if (type == "transfer.started") record.set("role", dsp::to_string(process.role));
   return record;
 }
 

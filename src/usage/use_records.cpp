@@ -43,6 +43,7 @@ Json read_member(const audit::RecordView& record, std::string_view key) {
 void set_act(audit::RecordDraft& draft, const Act& act) {
   draft.about(act.agreement).set("action", short_action(act.action));
   if (!act.app.empty()) draft.set("app", act.app.value);
+  if (act.fact) draft.set("private", *act.fact);
   if (act.purposes.size() == 1) {
     draft.set("purpose", act.purposes.front());
   } else if (!act.purposes.empty()) {

@@ -1,8 +1,8 @@
 // Which types of records the program writes. Read from the sources: a type is written where a draft
-// is made of it. That some are not written yet is said in the output and fails nothing; a draft of
-// a type that the table lacks would be refused only when it happens, so it fails here.
+// is made of it. Types whose act the program does not have yet are listed here, and no other may go
+// unwritten. A draft of a type that the table lacks would be refused only when it happens, so it
+// fails here.
 #include <algorithm>
-#include <iostream>
 #include <map>
 #include <regex>
 #include <set>
@@ -102,7 +102,26 @@ TEST(RecordTypes, EveryDraftIsOfATypeThatTheLogTakes) {
   }
 }
 
-TEST(RecordTypes, EachIsToldByTheStoryAndThoseNotWrittenYetAreNamed) {
+// Each arrives with the act that it records.
+const std::set<std::string> arrives_with_the_act = {
+    "aggregate.answered",
+    "aggregate.refused",
+    "approval.approved",
+    "approval.rejected",
+    "approval.requested",
+    "export.made",
+    "hold.lifted",
+    "hold.ordered",
+    "hold.refused",
+    "key.rotated",
+    "policy.revoked",
+    "process.executed",
+    "retention.pruned",
+    "statement.issued",
+    "time.anchored",
+};
+
+TEST(RecordTypes, EachIsToldByTheStoryAndWrittenOrArrivesWithItsAct) {
   const auto types = table();
   ASSERT_GE(types.size(), 60U);
   EXPECT_EQ(types.at("transfer.sent").size(), 4U);  // the table was read as it is
@@ -125,16 +144,12 @@ TEST(RecordTypes, EachIsToldByTheStoryAndThoseNotWrittenYetAreNamed) {
         "data.destroyed"}) {
     EXPECT_TRUE(by_type.contains(type)) << type;
   }
-  std::string open;
-  std::size_t count = 0;
   for (const auto& [type, members] : types) {
     EXPECT_TRUE(sentences.contains("audit.story-" + type)) << type;
-    if (by_type.contains(type)) continue;
-    ++count;
-    open += "  " + type + "\n";
+    if (type == "log.genesis" || type == "log.heads") continue;
+    EXPECT_TRUE(by_type.contains(type) || arrives_with_the_act.contains(type)) << type;
   }
-  std::cout << count << " of " << types.size() << " types of records are written nowhere yet:\n"
-            << open;
+  for (const auto& type : arrives_with_the_act) EXPECT_TRUE(types.contains(type)) << type;
 }
 
 }  // namespace

@@ -124,7 +124,8 @@ TEST_F(ReconcileTest, AContractThatOneSideLacksOrHasOtherwise) {
   EXPECT_EQ(result.lines[1].agreement, "A2");
   say(consumer,
       "contract.finalized",
-      R"({"agreement":"A2","role":"consumer","actor":{},"asset":"x","pid":"n","policy":"sha256:bb",)"
+      R"({"agreement":"A2","role":"consumer","assurance":"asserted","signatures":{},)"
+      R"("statements":{},"actor":{},"asset":"x","pid":"n","policy":"sha256:bb",)"
       R"("counterparty":{"domain":"n","uri":"did:web:clinic.example"}})");
   result = look();
   ASSERT_EQ(result.lines.size(), 2U);

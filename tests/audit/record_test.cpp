@@ -134,7 +134,12 @@ TEST(Record, TheFormatDocumentListsEachTypeWithItsMembers) {
     for (std::size_t i = 0; i < type.required.size(); ++i) {
       line += (i == 0 ? "`" : ", `") + std::string(type.required[i]) + "`";
     }
-    line += type.required.empty() ? "– |\n" : " |\n";
+    if (type.required.empty() && type.also.empty()) line += "–";
+    if (!type.also.empty()) line += type.required.empty() ? "new: " : "; new: ";
+    for (std::size_t i = 0; i < type.also.size(); ++i) {
+      line += (i == 0 ? "`" : ", `") + std::string(type.also[i]) + "`";
+    }
+    line += " |\n";
     EXPECT_NE(document.find(line), std::string::npos) << line;
   }
 }

@@ -19,12 +19,13 @@ TEST_F(StoryTest, BothHalvesOfAnAgreementAreToldSideBySide) {
       R"({"pid":"n2","policy":"x","asset":"other","counterparty":{"domain":"a","uri":"b"}})");
   say(provider, "contract.agreed", R"({"agreement":"A",)" + contract + "}");
   const std::string actor = R"("actor":{"domain":"north","uri":"did:web:clinic.example"},)";
+  const std::string more = R"("assurance":"asserted","signatures":{},"statements":{},)";
   say(provider,
       "contract.finalized",
-      R"({"agreement":"A","role":"provider",)" + actor + contract + "}");
+      R"({"agreement":"A","role":"provider",)" + actor + more + contract + "}");
   say(consumer,
       "contract.finalized",
-      R"({"agreement":"A","role":"consumer",)" + actor + contract + "}");
+      R"({"agreement":"A","role":"consumer",)" + actor + more + contract + "}");
   say(provider, "transfer.sent", R"({"agreement":"A","pid":"t","bytes":9,"content":"sha256:cc"})");
   say(consumer,
       "transfer.received",

@@ -143,7 +143,9 @@ TEST(TreeVectors, ThePageHasTheSameOnes) {
   const std::regex word("[0-9a-f]{64}|[A-Za-z0-9+/]{43}=");
   std::size_t count = 0;
   const auto begin = page.begin() + static_cast<std::ptrdiff_t>(page.find("## 10 The tree"));
-  for (std::sregex_iterator it(begin, page.end(), word), end; it != end; ++it, ++count) {
+  // What stands beside the log has a vector of its own (record_kinds_test.cpp).
+  const auto behind = page.begin() + static_cast<std::ptrdiff_t>(page.find("## 17 Facts"));
+  for (std::sregex_iterator it(begin, behind, word), end; it != end; ++it, ++count) {
     EXPECT_NE(all.find(it->str()), std::string::npos) << it->str();
   }
   EXPECT_GT(count, 25U);

@@ -70,9 +70,9 @@ class TwoLogs : public ::testing::Test {
         side,
         "contract.finalized",
         "{\"asset\":\"any\"," + more + R"("agreement":")" + agreement + R"(","role":")" + role +
-            R"(","actor":{"domain":"north","uri":"x"},"pid":"n-)" + agreement +
-            R"(","policy":"sha256:aa","counterparty":{"domain":"south","uri":")" + counterparty +
-            R"("}})"
+            R"(","assurance":"asserted","signatures":{},"statements":{},"actor":{"domain":"north","uri":"x"},"pid":"n-)" +
+            agreement + R"(","policy":"sha256:aa","counterparty":{"domain":"south","uri":")" +
+            counterparty + R"("}})"
     );
   }
 };

@@ -274,6 +274,21 @@ TEST_F(KeeperTest, ADestructionThatFailsIsRecordedOnceAndTriedAgain) {
   EXPECT_EQ(m.told.size(), 1U);
 }
 
+TEST_F(KeeperTest, ADutyThatIsDueAndCannotBeDoneIsViolatedOnce) {
+  const Json by = usage::test::atom("dateTime", "lteq", in(5));
+  agree("a", policy_until(in(10), delete_duty(by)));
+  m.start();
+  hold("x", "a");
+  m.rig.world.run_for(seconds(6L * 3600));
+  m.blobs->fail_shred = true;
+  m.run(m.keeper->check());
+  m.run(m.keeper->check());
+  EXPECT_EQ(story("a"), "obligation.due data.destroy_failed obligation.violated ");
+  m.blobs->fail_shred = false;
+  m.run(m.keeper->check());
+  EXPECT_FALSE(is_held("x"));
+}
+
 TEST_F(KeeperTest, ANoteThatCouldNotBeHandedOverIsHandedOverLater) {
   agree("a", policy_until(in(10)));
   m.start();

@@ -215,7 +215,7 @@ void Connector::build() {
       std::move(routes), &api::admit_peer, node->executor(), limits, node->clock(), node->notices()
   );
   app_router = std::make_unique<api::Router>(
-      api::app_routes({*enforcer, *apps, *this, self, nullptr, limits}),
+      api::app_routes({*enforcer, *apps, *this, nullptr, self, nullptr, limits}),
       api::admit_apps(*apps),
       node->executor(),
       limits,

@@ -68,10 +68,22 @@ class HeldDataReader {
   virtual Result<void> held(const AgreementId& agreement) = 0;
 };
 
+// Keeps what an application says about the person it reads for, beside the log.
+class FactKeeper {
+ public:
+  virtual ~FactKeeper() = default;
+  // Durable on return; the commitment goes into the record of the use. Errors:
+  // invalid (custody.subject-too-long), unavailable.
+  virtual awaitable<Result<Digest>> keep_fact(std::string subject, Json fact) = 0;
+  // No record holds the commitment after all.
+  virtual awaitable<void> forget_fact(Digest commitment) = 0;
+};
+
 struct AppApiParts {
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
   HeldDataReader& held;
+  FactKeeper* facts = nullptr;  // null: there is no wrapping key to keep any under
   PartyId self;
   // A use has ended with all of its data handed over: a duty may be due now. Any thread; may be
   // null.

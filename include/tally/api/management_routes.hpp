@@ -44,6 +44,23 @@ struct Check {
   Message message;
 };
 
+// An order of an operator that changes something, as the log keeps it: by role and token.
+struct AdminOrder {
+  std::string action;  // "terminate-agreement"
+  std::string target;  // the path's id, or empty
+  Role role = Role::admin;
+  std::string principal;   // the token's name: it may be a person's, so no record holds it
+  std::string credential;  // Call::credential
+  bool ends = false;       // it ends something: recorded even when the disk is nearly full
+};
+
+// Which facts about a person to destroy, and on which ground.
+struct Erasure {
+  std::optional<std::uint64_t> record;  // the fact beside this record, else
+  std::string subject;                  // every fact about this person
+  std::string basis;                    // a code: lower-case letters, digits and '-', at most 64
+};
+
 // What only the composition root knows.
 class Connector {
  public:
@@ -59,6 +76,13 @@ class Connector {
   virtual awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) = 0;
   // Moves a test clock; conflict on any other.
   virtual awaitable<Result<Instant>> advance_clock(Nanos span) = 0;
+  // `admin.action`, durable on return: before anything that was ordered is done.
+  virtual awaitable<Result<void>> ordered(AdminOrder order) = 0;
+  // `private.erased`, durable, and then the facts are destroyed; gives the records that they stood
+  // beside. Errors: not_found (api.no-private-fact), conflict (api.no-private-store).
+  virtual awaitable<Result<std::vector<std::uint64_t>>> erase(Erasure erasure) = 0;
+  // {"seq", "record": its exact text, "opening": audit::print(…)}. Errors as of `erase`.
+  virtual awaitable<Result<Json>> opening(std::uint64_t seq) = 0;
 };
 
 struct ManagementApiParts {

@@ -32,6 +32,8 @@ enum class Role {
   admin,      // everything of the management API
 };
 
+std::string_view to_string(Role role);  // as the configuration of tokens says it
+
 enum class Where { connection, home };
 
 // One request on its way through.
@@ -41,7 +43,9 @@ struct Call {
   Target target;
   std::vector<std::string> parameters;  // the ':' segments of the path, decoded
   Lang lang = Lang::en;
-  std::string principal;  // the token's name or the application's id, for records
+  Role role = Role::anyone;
+  std::string principal;   // the token's name or the application's id
+  std::string credential;  // what records call the token by: it tells neither token nor name
   Instant now;
 
   // First value of a query parameter, or empty.
@@ -64,6 +68,7 @@ struct Route {
 struct Admission {
   Role role = Role::anyone;
   std::string principal;
+  std::string credential;
 };
 using Admit = std::function<Result<Admission>(const HttpRequest&, const identity::Caller&)>;
 

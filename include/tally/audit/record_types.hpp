@@ -12,6 +12,9 @@ struct RecordType {
   // Members beyond v, log, seq, time, prev, type, event, which every record has. "agreement" here
   // means that the record continues an agreement's own sequence.
   std::vector<std::string_view> required;
+  // What the writer demands beyond that. Logs of earlier versions lack these, so `verify` does not
+  // ask for them.
+  std::vector<std::string_view> also = {};
 };
 
 // Sorted by name.

@@ -26,7 +26,7 @@ struct Finding {
                      // records before it have), log, clock, genesis, head, short, tail, segment,
                      // file, checkpoint (its signature in the head file), tree (another root than
                      // the checkpoint in the head file), tile (a wrong hash in a side file, which
-                     // the next start makes again)
+                     // the next start makes again); with Depth::deep also form and rule
   Message message;
 };
 
@@ -47,7 +47,11 @@ struct VerifyReport {
   std::vector<Message> notes;
 };
 
+// deep: each record is also read as JSON and written again, its members have the form that the
+// format fixes, and the records of an agreement keep to the rules that a log alone can show.
+enum class Depth { plain, deep };
+
 // Never throws and never stops at an unreadable file: that is a finding too.
-VerifyReport verify_log(LogStorage& storage);
+VerifyReport verify_log(LogStorage& storage, Depth depth = Depth::plain);
 
 }  // namespace tally::audit

@@ -66,6 +66,8 @@ struct Act {
   // again: what has ended meanwhile is refused.
   std::string idempotency_key;
   Pid process;  // the transfer process it happens under, or empty
+  // Commitment to a fact about a person that is kept beside the log (custody::PrivateFacts).
+  std::optional<Digest> fact;
 };
 
 // The permit, durable in the log. `use` is the event id of its record.

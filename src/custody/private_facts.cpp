@@ -1,0 +1,275 @@
+#include "tally/custody/private_facts.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <openssl/crypto.h>
+
+#include "sealing.hpp"
+
+namespace tally::custody {
+
+namespace {
+
+constexpr std::string_view magic = "TALLYPF1";
+constexpr std::size_t subject_bytes = 16;
+constexpr std::size_t salt_bytes = 32;
+constexpr std::size_t fact_most_bytes = 4096;
+constexpr std::size_t file_most_bytes =
+    magic.size() + subject_bytes + salt_bytes + fact_most_bytes + tag_bytes;
+constexpr std::string_view part_suffix = ".part";
+constexpr std::string_view key_suffix = ".key";
+constexpr std::string_view fact_suffix = ".fact";
+constexpr std::string_view subject_prefix = "subject-";
+
+std::string key_name(const std::string& id) {
+  return "keys/" + id + std::string(key_suffix);
+}
+std::string fact_name(const std::string& id) {
+  return "blobs/" + id + std::string(fact_suffix);
+}
+
+tl::unexpected<Error> damaged(const std::string& id) {
+  return fail(ErrorKind::internal, {"custody.damaged", {{"artefact", id}, {"at", "fact"}}});
+}
+
+// What is sealed is bound to its place: another name or another person's header does not open it.
+Bytes aad_of(std::string_view subject, std::string_view id) {
+  Bytes aad;
+  for (const auto part : {magic, subject, id}) aad.insert(aad.end(), part.begin(), part.end());
+  return aad;
+}
+
+}  // namespace
+
+PrivateFacts::PrivateFacts(BlobStore& blobs, KeySource& keys, Random& random)
+    : blobs_(blobs), keys_(keys), random_(random) {}
+
+// A name for the person that the folder alone does not let anybody guess: keyed with the wrapping
+// key, which lies elsewhere.
+Result<std::string> PrivateFacts::subject_id(std::string_view subject) {
+  const auto wrapping = keys_.wrapping_key();
+  if (!wrapping) return tl::unexpected(wrapping.error());
+  // HMAC (RFC 2104) with SHA-256.
+  const auto pass = [&](std::uint8_t pad, std::span<const std::uint8_t> message) {
+    std::array<std::uint8_t, 64> block{};
+    block.fill(pad);
+    for (std::size_t i = 0; i < wrapping->bytes.size(); ++i) block[i] ^= wrapping->bytes[i];
+    Sha256 hash;
+    hash.update(block);
+    hash.update(message);
+    OPENSSL_cleanse(block.data(), block.size());
+    return hash.finish();
+  };
+  std::string message("tally-private/subject/1");
+  message += '\0';
+  message += subject;
+  const Digest inner = pass(0x36, as_bytes(message));
+  const Digest outer = pass(0x5c, inner);
+  return to_hex(std::span(outer).first(subject_bytes));
+}
+
+// Under its own name only when it is whole.
+Result<void> PrivateFacts::put(const std::string& name, std::span<const std::uint8_t> bytes) {
+  const std::string part = name + std::string(part_suffix);
+  auto file = blobs_.create(part);
+  if (!file) return fail(std::move(file));
+  if (auto written = (*file)->write_at(0, bytes); !written) return written;
+  if (auto synced = (*file)->sync(); !synced) return synced;
+  return blobs_.rename(part, name);
+}
+
+Result<Bytes> PrivateFacts::read(const std::string& name) {
+  auto file = blobs_.open(name);
+  if (!file) return fail(std::move(file));
+  Bytes bytes(file_most_bytes + 1);
+  const auto n = (*file)->read_at(0, bytes);
+  if (!n) return tl::unexpected(n.error());
+  bytes.resize(*n);
+  return bytes;
+}
+
+Result<void> PrivateFacts::write_key(
+    const std::string& id, const SecretKey& key, const SecretKey& wrapping
+) {
+  Nonce nonce{};
+  random_.fill(nonce);
+  return put(key_name(id), wrap_key(key, wrapping, ArtefactId(id), nonce));
+}
+
+Result<SecretKey> PrivateFacts::read_key(const std::string& id, const SecretKey& wrapping) {
+  auto bytes = read(key_name(id));
+  if (!bytes) return fail(std::move(bytes));
+  return unwrap_key(*bytes, wrapping, ArtefactId(id));
+}
+
+Result<SecretKey> PrivateFacts::subject_key(const std::string& subject, bool make) {
+  const auto wrapping = keys_.wrapping_key();
+  if (!wrapping) return tl::unexpected(wrapping.error());
+  const std::string id = std::string(subject_prefix) + subject;
+  auto known = read_key(id, *wrapping);
+  if (known || known.error().kind != ErrorKind::not_found || !make) return known;
+  SecretKey key;
+  random_.fill(key.bytes);
+  if (auto written = write_key(id, key, *wrapping); !written) return fail(std::move(written));
+  return key;
+}
+
+Result<void> PrivateFacts::recover() {
+  const std::lock_guard lock(mutex_);
+  auto keys = blobs_.list("keys");
+  if (!keys) return fail(std::move(keys));
+  auto facts = blobs_.list("blobs");
+  if (!facts) return fail(std::move(facts));
+  // A key without its fact or half overwritten, a fact without its key: what was begun is ended.
+  for (const auto& name : *keys) {
+    bool whole = name.ends_with(key_suffix);
+    if (whole) {
+      const auto bytes = read("keys/" + name);
+      if (!bytes) return tl::unexpected(bytes.error());
+      whole = is_wrapped_key(*bytes);
+    }
+    if (whole && name.starts_with(subject_prefix)) continue;
+    const std::string fact =
+        name.substr(0, name.size() - key_suffix.size()) + std::string(fact_suffix);
+    if (whole && std::ranges::binary_search(*facts, fact)) continue;
+    if (auto gone = blobs_.shred("keys/" + name); !gone) return gone;
+  }
+  keys = blobs_.list("keys");
+  if (!keys) return fail(std::move(keys));
+  for (const auto& name : *facts) {
+    const bool whole = name.ends_with(fact_suffix);
+    const std::string key =
+        name.substr(0, name.size() - (whole ? fact_suffix.size() : 0)) + std::string(key_suffix);
+    if (whole && std::ranges::binary_search(*keys, key)) continue;
+    if (auto gone = blobs_.shred("blobs/" + name); !gone) return gone;
+  }
+  return {};
+}
+
+Result<Digest> PrivateFacts::keep(std::string_view subject, std::string_view fact) {
+  const std::lock_guard lock(mutex_);
+  if (subject.empty() || subject.size() > subject_most_bytes || fact.size() > fact_most_bytes) {
+    const std::map<std::string, std::string> most = {{"most", std::to_string(subject_most_bytes)}};
+    return fail(ErrorKind::invalid, {"custody.subject-too-long", most});
+  }
+  const auto person = subject_id(subject);
+  if (!person) return tl::unexpected(person.error());
+  const auto above = subject_key(*person, true);
+  if (!above) return tl::unexpected(above.error());
+
+  Bytes plain(salt_bytes);
+  random_.fill(plain);
+  const Digest commitment = audit::commitment_to(plain, fact);
+  const std::string id = to_hex(commitment);
+  plain.insert(plain.end(), fact.begin(), fact.end());
+  SecretKey key;
+  random_.fill(key.bytes);
+  if (auto written = write_key(id, key, *above); !written) return fail(std::move(written));
+  Bytes file(magic.begin(), magic.end());
+  const auto raw = from_hex(*person);
+  file.insert(file.end(), raw->begin(), raw->end());
+  const std::size_t header = file.size();
+  file.resize(header + plain.size() + tag_bytes);
+  // One message under this key, ever: the nonce may be zero.
+  Aead(key).seal(Nonce{}, aad_of(*person, id), plain, std::span(file).subspan(header));
+  OPENSSL_cleanse(plain.data(), plain.size());
+  if (auto written = put(fact_name(id), file); !written) return fail(std::move(written));
+  return commitment;
+}
+
+Result<audit::Opening> PrivateFacts::open(const Digest& commitment) {
+  const std::lock_guard lock(mutex_);
+  const std::string id = to_hex(commitment);
+  const auto none = [&] { return fail(ErrorKind::not_found, {"custody.no-fact", {}}); };
+  const auto file = read(fact_name(id));
+  if (!file) {
+    if (file.error().kind == ErrorKind::not_found) return none();
+    return tl::unexpected(file.error());
+  }
+  constexpr std::size_t header = magic.size() + subject_bytes;
+  if (file->size() < header + salt_bytes + tag_bytes || file->size() > file_most_bytes ||
+      !std::ranges::equal(std::span(*file).first(magic.size()), as_bytes(magic))) {
+    return damaged(id);
+  }
+  const std::string person = to_hex(std::span(*file).subspan(magic.size(), subject_bytes));
+  const auto above = subject_key(person, false);
+  const auto key = above ? read_key(id, *above) : above;
+  if (!key) {
+    if (key.error().kind == ErrorKind::not_found) return none();
+    return tl::unexpected(key.error());
+  }
+  Bytes plain(file->size() - header - tag_bytes);
+  const auto sealed = std::span(*file).subspan(header);
+  if (!Aead(*key).open(Nonce{}, aad_of(person, id), sealed, plain)) return damaged(id);
+  audit::Opening opening;
+  opening.salt.assign(plain.begin(), plain.begin() + salt_bytes);
+  opening.fact.assign(plain.begin() + salt_bytes, plain.end());
+  OPENSSL_cleanse(plain.data(), plain.size());
+  if (audit::commitment_to(opening.salt, opening.fact) != commitment) return damaged(id);
+  return opening;
+}
+
+Result<std::vector<Digest>> PrivateFacts::list_now() {
+  auto names = blobs_.list("blobs");
+  if (!names) return fail(std::move(names));
+  std::vector<Digest> found;
+  for (const auto& name : *names) {
+    if (!name.ends_with(fact_suffix)) continue;
+    const auto bytes = from_hex(std::string_view(name).substr(0, name.size() - fact_suffix.size()));
+    if (!bytes || bytes->size() != sizeof(Digest)) continue;
+    Digest commitment{};
+    std::ranges::copy(*bytes, commitment.begin());
+    found.push_back(commitment);
+  }
+  return found;
+}
+
+Result<std::vector<Digest>> PrivateFacts::list() {
+  const std::lock_guard lock(mutex_);
+  return list_now();
+}
+
+Result<std::vector<Digest>> PrivateFacts::about(std::string_view subject) {
+  const std::lock_guard lock(mutex_);
+  const auto person = subject_id(subject);
+  if (!person) return tl::unexpected(person.error());
+  auto all = list_now();
+  if (!all) return all;
+  std::vector<Digest> found;
+  for (const Digest& commitment : *all) {
+    const auto file = read(fact_name(to_hex(commitment)));
+    if (!file) return tl::unexpected(file.error());
+    if (file->size() < magic.size() + subject_bytes) continue;
+    const auto whose = std::span(*file).subspan(magic.size(), subject_bytes);
+    if (to_hex(whose) == *person) found.push_back(commitment);
+  }
+  return found;
+}
+
+// The key first: from then on nothing opens what is left.
+Result<void> PrivateFacts::destroy_fact(const std::string& id) {
+  if (auto gone = blobs_.shred(key_name(id)); !gone) return gone;
+  return blobs_.shred(fact_name(id));
+}
+
+Result<void> PrivateFacts::destroy(const Digest& commitment) {
+  const std::lock_guard lock(mutex_);
+  return destroy_fact(to_hex(commitment));
+}
+
+Result<void> PrivateFacts::destroy_subject(std::string_view subject) {
+  auto facts = about(subject);
+  if (!facts) return fail(std::move(facts));
+  const std::lock_guard lock(mutex_);
+  const auto person = subject_id(subject);
+  if (!person) return tl::unexpected(person.error());
+  if (auto gone = blobs_.shred(key_name(std::string(subject_prefix) + *person)); !gone) return gone;
+  for (const Digest& commitment : *facts) {
+    if (auto gone = destroy_fact(to_hex(commitment)); !gone) return gone;
+  }
+  return {};
+}
+
+}  // namespace tally::custody

@@ -1,0 +1,55 @@
+#include "in_force.hpp"
+
+#include <set>
+
+#include <nlohmann/json.hpp>
+
+namespace tally::daemon {
+
+Result<Json> digests_in_force(const Config& config, const Credentials& credentials) {
+  const auto configuration = read_file(config.folder / "tally.json");
+  if (!configuration) return tl::unexpected(configuration.error());
+  Json anchors = Json::object();
+  Json revocations = Json::object();
+  for (const auto& entry : config.trust) {
+    const auto trusted = read_file(entry.anchors);
+    if (!trusted) return tl::unexpected(trusted.error());
+    anchors[entry.domain] = digest_text(sha256(*trusted));
+    if (entry.crl.empty()) continue;
+    const auto revoked = read_file(entry.crl);
+    if (!revoked) return tl::unexpected(revoked.error());
+    revocations[entry.domain] = digest_text(sha256(*revoked));
+  }
+  return Json{
+      {"configuration", digest_text(sha256(*configuration))},
+      {"certificate", "sha256:" + credentials.tls.sha256},
+      {"contractCertificate", "sha256:" + credentials.contract.sha256},
+      {"anchors", std::move(anchors)},
+      {"revocations", std::move(revocations)},
+  };
+}
+
+std::vector<std::string> differing(const Json& before, const Json& now) {
+  std::set<std::string> names;
+  const auto compare = [&names](const Json& one, const Json& other, const std::string& prefix) {
+    if (!one.is_object()) return;
+    for (const auto& [name, value] : one.items()) {
+      if (!value.is_string()) continue;
+      if (!other.is_object() || other.value(name, Json()) != value) names.insert(prefix + name);
+    }
+  };
+  const auto both = [&compare](const Json& one, const Json& other, const std::string& prefix) {
+    compare(one, other, prefix);
+    compare(other, one, prefix);
+  };
+  both(before, now, "");
+  for (const char* group : {"anchors", "revocations"}) {
+    const auto of = [group](const Json& digests) {
+      return digests.is_object() ? digests.value(group, Json::object()) : Json::object();
+    };
+    both(of(before), of(now), std::string(group) + "/");
+  }
+  return {names.begin(), names.end()};
+}
+
+}  // namespace tally::daemon
