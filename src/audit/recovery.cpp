@@ -69,6 +69,7 @@ class Opening {
 
     Recovered recovered;
     recovered.genesis = *chain_.genesis();
+    recovered.keys = chain_.keys();
     recovered.size = chain_.size();
     recovered.leaf = chain_.leaf();
     recovered.time = parse_record_time(chain_.time());
@@ -183,8 +184,7 @@ class Opening {
   // What the log once told others must still be true. The head file carries what it told last.
   Result<void> check_released() {
     if (!released_ || !chain_.genesis()) return {};
-    const auto key = parse_verifier_key(chain_.genesis()->vkey);
-    if (!key || !verify_checkpoint(head_.checkpoint, std::span(&*key, 1))) {
+    if (!chain_.keys().verify(head_.checkpoint)) {
       return tl::unexpected(refused(std::string(head_file), 0, 0, "head"));
     }
     if (other_root_) {

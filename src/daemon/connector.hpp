@@ -55,6 +55,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<Result<Json>> lineage(std::string artefact) override;
   awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) override;
   awaitable<Result<Instant>> advance_clock(Nanos span) override;
+  awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   // --- api::HeldDataReader ---
   awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
   Result<void> held(const AgreementId& agreement) override;
@@ -76,6 +77,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<void> start_and_report();
   awaitable<void> stop();
   awaitable<void> housekeeping();
+  awaitable<Result<Json>> rotate(Nanos overlap);
+  awaitable<void> end_overlap();
   Result<void> listen();
   void reload();
   [[nodiscard]] std::optional<Error> closed() const;
@@ -98,6 +101,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<store::StoreThread> store_thread_;
   std::unique_ptr<audit::LogStorage> log_storage_;
   audit::Genesis genesis_;
+  audit::LogKeys log_keys_;
+  std::optional<Instant> overlap_until_;  // as long as the key before signs too
   std::unique_ptr<audit::LogWriter> log_;
   std::unique_ptr<audit::LogThread> log_thread_;
   std::unique_ptr<audit::MilestoneAppender> milestones_;  // before the log, for journal and ledger
@@ -141,6 +146,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   bool starting_ = true;
   bool stopping_ = false;
   bool reload_after_start_ = false;
+  bool rotating_ = false;
   int exit_code_ = 0;
 };
 

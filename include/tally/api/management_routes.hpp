@@ -59,6 +59,10 @@ class Connector {
   virtual awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) = 0;
   // Moves a test clock; conflict on any other.
   virtual awaitable<Result<Instant>> advance_clock(Nanos span) = 0;
+  // Gives the log a new key, which signs from the record of it on; the key before signs too for
+  // `overlap` and is erased then. Returns vkey, before, seq and overlapUntil once the record is
+  // durable. Errors: conflict (a rotation or its overlap is under way), unavailable.
+  virtual awaitable<Result<Json>> rotate_log_key(Nanos overlap) = 0;
 };
 
 struct ManagementApiParts {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tally/audit/journal.hpp"
+#include "tally/audit/key_rotation.hpp"
 #include "tally/audit/witness_message.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/limits.hpp"
@@ -65,8 +66,8 @@ struct CheckpointSenderParts {
 };
 
 struct CheckpointSettings {
-  std::string origin;                 // of our log
-  std::vector<VerifierKey> log_keys;  // of our log: what we have signed
+  std::string origin;  // of our log
+  LogKeys log_keys;    // of our log: what we have signed
   Nanos every = seconds(3600);
   Nanos settle = seconds(1);        // from a milestone to its checkpoint, for its record to land
   Nanos ask_patience = seconds(2);  // at start: a partner whose host is silent
@@ -94,6 +95,12 @@ class CheckpointSender {
   // Until cancelled. Retries after retry_first · 2ⁿ, at most retry_most.
   awaitable<void> run();
 
+  // Our log has a new key, durable in the log: its witnesses are told before the next checkpoint.
+  void rotated(LogKeys keys) {
+    settings_.log_keys = std::move(keys);
+    milestone();
+  }
+
   // Something happened that ought to be witnessed soon. Any thread.
   void milestone() { milestone_.store(true, std::memory_order_relaxed); }
 
@@ -118,6 +125,11 @@ class CheckpointSender {
   awaitable<void> append_heads();
   awaitable<void> deliver(WitnessTarget target);
   awaitable<Result<void>> attempt(WitnessTarget target);
+  // By its answer: whether it knows our current key now. Without an endpoint for it, as the
+  // witnesses of others are, it does not.
+  awaitable<Result<bool>> tell_rotations(WitnessTarget target);
+  // Our keys with what the witness can show beyond them: signed by a key of ours, so our own word.
+  awaitable<Result<LogKeys>> keys_shown_by(WitnessTarget target);
   awaitable<Result<void>> keep_answer(Known known, Note note, std::uint64_t size);
   awaitable<void> failed(WitnessTarget target, Error why);
   // What the witness holds, judged by our own signature. An error of any kind but conflict: it did
