@@ -44,7 +44,7 @@ TEST(KeyRotation, ReadsWhatWasWritten) {
 TEST(KeyRotation, NeedsBothSignaturesAndTheFormItHas) {
   const std::string good = note_of(log_seed, third_seed);
   const auto note = parse_note(good).value();
-  for (std::size_t left_out : {0, 1}) {
+  for (const std::size_t left_out : {0U, 1U}) {
     Note one = note;
     one.signatures.erase(one.signatures.begin() + static_cast<std::ptrdiff_t>(left_out));
     EXPECT_EQ(code_of(parse_rotation(one.print())), "audit.rotation-malformed") << left_out;
