@@ -19,6 +19,8 @@ namespace tally::api {
 
 namespace {
 
+constexpr std::int64_t most_overlap_seconds = 31'536'000;
+
 using Parts = std::shared_ptr<const ManagementApiParts>;
 
 Json party_json(const PartyId& party) {
@@ -399,6 +401,22 @@ awaitable<HttpResponse> get_ready(Parts parts, Call& call) {
   );
 }
 
+awaitable<HttpResponse> post_log_key_rotation(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  const auto span = body->find("overlapSeconds");
+  if (span == body->end() || !span->is_number_integer() || span->get<std::int64_t>() < 0 ||
+      span->get<std::int64_t>() > most_overlap_seconds) {
+    const Message wrong{
+        "core.member-type",
+        {{"member", "overlapSeconds"}, {"expected", "0…" + std::to_string(most_overlap_seconds)}}};
+    co_return problem(400, wrong, call.lang, "/overlapSeconds");
+  }
+  auto rotated = co_await parts->connector.rotate_log_key(seconds(span->get<std::int64_t>()));
+  if (!rotated) co_return problem(rotated.error(), call.lang);
+  co_return json_response(200, *rotated);
+}
+
 awaitable<HttpResponse> post_clock(Parts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
@@ -644,6 +662,11 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"GET", "/api/v1/apps", auditor, home, shown(on(get_apps))},
       {"DELETE", "/api/v1/apps/:id", admin, home, ends("remove-app", on(delete_app))},
       {"POST", "/api/v1/decisions", auditor, home, on(post_decision)},
+      {"POST",
+       "/api/v1/log-key/rotation",
+       admin,
+       home,
+       starts("rotate-log-key", on(post_log_key_rotation))},
       {"POST", "/api/v1/clock", admin, home, recorded("advance-clock", false, on(post_clock))},
       {"GET",
        "/api/v1/private/:seq",

@@ -48,9 +48,25 @@ std::vector<Route> witness_routes(WitnessApiParts given) {
     if (!*note) co_return problem(404, {"api.never-cosigned", {}}, call.lang);
     co_return text_response(200, note_type, std::move(**note));
   };
+  RouteHandler learn = [parts](Call& call) -> awaitable<HttpResponse> {
+    if (const auto closed = parts->closed()) co_return problem(503, closed->message, call.lang);
+    auto learned = co_await parts->witness.learn_rotations(
+        std::move(call.request.body), call.caller.peer->party
+    );
+    if (!learned) co_return problem(learned.error(), call.lang);
+    co_return text_response(200, "application/json", "{}");
+  };
+  RouteHandler rotations = [parts](Call& call) -> awaitable<HttpResponse> {
+    auto notes = parts->witness.rotations(call.parameters.front(), call.caller.peer->party);
+    if (!notes) co_return problem(notes.error(), call.lang);
+    if (!*notes) co_return problem(404, {"api.never-cosigned", {}}, call.lang);
+    co_return text_response(200, "application/json", std::move(**notes));
+  };
   return {
       {"POST", base + "/add-checkpoint", Role::peer, Where::home, std::move(add)},
       {"GET", base + "/:log/checkpoint", Role::peer, Where::home, std::move(read)},
+      {"POST", base + "/rotations", Role::peer, Where::home, std::move(learn)},
+      {"GET", base + "/:log/rotations", Role::peer, Where::home, std::move(rotations)},
   };
 }
 

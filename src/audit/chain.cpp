@@ -133,6 +133,16 @@ std::optional<ChainFault> Chain::take(
     return fault("time", seq, {{"time", std::string(view.time)}, {"before", time_}});
   }
 
+  // Not taken while it may still fail: a copy, for so rare a record.
+  std::optional<LogKeys> keys;
+  if (view.type == "key.rotated") {
+    keys = keys_;
+    const auto rotated = keys->rotate(seq, text_member(scan, "note"));
+    if (!rotated || keys->current().text() != text_member(scan, "vkey")) {
+      return fault("key", seq, {});
+    }
+  }
+
   AgreementHead* head = nullptr;
   if (!view.agreement.empty()) {
     const auto known = agreements_.find(view.agreement);
@@ -150,7 +160,11 @@ std::optional<ChainFault> Chain::take(
 
   if (head != nullptr) *head = {head->aseq + 1, view.leaf, seq + 1};
   heads_due_ = heads_due_after(view.type, heads_due_);
-  if (genesis) genesis_ = std::move(genesis);
+  if (genesis) {
+    keys_ = LogKeys(*parse_verifier_key(genesis->vkey));
+    genesis_ = std::move(genesis);
+  }
+  if (keys) keys_ = *std::move(keys);
   leaf_ = view.leaf;
   leaf_hex_.clear();
   append_hex(leaf_hex_, leaf_);

@@ -29,6 +29,7 @@ class Chain {
   [[nodiscard]] const Digest& leaf() const { return leaf_; }
   [[nodiscard]] const std::string& time() const { return time_; }
   [[nodiscard]] const std::optional<Genesis>& genesis() const { return genesis_; }
+  [[nodiscard]] const LogKeys& keys() const { return keys_; }
   [[nodiscard]] bool heads_due() const { return heads_due_; }
   [[nodiscard]] std::unordered_map<std::string, AgreementHead>& agreements() { return agreements_; }
 
@@ -38,6 +39,7 @@ class Chain {
   std::string leaf_hex_ = std::string(64, '0');
   std::string time_;
   std::optional<Genesis> genesis_;
+  LogKeys keys_;
   std::unordered_map<std::string, AgreementHead> agreements_;
   bool heads_due_ = false;
 };

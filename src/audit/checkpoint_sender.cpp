@@ -47,6 +47,7 @@ struct CheckpointSender::Known {
   std::string note;
   std::int64_t failing_since = 0;  // seconds of Unix time; 0: not failing
   bool missing = false;
+  std::uint64_t told = 0;  // of our key's rotations
 
   [[nodiscard]] std::optional<Instant> failing() const {
     return failing_since == 0 ? std::nullopt : std::optional(Instant{failing_since, 0});
@@ -88,6 +89,7 @@ Result<CheckpointSender::Known> CheckpointSender::read(Row row) {
   known.note = json->value("note", std::string());
   known.failing_since = json->value("failingSince", std::int64_t{0});
   known.missing = json->value("missing", false);
+  known.told = json->value("told", std::uint64_t{0});
   return known;
 }
 
@@ -121,7 +123,8 @@ awaitable<Result<void>> CheckpointSender::keep(Known known, std::vector<RecordDr
       {"size", known.size},
       {"note", known.note},
       {"failingSince", known.failing_since},
-      {"missing", known.missing}};
+      {"missing", known.missing},
+      {"told", known.told}};
   known.row.body = body.dump();
   Transaction transaction;
   transaction.puts.push_back(std::move(known.row));
@@ -160,14 +163,19 @@ awaitable<Result<void>> CheckpointSender::examine(WitnessTarget target) {
   if (answer->status == 404) co_return Result<void>{};
   if (answer->status != 200) co_return tl::unexpected(refused(target, answer->status));
   // Only what we signed ourselves is proof; anybody can claim a number.
-  const auto held = verify_checkpoint(answer->body, settings_.log_keys);
+  auto held = settings_.log_keys.verify(answer->body);
+  if (!held) {
+    // A log that was set back may lack the record of its newest key.
+    auto shown = co_await keys_shown_by(target);
+    if (shown) held = shown->verify(answer->body);
+  }
   if (!held) co_return tl::unexpected(held.error());
   if (held->checkpoint.origin != settings_.origin) {
     co_return tl::unexpected(refused(target, answer->status));
   }
   auto note = co_await current();
   if (!note) co_return fail(std::move(note));
-  const auto ours = verify_checkpoint(*note, settings_.log_keys);
+  const auto ours = settings_.log_keys.verify(*note);
   if (!ours) co_return tl::unexpected(ours.error());
   const std::uint64_t size = held->checkpoint.size;
   if (size > ours->checkpoint.size) {
@@ -181,6 +189,29 @@ awaitable<Result<void>> CheckpointSender::examine(WitnessTarget target) {
     co_return tl::unexpected(raise("audit.log-forked", target, ours->checkpoint.size, size));
   }
   co_return Result<void>{};
+}
+
+awaitable<Result<LogKeys>> CheckpointSender::keys_shown_by(WitnessTarget target) {
+  auto request = request_to(target, "GET", "/" + to_hex(sha256(settings_.origin)) + "/rotations");
+  auto answer = co_await parts_.peer.send(std::move(request));
+  if (!answer) co_return fail(std::move(answer));
+  if (answer->status != 200) co_return tl::unexpected(refused(target, answer->status));
+  const auto notes = parse_rotations(answer->body);
+  if (!notes) co_return tl::unexpected(notes.error());
+  LogKeys keys = settings_.log_keys;
+  // The record that names each is not known here, but that our log does not have it.
+  const std::uint64_t seq = keys.entries().back().from;
+  for (const std::string& note : *notes) (void)keys.rotate(seq, note);
+  co_return keys;
+}
+
+awaitable<Result<bool>> CheckpointSender::tell_rotations(WitnessTarget target) {
+  auto request = request_to(target, "POST", "/rotations");
+  request.http.headers.set("Content-Type", "application/json");
+  request.http.body = print_rotations(settings_.log_keys.notes());
+  auto answer = co_await parts_.peer.send(std::move(request));
+  if (!answer) co_return fail(std::move(answer));
+  co_return answer->status == 200;
 }
 
 awaitable<void> CheckpointSender::ask(WitnessTarget target, std::shared_ptr<Asking> asking) {
@@ -318,6 +349,13 @@ awaitable<Result<void>> CheckpointSender::attempt(WitnessTarget target, Result<s
   if (!text) co_return fail(std::move(text));
   auto known = this->known(target);
   if (!known) co_return fail(std::move(known));
+  const std::uint64_t rotations = settings_.log_keys.entries().size() - 1;
+  if (known->told < rotations) {
+    auto told = co_await tell_rotations(target);
+    if (!told) co_return fail(std::move(told));
+    // In any case the checkpoint follows: in the overlap the old key has signed it too.
+    if (*told) known->told = rotations;
+  }
   auto note = parse_note(*text);
   if (!note) co_return tl::unexpected(note.error());
   const auto checkpoint = parse_checkpoint(note->text);

@@ -68,7 +68,6 @@ struct LogTree::State {
   // Constant after construction.
   LogStorage& storage;
   std::string origin;
-  std::string genesis_vkey;
 
   // Guarded by `mutex`, which is never held over a read, a write or a signature.
   mutable std::mutex mutex;
@@ -80,8 +79,12 @@ struct LogTree::State {
   std::vector<BundlePlace> bundles;
   std::optional<Error> log_failure;
   std::optional<Error> side_failure;
-  std::optional<VerifierKey> key;
-  Signer signer;
+  VerifierKey current;
+  struct Signing {
+    VerifierKey key;
+    Signer signer;
+  };
+  std::vector<Signing> signing;  // the current key first
   std::optional<ReleasedCheckpoint> released;
   std::optional<Note> cosigned;
 
@@ -212,7 +215,7 @@ LogTree::LogTree(LogStorage& storage, const Recovered& recovered)
     : state_(std::make_unique<State>(storage)) {
   State& s = *state_;
   s.origin = recovered.genesis.origin;
-  s.genesis_vkey = recovered.genesis.vkey;
+  s.current = recovered.keys.current();
   s.size = recovered.size;
   s.leaf = to_hex(recovered.leaf);
   s.frontier = recovered.tree;
@@ -239,8 +242,24 @@ std::uint64_t LogTree::size() const {
 
 void LogTree::sign_with(VerifierKey key, Signer signer) {
   const std::scoped_lock lock(state_->mutex);
-  state_->key = std::move(key);
-  state_->signer = std::move(signer);
+  state_->signing = {{std::move(key), std::move(signer)}};
+}
+
+void LogTree::sign_also_with(VerifierKey key, Signer signer) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->signing.push_back({std::move(key), std::move(signer)});
+}
+
+void LogTree::hold_signing() {
+  // Not while a checkpoint is being signed: it is of before.
+  const std::scoped_lock one_at_a_time(state_->head_mutex);
+  const std::scoped_lock lock(state_->mutex);
+  state_->signing.clear();
+}
+
+void LogTree::rotated(VerifierKey current) {
+  const std::scoped_lock lock(state_->mutex);
+  state_->current = std::move(current);
 }
 
 Result<ReleasedCheckpoint> LogTree::checkpoint() {
@@ -248,27 +267,32 @@ Result<ReleasedCheckpoint> LogTree::checkpoint() {
   const std::scoped_lock one_at_a_time(s.head_mutex);
   Checkpoint checkpoint;
   LogMark mark;
-  VerifierKey key;
-  Signer signer;
+  std::vector<State::Signing> signing;
   {
     const std::scoped_lock lock(s.mutex);
     if (s.log_failure) return tl::unexpected(*s.log_failure);
     if (s.released && s.released->checkpoint.size == s.size) return *s.released;
-    if (!s.key || s.key->text() != s.genesis_vkey) {
-      return fail(ErrorKind::unavailable, {"audit.log-key-other", {{"expected", s.genesis_vkey}}});
+    if (s.signing.empty() || s.signing.front().key != s.current) {
+      return fail(
+          ErrorKind::unavailable, {"audit.log-key-other", {{"expected", s.current.text()}}}
+      );
     }
     s.settle();
     checkpoint = {s.origin, s.size, s.frontier.root(), {}};
     mark = {s.size, s.leaf};
-    key = *s.key;
-    signer = s.signer;
+    signing = s.signing;
   }
-  auto note = sign_checkpoint(checkpoint, key, signer);
-  if (!note) return fail(std::move(note));
+  Note signed_note{checkpoint.text(), {}};
+  for (const auto& [key, signer] : signing) {
+    auto signature = make_signature(signed_note.text, key, signer);
+    if (!signature) return fail(std::move(signature));
+    signed_note.signatures.push_back(*std::move(signature));
+  }
+  std::string note = signed_note.print();
   // Before anybody sees it: whoever holds it will ask for at least this much.
-  if (auto written = s.write_head(mark, *note); !written) return fail(std::move(written));
+  if (auto written = s.write_head(mark, note); !written) return fail(std::move(written));
   const std::scoped_lock lock(s.mutex);
-  s.released = ReleasedCheckpoint{std::move(checkpoint), *std::move(note)};
+  s.released = ReleasedCheckpoint{std::move(checkpoint), std::move(note)};
   if (s.log_failure) return tl::unexpected(*s.log_failure);
   return *s.released;
 }

@@ -32,7 +32,7 @@ const std::vector<RecordType>& record_types() {
       {"hold.lifted", {"agreement", "content"}},
       {"hold.ordered", {"agreement", "content"}},
       {"hold.refused", {"agreement", "content", "reason"}},
-      {"key.rotated", {"vkey"}},
+      {"key.rotated", {"note", "vkey"}},
       {"log.genesis", {"actor", "suite", "test", "vkey"}},
       {"log.heads", {"root"}},
       {"log.heartbeat", {}},

@@ -70,6 +70,7 @@ class Opening {
 
     Recovered recovered;
     recovered.genesis = *chain_.genesis();
+    recovered.keys = chain_.keys();
     recovered.size = chain_.size();
     recovered.leaf = chain_.leaf();
     recovered.time = parse_record_time(chain_.time());
@@ -192,8 +193,7 @@ class Opening {
   // What the log once told others must still be true. The head file carries what it told last.
   Result<void> check_released() {
     if (!released_ || !chain_.genesis()) return {};
-    const auto key = parse_verifier_key(chain_.genesis()->vkey);
-    if (!key || !verify_checkpoint(head_.checkpoint, std::span(&*key, 1))) {
+    if (!chain_.keys().verify(head_.checkpoint)) {
       return tl::unexpected(refused(std::string(head_file), 0, 0, "head"));
     }
     if (other_root_) {
@@ -209,9 +209,7 @@ class Opening {
   // What witnesses cosigned once, too. A file that this log did not sign says nothing of it: the
   // witnesses are asked again.
   Result<void> check_cosigned() {
-    const auto key = chain_.genesis() ? parse_verifier_key(chain_.genesis()->vkey)
-                                      : Result<VerifierKey>(fail(ErrorKind::invalid, {}));
-    if (!key || !verify_checkpoint(cosigned_.checkpoint, std::span(&*key, 1))) {
+    if (!chain_.genesis() || !chain_.keys().verify(cosigned_.checkpoint)) {
       cosigned_.checkpoint.clear();
       return {};
     }

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "tally/audit/tiles.hpp"
 
 #include "chain.hpp"
@@ -107,6 +109,25 @@ Result<Genesis> read_genesis(LogStorage& storage) {
   return *chain.genesis();
 }
 
+Result<LogKeys> read_keys(LogStorage& storage) {
+  auto genesis = read_genesis(storage);
+  if (!genesis) return fail(std::move(genesis));
+  LogKeys keys(*parse_verifier_key(genesis->vkey));
+  Result<void> good;
+  auto read = for_each_record(storage, 0, [&](const RecordView& record) {
+    if (record.type != "key.rotated" || !good) return;
+    const Json body = record.json();
+    const auto note = body.find("note");
+    good = note != body.end() && note->is_string()
+               ? keys.rotate(record.seq, note->get<std::string>())
+               : Result<void>(refused(record.file, "key"));
+    if (!good) good = refused(record.file, "key");
+  });
+  if (!read) return fail(std::move(read));
+  if (!good) return fail(std::move(good));
+  return keys;
+}
+
 Result<KeptCheckpoint> read_checkpoint(LogStorage& storage) {
   auto genesis = read_genesis(storage);
   if (!genesis) return fail(std::move(genesis));
@@ -116,9 +137,9 @@ Result<KeptCheckpoint> read_checkpoint(LogStorage& storage) {
   const auto head = parse_head(**text);
   if (!head || head->origin != genesis->origin) return refused(head_file, "head");
   if (head->checkpoint.empty()) return fail(ErrorKind::not_found, {"audit.no-checkpoint", {}});
-  const auto key = parse_verifier_key(genesis->vkey);
-  if (!key) return refused(head_file, "checkpoint");
-  auto verified = verify_checkpoint(head->checkpoint, std::span(&*key, 1));
+  const auto keys = read_keys(storage);
+  if (!keys) return tl::unexpected(keys.error());
+  auto verified = keys->verify(head->checkpoint);
   if (!verified) return refused(head_file, "checkpoint");
   KeptCheckpoint kept{*std::move(genesis), std::move(verified->checkpoint), head->checkpoint};
   // Of the same checkpoint: with what its witnesses signed.
@@ -134,9 +155,9 @@ Result<std::optional<KeptCheckpoint>> read_cosigned(LogStorage& storage) {
   auto text = storage.read_small(cosigned_file);
   if (!text) return fail(std::move(text));
   if (!*text) return std::nullopt;
-  const auto key = parse_verifier_key(genesis->vkey);
-  if (!key) return refused(cosigned_file, "checkpoint");
-  auto verified = verify_checkpoint(**text, std::span(&*key, 1));
+  const auto keys = read_keys(storage);
+  if (!keys) return tl::unexpected(keys.error());
+  auto verified = keys->verify(**text);
   if (!verified || verified->checkpoint.origin != genesis->origin) {
     return refused(cosigned_file, "checkpoint");
   }

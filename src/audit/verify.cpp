@@ -48,6 +48,7 @@ class Verification {
     auto done = read_log();
     if (!done) unreadable(done.error());
     report_.genesis = chain_.genesis();
+    report_.keys = chain_.keys();
     report_.last_time = chain_.time();
     if (!report_.finding) {
       report_.verdict = Verdict::whole;
@@ -373,12 +374,11 @@ class Verification {
   // What the log told others last, and the files that it makes proofs from.
   void check_tree() {
     if (report_.checkpoint) {
-      const auto key = parse_verifier_key(chain_.genesis()->vkey);
       const std::map<std::string, std::string> size = {
           {"size", std::to_string(report_.checkpoint->size)}};
       const Place at_head{report_.checkpoint->size - 1, std::string(head_file), 0};
       if (other_root_) return found(Verdict::changed, *other_root_, "tree", size);
-      if (!key || !verify_checkpoint(head_->checkpoint, std::span(&*key, 1))) {
+      if (!chain_.keys().verify(head_->checkpoint)) {
         return found(Verdict::changed, at_head, "checkpoint", size);
       }
     }
@@ -399,8 +399,7 @@ class Verification {
 
   void check_cosigned() {
     if (!cosigned_) return;
-    const auto key = parse_verifier_key(chain_.genesis()->vkey);
-    if (!cosigned_tree_ || !key || !verify_checkpoint(*cosigned_, std::span(&*key, 1))) {
+    if (!cosigned_tree_ || !chain_.genesis() || !chain_.keys().verify(*cosigned_)) {
       const Place there{chain_.size() - 1, std::string(cosigned_file), 0};
       return found(Verdict::changed, there, "checkpoint", {{"size", "?"}});
     }

@@ -47,6 +47,26 @@ Json peer_of(const Checkpoint& checkpoint) {
   };
 }
 
+// Which keys count now, after those rotations.
+std::vector<LogKeys> keys_after(
+    const std::vector<VerifierKey>& first, const std::vector<std::string>& rotations
+) {
+  std::vector<LogKeys> chains;
+  for (const VerifierKey& key : first) {
+    LogKeys& keys = chains.emplace_back(key);
+    // A note that does not fit follows another one of the first keys.
+    for (const std::string& note : rotations) (void)keys.rotate(0, note);
+  }
+  return chains;
+}
+
+std::vector<VerifierKey> current_of(const std::vector<LogKeys>& chains) {
+  std::vector<VerifierKey> keys;
+  keys.reserve(chains.size());
+  for (const LogKeys& chain : chains) keys.push_back(chain.current());
+  return keys;
+}
+
 std::string contradiction_id(const std::string& origin_hash, const Checkpoint& checkpoint) {
   return origin_hash + " " + std::to_string(checkpoint.size) + " " + to_hex(checkpoint.root);
 }
@@ -58,8 +78,9 @@ struct Witness::Known {
   Row row;  // as read; version 0: nothing yet
   std::uint64_t size = 0;
   Digest root{};
-  std::uint64_t time = 0;  // of our last cosignature, in seconds of Unix time
-  std::string note;        // cosigned; empty: never
+  std::uint64_t time = 0;              // of our last cosignature, in seconds of Unix time
+  std::string note;                    // cosigned; empty: never
+  std::vector<std::string> rotations;  // of its key, as notes
 };
 
 Witness::Witness(WitnessParts parts, VerifierKey key, Signer signer)
@@ -75,7 +96,16 @@ Result<Witness::Known> Witness::known(const std::string& origin) const {
   log.row = std::move(**row);
   const auto json = parse_json(log.row.body);
   if (!json || !json->is_object()) return unreadable(log.row);
+  const auto rotations = json->find("rotations");
+  if (rotations != json->end()) {
+    if (!rotations->is_array()) return unreadable(log.row);
+    for (const Json& note : *rotations) {
+      if (!note.is_string()) return unreadable(log.row);
+      log.rotations.push_back(note.get<std::string>());
+    }
+  }
   log.note = text_of(*json, "note");
+  if (log.note.empty() && !log.rotations.empty()) return log;  // never cosigned
   const auto time = json->find("time");
   const auto note = parse_note(log.note);
   const auto checkpoint = note ? parse_checkpoint(note->text) : tl::unexpected(note.error());
@@ -112,7 +142,8 @@ Result<WitnessReply> Witness::cosign(
     }
   }
   kept.signatures.push_back(*cosignature);
-  const Json body = {{"note", kept.print()}, {"time", time}};
+  Json body = {{"note", kept.print()}, {"time", time}};
+  if (!log.rotations.empty()) body["rotations"] = log.rotations;
   log.row.owner = watched.owner.empty() ? std::string() : to_string(watched.owner);
   log.row.body = body.dump();
   change.puts.push_back(log.row);
@@ -188,12 +219,14 @@ awaitable<Result<WitnessReply>> Witness::add_checkpoint(std::string body, PartyI
     co_return reply;
   }
   const Checkpoint& checkpoint = request->checkpoint;
-  const auto watched = parts_.logs.find(checkpoint.origin, from);
-  if (!watched) co_return refused(decide(*request, nullptr));
+  const auto found_log = parts_.logs.find(checkpoint.origin, from);
+  if (!found_log) co_return refused(decide(*request, nullptr));
 
   for (int decisions = 0; decisions < most_decisions; ++decisions) {
     auto log = known(checkpoint.origin);
     if (!log) co_return fail(std::move(log));
+    auto watched = found_log;
+    watched->keys = current_of(keys_after(found_log->keys, log->rotations));
     // One state for each origin: whose log it was when it was first cosigned, it stays.
     if (!watched->owner.empty() && log->row.version != 0 && !log->row.owner.empty() &&
         log->row.owner != to_string(watched->owner)) {
@@ -242,7 +275,88 @@ Result<std::optional<std::string>> Witness::checkpoint(
   if (!(*row)->owner.empty() && (*row)->owner != to_string(from)) return std::nullopt;
   const auto json = parse_json((*row)->body);
   if (!json || !json->is_object()) return unreadable(**row);
-  return text_of(*json, "note");
+  auto note = text_of(*json, "note");
+  if (note.empty()) return std::nullopt;
+  return note;
+}
+
+awaitable<Result<void>> Witness::learn_rotations(std::string body, PartyId from) {
+  const auto notes = parse_rotations(body);
+  if (!notes) co_return tl::unexpected(notes.error());
+  std::vector<KeyRotation> rotations;
+  for (const std::string& note : *notes) {
+    auto rotation = parse_rotation(note);
+    if (!rotation) co_return fail(std::move(rotation));
+    rotations.push_back(*std::move(rotation));
+    if (rotations.back().origin != rotations.front().origin) {
+      co_return fail(ErrorKind::invalid, {"audit.rotation-malformed", {}});
+    }
+  }
+  if (rotations.empty()) co_return fail(ErrorKind::invalid, {"audit.rotation-malformed", {}});
+  const std::string& origin = rotations.front().origin;
+  const auto watched = parts_.logs.find(origin, from);
+  const Error unknown{
+      ErrorKind::not_found, {"audit.witness-unknown-log", {{"origin", origin}}}, {}};
+  if (!watched) co_return tl::unexpected(unknown);
+  for (int decisions = 0; decisions < most_decisions; ++decisions) {
+    auto log = known(origin);
+    if (!log) co_return fail(std::move(log));
+    if (log->row.version != 0 &&
+        log->row.owner != (watched->owner.empty() ? "" : to_string(watched->owner))) {
+      co_return tl::unexpected(unknown);
+    }
+    const std::size_t before = log->rotations.size();
+    auto chains = keys_after(watched->keys, log->rotations);
+    for (const std::string& note : *notes) {
+      bool news = false;
+      for (LogKeys& chain : chains) news = chain.rotate(0, note).has_value() || news;
+      if (news) log->rotations.push_back(note);
+    }
+    const auto keys = current_of(chains);
+    if (std::find(keys.begin(), keys.end(), rotations.back().after) == keys.end()) {
+      co_return fail(ErrorKind::forbidden, {"audit.rotation-unfit", {{"origin", origin}}});
+    }
+    if (log->rotations.size() == before) co_return Result<void>{};
+    Json row = {{"rotations", log->rotations}};
+    if (!log->note.empty()) {
+      row["note"] = log->note;
+      row["time"] = log->time;
+    }
+    log->row.body = row.dump();
+    log->row.owner = watched->owner.empty() ? std::string() : to_string(watched->owner);
+    Transaction change;
+    change.puts.push_back(log->row);
+    RecordDraft draft("config.changed", new_event(parts_.random, parts_.clock.read().at));
+    const Json peer = {{"origin", origin}};
+    draft.set("change", "witnessed-log-key").set_json("peer", peer);
+    draft.set("vkey", rotations.back().after.text());
+    if (!watched->owner.empty()) draft.set("counterparty", watched->owner);
+    std::vector<RecordDraft> drafts;
+    drafts.push_back(std::move(draft));
+    auto committed = co_await parts_.journal.commit(std::move(change), std::move(drafts));
+    if (committed) co_return Result<void>{};
+    if (committed.error().kind != ErrorKind::conflict) co_return fail(std::move(committed));
+  }
+  co_return fail(ErrorKind::unavailable, {"audit.witness-busy", {{"origin", origin}}});
+}
+
+Result<std::optional<std::string>> Witness::rotations(
+    const std::string& origin_hash, const PartyId& from
+) const {
+  auto row = parts_.store.row(witnessed_kind, origin_hash);
+  if (!row) return fail(std::move(row));
+  if (!*row) return std::nullopt;
+  if (!(*row)->owner.empty() && (*row)->owner != to_string(from)) return std::nullopt;
+  const auto json = parse_json((*row)->body);
+  if (!json || !json->is_object()) return unreadable(**row);
+  const auto notes = json->find("rotations");
+  if (notes == json->end() || !notes->is_array()) return std::nullopt;
+  std::vector<std::string> texts;
+  for (const Json& note : *notes) {
+    if (!note.is_string()) return unreadable(**row);
+    texts.push_back(note.get<std::string>());
+  }
+  return print_rotations(texts);
 }
 
 Result<std::string> cosigned_checkpoint(Store& store, std::string_view origin) {

@@ -334,6 +334,18 @@ int decide(const Console& console, Management& api, const DecideOptions& options
   return permit ? done : refused;
 }
 
+int rotate_log_key(const Console& console, Management& api, std::int64_t overlap_seconds) {
+  const auto answer =
+      api.call("POST", "/api/v1/log-key/rotation", {{"overlapSeconds", overlap_seconds}});
+  if (!answer) return console.fail(answer.error());
+  if (console.json) return show(console, *answer);
+  console.say(
+      {"cli.log-key-rotated",
+       {{"vkey", text_of(*answer, "vkey")}, {"until", text_of(*answer, "overlapUntil")}}}
+  );
+  return done;
+}
+
 int advance_clock(const Console& console, Management& api, std::int64_t seconds) {
   const auto answer = api.call("POST", "/api/v1/clock", {{"advanceSeconds", seconds}});
   if (!answer) return console.fail(answer.error());

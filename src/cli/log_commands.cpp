@@ -51,13 +51,20 @@ Result<audit::LogPolicy> believed(const std::string& vkey, const fs::path& file)
 int audit_key(const Console& console, const fs::path& folder) {
   auto storage = open_folder(folder);
   if (!storage) return console.fail(storage.error(), usage);
-  const auto genesis = audit::read_genesis(**storage);
-  if (!genesis) return console.fail(genesis.error());
-  if (console.json) {
-    console.print(Json{{"origin", genesis->origin}, {"vkey", genesis->vkey}}.dump(2));
-  } else {
-    console.print(genesis->vkey);
+  const auto keys = audit::read_keys(**storage);
+  if (!keys) return console.fail(keys.error());
+  if (!console.json) {
+    console.print(keys->current().text());
+    return done;
   }
+  Json out = {
+      {"origin", keys->current().name}, {"vkey", keys->current().text()}, {"keys", Json::array()}};
+  for (const auto& entry : keys->entries()) {
+    Json one = {{"seq", entry.from}, {"vkey", entry.key.text()}};
+    if (!entry.note.empty()) one["note"] = entry.note;
+    out["keys"].push_back(std::move(one));
+  }
+  console.print(out.dump(2));
   return done;
 }
 

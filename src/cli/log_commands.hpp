@@ -12,7 +12,7 @@
 
 namespace tally::cli {
 
-// The verifier key that the first record names.
+// The current verifier key; as JSON all of them, with the record from which each counts.
 int audit_key(const Console& console, const std::filesystem::path& folder);
 
 // The static files of C2SP tlog-tiles, into a folder that is empty or not there yet.

@@ -279,6 +279,13 @@ int main(int argc, char** argv) {
   auto* key_command = command(*audit_command, "key", "help-audit-key");
   key_command->add_option("folder", folders, help("help-log-folder"))->required()->expected(1);
   key_command->callback([&] { run = [&] { return audit_key(console, folders.front()); }; });
+  auto* rotate_command = command(*audit_command, "rotate-key", "help-audit-rotate-key");
+  std::int64_t overlap = 7 * 86'400;
+  rotate_command->add_option("folder", connection.folder, help("help-connector"))->required();
+  rotate_command->add_option("--overlap", overlap, help("help-overlap"));
+  rotate_command->callback([&] {
+    run = with_api([&](Management& api) { return rotate_log_key(console, api, overlap); });
+  });
   auto* tiles_command = command(*audit_command, "tiles", "help-audit-tiles");
   std::filesystem::path tiles_folder;
   std::filesystem::path tiles_out;

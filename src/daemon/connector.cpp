@@ -73,7 +73,7 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
   if (!recovered && recovered.error().kind == ErrorKind::not_found && mark->size == 0) {
     // A first start: the log begins here.
     audit::Genesis genesis{
-        origin, config.participant, opened.credentials.log_vkey, config.test_log};
+        origin, config.participant, opened.credentials.log_signer.key.text(), config.test_log};
     SystemClock clock(config.test_log);
     OsRandom random;
     auto created = audit::create_log(*opened.log_storage, genesis, clock, random);
@@ -90,6 +90,14 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
          {{"uri", genesis.actor.uri}, {"test", genesis.test ? "true" : "false"}}}
     );
   }
+
+  // A rotation that a crash left is finished or undone before anything is signed.
+  if (auto settled = settle_log_key(config.log_key, opened.recovered.keys); !settled) {
+    return fail(std::move(settled));
+  }
+  auto log_signer = load_log_signer(config.log_key, genesis.origin);
+  if (!log_signer) return fail(std::move(log_signer));
+  opened.credentials.log_signer = *std::move(log_signer);
 
   std::unique_ptr<Connector> connector(new Connector(std::move(config), notices, genesis.test));
   auto assembled = connector->assemble(std::move(opened));
@@ -118,6 +126,7 @@ Result<void> Connector::assemble(Opened opened) {
   store_ = std::move(opened.store);
   log_storage_ = std::move(opened.log_storage);
   genesis_ = opened.recovered.genesis;
+  log_keys_ = opened.recovered.keys;
   const std::uint64_t recorded = opened.recovered.size;
   log_ = std::make_unique<audit::LogWriter>(
       *log_storage_, std::move(opened.recovered), clock_, random_, limits
@@ -180,8 +189,12 @@ Result<void> Connector::assemble(Opened opened) {
 
   // Who is who.
   credentials_ = std::move(opened.credentials);
-  if (auto log_key = audit::parse_verifier_key(credentials_.log_vkey)) {
-    log_->tree().sign_with(std::move(*log_key), credentials_.log_signer);
+  log_->tree().sign_with(credentials_.log_signer.key, credentials_.log_signer.signer);
+  auto former = former_log_key(config_.log_key, log_keys_);
+  if (!former) return fail(std::move(former));
+  if (*former) {
+    log_->tree().sign_also_with((*former)->key, (*former)->signer);
+    overlap_until_ = audit::parse_rotation(log_keys_.entries().back().note)->overlap_until;
   }
   trust_ = std::make_unique<identity::TrustSource>(std::move(opened.trust));
   net::HttpsPeerConfig peer_config;
@@ -280,12 +293,10 @@ Result<void> Connector::assemble(Opened opened) {
     );
   }
   // Our own log, cosigned by others.
-  auto log_key = audit::parse_verifier_key(genesis_.vkey);
-  if (!log_key) return tl::unexpected(log_key.error());
   checkpoints_ = std::make_unique<LogCheckpoints>(log_->tree());
   audit::CheckpointSettings sending;
   sending.origin = genesis_.origin;
-  sending.log_keys = {*log_key};
+  sending.log_keys = log_keys_;
   sender_ = std::make_unique<audit::CheckpointSender>(
       audit::CheckpointSenderParts{
           *store_,
@@ -690,11 +701,88 @@ awaitable<void> Connector::housekeeping() {
       audit::RecordDraft draft("log.heartbeat", new_event(random_, clock_.read().at));
       log_->enqueue(std::move(draft));
     }
+    if (overlap_until_) co_await end_overlap();
     if (since_flush >= seconds(60)) {
       refusals_->flush();
       since_flush = 0;
     }
   }
+}
+
+// --- the log's key ---
+
+awaitable<Result<Json>> Connector::rotate_log_key(Nanos overlap) {
+  if (std::exchange(rotating_, true)) co_return fail(ErrorKind::conflict, {"daemon.rotating", {}});
+  auto done = co_await rotate(overlap);
+  rotating_ = false;
+  co_return done;
+}
+
+awaitable<Result<Json>> Connector::rotate(Nanos overlap) {
+  const auto reading = clock_.read();
+  if (!reading.reliable) {
+    co_return fail(ErrorKind::unavailable, {"daemon.clock-stepped", {}});
+  }
+  if (log_keys_.entries().size() > audit::most_rotations) {
+    const Message most{"daemon.rotations-most", {{"most", std::to_string(audit::most_rotations)}}};
+    co_return fail(ErrorKind::conflict, most);
+  }
+  const LogSigner before = credentials_.log_signer;
+  Result<LogSigner> next = before;
+  auto make = [this, &next] { next = make_next_log_key(config_.log_key, genesis_.origin); };
+  co_await worker_->run(std::move(make));
+  if (!next) co_return fail(std::move(next));
+  audit::KeyRotation rotation{genesis_.origin, before.key, next->key, reading.at + overlap};
+  rotation.overlap_until.nanos = 0;
+  const auto note = audit::sign_rotation(rotation, before.signer, next->signer);
+  if (!note) co_return tl::unexpected(note.error());
+
+  // From here to the record nothing is signed: no checkpoint over it may bear the old key alone.
+  auto hold = [this] { log_->tree().hold_signing(); };
+  co_await worker_->run(std::move(hold));
+  audit::RecordDraft draft("key.rotated", new_event(random_, reading.at));
+  draft.set("vkey", next->key.text()).set("note", *note);
+  const auto recorded = co_await audit::append(*log_, std::move(draft));
+  if (!recorded && !log_->failed()) {
+    log_->tree().sign_with(before.key, before.signer);
+    auto drop = [this] { (void)drop_next_log_key(config_.log_key); };
+    co_await worker_->run(std::move(drop));
+  }
+  // After a failure of the log the record may be there all the same: the next start knows.
+  if (!recorded) co_return tl::unexpected(recorded.error());
+  if (auto known = log_keys_.rotate(recorded->seq, *note); !known) co_return fail(std::move(known));
+  log_->tree().rotated(next->key);
+  credentials_.log_signer = *next;
+  log_->tree().sign_with(next->key, next->signer);
+  log_->tree().sign_also_with(before.key, before.signer);
+  overlap_until_ = rotation.overlap_until;
+  sender_->rotated(log_keys_);
+  Result<void> taken;
+  auto take = [this, &taken] { taken = take_next_log_key(config_.log_key); };
+  co_await worker_->run(std::move(take));
+  // The next start finishes it.
+  if (!taken) notices_.note(Severity::error, taken.error().message);
+  co_return Json{
+      {"vkey", next->key.text()},
+      {"before", before.key.text()},
+      {"seq", recorded->seq},
+      {"overlapUntil", format_seconds(rotation.overlap_until)}};
+}
+
+awaitable<void> Connector::end_overlap() {
+  const auto reading = clock_.read();
+  if (!reading.reliable || reading.at < *overlap_until_ || rotating_) co_return;
+  const auto& entries = log_keys_.entries();
+  audit::RecordDraft draft("admin.action", new_event(random_, reading.at));
+  draft.set("action", "log-key.erased").set("vkey", entries[entries.size() - 2].key.text());
+  const auto recorded = co_await audit::append(*log_, std::move(draft));
+  if (!recorded) co_return;  // tried again, if the log goes on
+  overlap_until_.reset();
+  log_->tree().sign_with(credentials_.log_signer.key, credentials_.log_signer.signer);
+  Result<void> erased;
+  auto erase = [this, &erased] { erased = erase_former_log_key(config_.log_key); };
+  co_await worker_->run(std::move(erase));
+  if (!erased) notices_.note(Severity::error, erased.error().message);
 }
 
 awaitable<void> Connector::stop() {

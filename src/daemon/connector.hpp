@@ -63,6 +63,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<Result<void>> ordered(api::AdminOrder order) override;
   awaitable<Result<std::vector<std::uint64_t>>> erase(api::Erasure erasure) override;
   awaitable<Result<Json>> opening(std::uint64_t seq) override;
+  awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   // --- api::HeldDataReader ---
   awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
   Result<void> held(const AgreementId& agreement) override;
@@ -85,6 +86,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<void> stop();
   awaitable<void> housekeeping();
   awaitable<Result<void>> record_configuration(std::string change, Json digests);
+  awaitable<Result<Json>> rotate(Nanos overlap);
+  awaitable<void> end_overlap();
   Result<void> listen();
   void reload();
   [[nodiscard]] std::optional<Error> closed() const;
@@ -107,6 +110,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<store::StoreThread> store_thread_;
   std::unique_ptr<audit::LogStorage> log_storage_;
   audit::Genesis genesis_;
+  audit::LogKeys log_keys_;
+  std::optional<Instant> overlap_until_;  // as long as the key before signs too
   std::unique_ptr<audit::LogWriter> log_;
   std::unique_ptr<audit::LogThread> log_thread_;
   std::unique_ptr<audit::Witnessing> witnessing_;
@@ -158,6 +163,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   bool starting_ = true;
   bool stopping_ = false;
   bool reload_after_start_ = false;
+  bool rotating_ = false;
   int exit_code_ = 0;
 };
 

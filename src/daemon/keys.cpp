@@ -8,8 +8,6 @@
 #include <openssl/pem.h>
 #include <sys/stat.h>
 
-#include "tally/audit/note.hpp"
-
 namespace tally::daemon {
 
 namespace {
@@ -95,25 +93,14 @@ Result<Credentials> load_credentials(const Config& config, const std::string& lo
   if (auto ours = check_party(*contract, config, config.contract_certificate); !ours) {
     return fail(ErrorKind::invalid, ours.error().message);
   }
-  auto log_key = read_key_file(config.log_key);
-  if (!log_key) return fail(std::move(log_key));
-  auto log_private = ed25519_private(*log_key);
-  const auto log_public = log_private ? audit::ed25519_public_key(*log_private) : Result<Bytes>();
-  if (!log_private || !log_public) {
-    return fail(
-        ErrorKind::invalid, {"daemon.log-key-malformed", {{"file", config.log_key.string()}}}
-    );
-  }
+  auto log_signer = load_log_signer(config.log_key, log_origin);
+  if (!log_signer) return fail(std::move(log_signer));
   out.tls_certificate_pem = std::move(*tls_chain);
   out.tls_key_pem = std::move(*tls_key);
   out.tls = std::move(*tls);
   out.contract = std::move(*contract);
   out.signer = std::move(*signer);
-  out.log_vkey = audit::make_verifier_key(log_origin, *log_public).text();
-  // One copy of the key, however often the signer is handed on.
-  out.log_signer = [key = std::make_shared<const Bytes>(std::move(*log_private))](
-                       std::span<const std::uint8_t> bytes
-                   ) { return audit::ed25519_sign(*key, bytes); };
+  out.log_signer = *std::move(log_signer);
   return out;
 }
 

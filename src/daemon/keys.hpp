@@ -7,12 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "tally/audit/note.hpp"
 #include "tally/identity/contract_key.hpp"
 #include "tally/identity/enrolment.hpp"
 #include "tally/identity/trust.hpp"
 
 #include "config.hpp"
+#include "log_key.hpp"
 
 namespace tally::daemon {
 
@@ -23,8 +23,7 @@ struct Credentials {
   identity::CertificateFacts tls;
   identity::CertificateFacts contract;
   std::shared_ptr<const identity::ContractSigner> signer;
-  std::string log_vkey;  // verifier key of the log key, for `origin`
-  audit::Signer log_signer;
+  LogSigner log_signer;
 };
 
 // Errors: invalid (daemon.file-unreadable, daemon.file-readable-by-others,

@@ -25,7 +25,7 @@ class Tree final : public CheckpointSource {
  public:
   Result<std::string> checkpoint() override {
     const Checkpoint checkpoint{known_origin, size, reference::root(leaves, 0, size), {}};
-    return sign_checkpoint(checkpoint, log_key(), signer_of(log_seed));
+    return sign_checkpoint(checkpoint, key_of(known_origin, seed), signer_of(seed));
   }
   Result<Proof> consistency(std::uint64_t from, std::uint64_t to) override {
     if (from > to || to > size) return fail(ErrorKind::invalid, {"audit.proof-range", {}});
@@ -44,6 +44,7 @@ class Tree final : public CheckpointSource {
   std::optional<Note> kept;
   reference::Leaves leaves = reference::numbered_leaves(60);
   std::uint64_t size = 5;
+  std::string seed = log_seed;  // of the key that signs
 };
 
 class Clinic final : public Station, public WatchList {
@@ -83,7 +84,14 @@ class Clinic final : public Station, public WatchList {
   awaitable<HttpResponse> handle(HttpRequest request, PartyId caller) {
     HttpResponse response;
     if (request.method == "GET") {
-      const auto hash = parse_target(request.target)->path.at(3);
+      const auto path = parse_target(request.target)->path;
+      const auto hash = path.at(3);
+      if (path.back() == "rotations") {
+        const auto notes = witness->rotations(hash, caller);
+        response.status = notes && *notes ? 200 : 404;
+        if (notes && *notes) response.body = **notes;
+        co_return response;
+      }
       const auto note = witness->checkpoint(hash, caller);
       response.status = note && *note ? 200 : 404;
       if (note && *note) response.body = **note;
@@ -93,6 +101,12 @@ class Clinic final : public Station, public WatchList {
       response.status = lies;
       if (lies == 409) response.body = "1000\n";
       if (lies == 200) response.body = forged_line();
+      co_return response;
+    }
+    if (request.target.ends_with("/rotations")) {
+      const auto learned =
+          co_await witness->learn_rotations(std::move(request.body), std::move(caller));
+      response.status = learned ? 200 : 403;
       co_return response;
     }
     auto reply = co_await witness->add_checkpoint(std::move(request.body), std::move(caller));
@@ -136,7 +150,7 @@ class Lab final : public Station {
     };
     CheckpointSettings settings;
     settings.origin = known_origin;
-    settings.log_keys = {log_key()};
+    settings.log_keys = LogKeys(log_key());
     settings.missing_after = seconds(1200);
     sender = std::make_unique<CheckpointSender>(
         CheckpointSenderParts{
@@ -324,6 +338,31 @@ TEST_F(Sender, ALogThatWasSetBackIsToldSoByItsOwnSignature) {
   log.tree.leaves[35] = leaf_hash("35");
   log.start();
   EXPECT_EQ(ask(), "good");
+}
+
+TEST_F(Sender, AWitnessIsToldOfANewKeyBeforeTheNextCheckpoint) {
+  log.run();
+  world.run_for(seconds(5));
+  ASSERT_EQ(held(), 5U);
+  LogKeys keys(log_key());
+  const auto next = key_of(known_origin, third_seed);
+  const KeyRotation rotation{known_origin, log_key(), next, {1'800'000'000, 0}};
+  const auto note = sign_rotation(rotation, signer_of(log_seed), signer_of(third_seed)).value();
+  ASSERT_TRUE(keys.rotate(7, note));
+  log.sender->rotated(std::move(keys));
+  log.tree.size = 10;
+  log.tree.seed = third_seed;
+  world.run_for(seconds(5));
+  EXPECT_EQ(held(), 10U);
+
+  // Set back to before the new key: the witness shows it, signed by the key that is known here.
+  log.stop();
+  log.image = {};
+  log.disk = sim::SimDisk{world};
+  log.tree.seed = log_seed;
+  log.tree.size = 6;
+  log.start();
+  EXPECT_EQ(ask(), "audit.log-behind");
 }
 
 TEST_F(Sender, ARunningLogThatWasSetBackLearnsIt) {

@@ -83,6 +83,10 @@ class Connector {
   virtual awaitable<Result<std::vector<std::uint64_t>>> erase(Erasure erasure) = 0;
   // {"seq", "record": its exact text, "opening": audit::print(…)}. Errors as of `erase`.
   virtual awaitable<Result<Json>> opening(std::uint64_t seq) = 0;
+  // Gives the log a new key, which signs from the record of it on; the key before signs too for
+  // `overlap` and is erased then. Returns vkey, before, seq and overlapUntil once the record is
+  // durable. Errors: conflict (a rotation or its overlap is under way), unavailable.
+  virtual awaitable<Result<Json>> rotate_log_key(Nanos overlap) = 0;
 };
 
 struct ManagementApiParts {

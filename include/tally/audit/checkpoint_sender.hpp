@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tally/audit/journal.hpp"
+#include "tally/audit/key_rotation.hpp"
 #include "tally/audit/witness_message.hpp"
 #include "tally/audit/witnessing.hpp"
 #include "tally/core/clock.hpp"
@@ -74,8 +75,8 @@ struct CheckpointSenderParts {
 };
 
 struct CheckpointSettings {
-  std::string origin;                 // of our log
-  std::vector<VerifierKey> log_keys;  // of our log: what we have signed
+  std::string origin;  // of our log
+  LogKeys log_keys;    // of our log: what we have signed
   Nanos every = seconds(3600);
   Nanos settle = seconds(1);        // from a milestone to its checkpoint, for its record to land
   Nanos ask_patience = seconds(2);  // at start: a partner whose host is silent
@@ -98,6 +99,12 @@ class CheckpointSender {
 
   // Until cancelled. Retries after retry_first · 2ⁿ, at most retry_most.
   awaitable<void> run();
+
+  // Our log has a new key, durable in the log: its witnesses are told before the next checkpoint.
+  void rotated(LogKeys keys) {
+    settings_.log_keys = std::move(keys);
+    milestone();
+  }
 
   // Something happened that ought to be witnessed soon. Any thread.
   void milestone() { milestone_.store(true, std::memory_order_relaxed); }
@@ -143,6 +150,11 @@ class CheckpointSender {
   );
   // Keeps what was cosigned where readers find it, unless what is kept there is worth more.
   awaitable<void> show(Note note);
+  // By its answer: whether it knows our current key now. Without an endpoint for it, as the
+  // witnesses of others are, it does not.
+  awaitable<Result<bool>> tell_rotations(WitnessTarget target);
+  // Our keys with what the witness can show beyond them: signed by a key of ours, so our own word.
+  awaitable<Result<LogKeys>> keys_shown_by(WitnessTarget target);
   awaitable<void> failed(WitnessTarget target, Error why);
   // What the witness holds, judged by our own signature. An error of any kind but conflict: it did
   // not say anything of worth.

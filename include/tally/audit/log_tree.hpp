@@ -40,8 +40,17 @@ class LogTree {
 
   // How many records the tree has: all that are durable.
   [[nodiscard]] std::uint64_t size() const;
-  // Who signs. Without it, or with another key than the genesis names, there are no checkpoints.
+  // Who signs. Without it, or with another key than the log's current one, there are no
+  // checkpoints.
   void sign_with(VerifierKey key, Signer signer);
+  // The key before the current one signs too, for those who do not know the new one yet; until the
+  // next sign_with.
+  void sign_also_with(VerifierKey key, Signer signer);
+  // Signs nothing until the next sign_with. Then no checkpoint covers a `key.rotated` with the
+  // signature of the old key alone.
+  void hold_signing();
+  // After the `key.rotated` is durable.
+  void rotated(VerifierKey current);
   // The checkpoint over everything that is durable now. Signed at most once for each size; when it
   // returns, the head file names at least this size and carries the note, both durable, so a log
   // that is shorter is refused at the next start. Errors: unavailable audit.log-failed (nothing is

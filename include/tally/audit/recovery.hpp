@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "tally/audit/heads.hpp"
+#include "tally/audit/key_rotation.hpp"
 #include "tally/audit/log_storage.hpp"
 #include "tally/audit/record.hpp"
 #include "tally/audit/tiles.hpp"
@@ -52,6 +53,7 @@ struct BundlePlace {
 // A log that may be continued: what the writer needs.
 struct Recovered {
   Genesis genesis;
+  LogKeys keys;
   std::uint64_t size = 0;  // number of records
   Digest leaf{};           // of the last one
   Instant time;            // of the last one: no later record is earlier

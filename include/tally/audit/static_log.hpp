@@ -22,7 +22,11 @@ namespace tally::audit {
 // unavailable.
 Result<Genesis> read_genesis(LogStorage& storage);
 
-// The checkpoint in the head file, its signature checked with the key of the genesis. Errors:
+// All keys of the log, from its records. Errors: as above, and conflict audit.log-refused (a
+// rotation that the current key did not sign).
+Result<LogKeys> read_keys(LogStorage& storage);
+
+// The checkpoint in the head file, signed with the key that the log had at that size. Errors:
 // not_found audit.no-checkpoint (none was released), conflict audit.log-refused, and as above.
 struct KeptCheckpoint {
   Genesis genesis;

@@ -23,10 +23,11 @@ struct Finding {
   std::uint64_t offset = 0;  // of the record, or of the frame when the frame itself is at fault
   std::string link;  // which link failed: frame, canonical, member, type, seq, prev, time, event,
                      // aseq, aprev, heads (a `log.heads` with another root than the
-                     // records before it have), log, clock, genesis, head, short, tail, segment,
-                     // file, checkpoint (its signature in the head file), tree (another root than
-                     // the checkpoint in the head file), tile (a wrong hash in a side file, which
-                     // the next start makes again); with Depth::deep also form and rule
+                     // records before it have), log, clock, genesis, key (a
+                     // `key.rotated` that the current key did not sign), head, short, tail,
+                     // segment, file, checkpoint (its signature in the head file), tree (another
+                     // root than the checkpoint in the head file), tile (a wrong hash in a side
+                     // file, which the next start makes again); with Depth::deep also form and rule
   Message message;
 };
 
@@ -34,6 +35,7 @@ struct VerifyReport {
   Verdict verdict = Verdict::incomplete;
   std::optional<Finding> finding;  // whenever the verdict is not whole
   std::optional<Genesis> genesis;  // as far as it could be read
+  LogKeys keys;                    // as far as the records were good
   std::uint64_t records = 0;       // that were found good, from the first on
   std::uint64_t bytes = 0;         // of their texts
   std::string leaf;                // hex, of the last good one

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tally/audit/journal.hpp"
+#include "tally/audit/key_rotation.hpp"
 #include "tally/audit/witness_message.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/ids.hpp"
@@ -23,7 +24,7 @@ namespace tally::audit {
 
 // A log that may be witnessed here.
 struct Watched {
-  std::vector<VerifierKey> keys;
+  std::vector<VerifierKey> keys;  // first ones: which key counts now is the witness's to know
   // Whose log it is; empty: one that the operator named. A partner's log is nobody else's business:
   // for others it does not exist.
   PartyId owner;
@@ -67,6 +68,18 @@ class Witness {
   // The last checkpoint that was cosigned, with the log's signature and ours, by the lower-case hex
   // of SHA-256 of the origin. nullopt: never cosigned, or not for `from`.
   [[nodiscard]] Result<std::optional<std::string>> checkpoint(
+      const std::string& origin_hash, const PartyId& from
+  ) const;
+
+  // The body of POST <prefix>/rotations: notes of audit::KeyRotation, all of one log. From the
+  // first one on that the key known here signed, the log has another key, and the one before counts
+  // no more; that is durable in the store, and `config.changed` in our log, before this returns.
+  // Errors: invalid audit.rotation-malformed, not_found audit.witness-unknown-log, forbidden
+  // audit.rotation-unfit (they do not lead on from the key known here, or not to it), unavailable.
+  awaitable<Result<void>> learn_rotations(std::string body, PartyId from);
+
+  // Of these notes those that are known here, as a body; nullopt: none, or not for `from`.
+  [[nodiscard]] Result<std::optional<std::string>> rotations(
       const std::string& origin_hash, const PartyId& from
   ) const;
 
