@@ -73,6 +73,7 @@ const std::vector<RecordType>& record_types() {
       {"use.interrupted", {"agreement", "use"}},
       {"use.permitted", {"action", "agreement", "decision", "rules"}},
       {"witness.missing", {"counterparty"}},
+      {"witness.rekeyed", {"peer", "vkey"}},
   };
   return types;
 }

@@ -326,10 +326,9 @@ awaitable<Result<void>> Witness::learn_rotations(std::string body, PartyId from)
     log->row.owner = watched->owner.empty() ? std::string() : to_string(watched->owner);
     Transaction change;
     change.puts.push_back(log->row);
-    RecordDraft draft("config.changed", new_event(parts_.random, parts_.clock.read().at));
+    RecordDraft draft("witness.rekeyed", new_event(parts_.random, parts_.clock.read().at));
     const Json peer = {{"origin", origin}};
-    draft.set("change", "witnessed-log-key").set_json("peer", peer);
-    draft.set("vkey", rotations.back().after.text());
+    draft.set_json("peer", peer).set("vkey", rotations.back().after.text());
     if (!watched->owner.empty()) draft.set("counterparty", watched->owner);
     std::vector<RecordDraft> drafts;
     drafts.push_back(std::move(draft));

@@ -116,7 +116,8 @@ void check_statements(Checking& check) {
   } else {
     const identity::KeyStatement& says = *mine->key_statement;
     if (says.log_origin != check.bundle.origin ||
-        (check.log_key && says.first_log_vkey != check.log_key->text())) {
+        (!check.log_keys.entries().empty() &&
+         says.first_log_vkey != check.log_keys.entries().front().key.text())) {
       broken(own_file, "key", "evidence.statement-other");
     }
     check.shown({"evidence.log-key-stated", {{"party", says.party}, {"origin", says.log_origin}}});
@@ -255,7 +256,7 @@ void check_witnesses(Checking& check) {
       check.missing({"evidence.file-missing", {{"file", proof_name}}});
       continue;
     }
-    std::vector<audit::VerifierKey> keys{*check.log_key};
+    std::vector<audit::VerifierKey> keys{check.key_at(*size)};
     if (check.partner_witness) keys.push_back(*check.partner_witness);
     const auto earlier = audit::verify_checkpoint(bytes, keys);
     if (!earlier) broken(name, "witness", earlier.error());

@@ -34,6 +34,21 @@ void read_policy(Checking& check) {
   check.log_key = policy->logs.front().key;
 }
 
+// The log's keys, from the one of record 0 on.
+void read_keys(Checking& check, const std::string& first) {
+  auto key = audit::parse_verifier_key(first);
+  if (!key) broken(record_file(0), "key", key.error());
+  check.log_keys = audit::LogKeys(*std::move(key));
+  for (const auto& [seq, record] : check.records) {
+    if (record.view.type != "key.rotated") continue;
+    const auto rotated = check.log_keys.rotate(seq, text_of(record.json, "note"));
+    if (!rotated) broken(record.file, "key", rotated.error());
+  }
+  if (check.log_key && *check.log_key != check.key_at(check.bundle.size)) {
+    broken(policy_file, "key", "evidence.log-key-other");
+  }
+}
+
 void read_records(Checking& check) {
   for (const auto& [name, bytes] : check.bundle.files) {
     const auto seq = number_of(name, "records/", ".json");
@@ -58,9 +73,7 @@ void read_records(Checking& check) {
     broken(genesis->second.file, "record", "evidence.no-genesis");
   }
   check.owner = {text_of(first["actor"], "domain"), text_of(first["actor"], "uri")};
-  if (check.log_key && text_of(first, "vkey") != check.log_key->text()) {
-    broken(policy_file, "key", "evidence.log-key-other");
-  }
+  read_keys(check, text_of(first, "vkey"));
 }
 
 // The proof of every record, all under the same note.
@@ -114,7 +127,8 @@ void check_sequence(Checking& check) {
     if (record.view.time < time) broken(record.file, "time", "evidence.time-back");
     time = record.view.time;
     if (record.view.agreement.empty()) {
-      const bool needed = seq == 0 || record.view.type == "log.heads";
+      const bool needed =
+          seq == 0 || record.view.type == "log.heads" || record.view.type == "key.rotated";
       if (!needed) broken(record.file, "record", "evidence.record-foreign");
       continue;
     }

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/checkpoint.hpp"
+#include "tally/audit/key_rotation.hpp"
 #include "tally/audit/record.hpp"
 #include "tally/core/json.hpp"
 #include "tally/evidence/check.hpp"
@@ -43,7 +44,8 @@ struct Checking {
   std::set<std::string, std::less<>> unexplained;
 
   // What the parts found out for those after them.
-  std::optional<audit::VerifierKey> log_key;
+  std::optional<audit::VerifierKey> log_key;          // of policy.txt: that of the checkpoint
+  audit::LogKeys log_keys;                            // from record 0 on; empty without it
   std::optional<audit::VerifierKey> partner_witness;  // of policy.txt
   std::optional<audit::Checkpoint> checkpoint;        // the one of all proofs
   std::string note;                                   // the same, as it stands in the proofs
@@ -57,6 +59,10 @@ struct Checking {
   // Takes the file off the list; null when there is none.
   const std::string* take(std::string_view name);
   [[nodiscard]] odrl::Side owner_side() const;
+  // The key that signs a tree of this size. Precondition: there is a log_key.
+  [[nodiscard]] const audit::VerifierKey& key_at(std::uint64_t size) const {
+    return log_keys.entries().empty() ? *log_key : log_keys.at(size);
+  }
   [[nodiscard]] const identity::MessageSignature* signature_of(bool owner_signed) const;
   void missing(Message message) { report.missing.push_back(std::move(message)); }
   void shown(Message message) { report.shown.push_back(std::move(message)); }

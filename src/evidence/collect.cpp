@@ -73,6 +73,7 @@ struct Found {
   std::string genesis;
   std::map<std::uint64_t, std::string> own;
   std::map<std::uint64_t, std::string> heads;
+  std::map<std::uint64_t, std::string> rotations;  // `key.rotated`
 };
 
 class Collector {
@@ -90,14 +91,15 @@ class Collector {
       return fail(ErrorKind::not_found, {"evidence.agreement-unknown", {{"agreement", id_.value}}});
     }
     agreement_ = std::move(**agreement);
-    auto keys = read_keys(*kept);
+    auto keys = audit::read_keys(log_);
     if (!keys) return fail(std::move(keys));
+    log_keys_ = *std::move(keys);
+    read_partner();
     auto sizes = signed_sizes(*kept);
     if (!sizes) return fail(std::move(sizes));
     auto notes = transfer::kept_notes(store_, id_);
     if (!notes) return fail(std::move(notes));
-    auto theirs = statement_ ? audit::cosigned_checkpoint(store_, statement_->log_origin)
-                             : Result<std::string>(std::string());
+    auto theirs = their_checkpoint();
     if (!theirs) return fail(std::move(theirs));
 
     auto found = read_records();
@@ -116,6 +118,9 @@ class Collector {
     }
     records_[0] = found->genesis;
     if (heads_seq_) records_[*heads_seq_] = found->heads.at(*heads_seq_);
+    for (auto& [seq, text] : found->rotations) {
+      if (seq < one_.checkpoint.size) records_[seq] = std::move(text);
+    }
 
     out_.bundle.agreement = id_.value;
     out_.bundle.origin = one_.checkpoint.origin;
@@ -135,15 +140,22 @@ class Collector {
     out_.bundle.files.emplace(name, std::move(bytes));
   }
 
-  Result<void> read_keys(const audit::KeptCheckpoint& kept) {
-    auto log = audit::parse_verifier_key(kept.genesis.vkey);
-    if (!log) return fail(std::move(log));
-    log_key_ = *std::move(log);
+  void read_partner() {
     statement_ = agreement_.peer_statement();
-    if (!statement_) return {};
+    if (!statement_) return;
     auto witness = audit::parse_verifier_key(statement_->witness_vkey);
     if (witness && witness->type == audit::cosignature_type) partner_ = *std::move(witness);
-    return {};
+  }
+
+  // What the other party's log last showed us; nothing where another key than its statement names
+  // has signed it, since the bundle could not say whose key that is.
+  Result<std::string> their_checkpoint() const {
+    if (!statement_) return std::string();
+    auto note = audit::cosigned_checkpoint(store_, statement_->log_origin);
+    if (!note || note->empty()) return note;
+    const auto key = audit::parse_verifier_key(statement_->first_log_vkey);
+    if (!key || !audit::verify_checkpoint(*note, std::span(&*key, 1))) return std::string();
+    return note;
   }
 
   Result<SignedSizes> signed_sizes(const audit::KeptCheckpoint& kept) const {
@@ -151,15 +163,18 @@ class Collector {
     auto note = audit::parse_note(kept.note);
     if (!note) return fail(std::move(note));
     // What others added to the released one is not ours to pass on.
-    std::erase_if(note->signatures, [this](const NoteSignature& one) { return !one.by(log_key_); });
+    const VerifierKey& released_by = log_keys_.at(kept.checkpoint.size);
+    std::erase_if(note->signatures, [&released_by](const NoteSignature& one) {
+      return !one.by(released_by);
+    });
     sizes[kept.checkpoint.size] = {kept.checkpoint, *std::move(note), false};
     auto cosigned = audit::CheckpointSender::cosigned(store_);
     if (!cosigned) return fail(std::move(cosigned));
-    std::vector<VerifierKey> known{log_key_};
-    if (partner_) known.push_back(*partner_);
     for (const audit::Cosigned& one : *cosigned) {
       const bool named = one.id.starts_with("witness ");
       if (one.note.empty() || (!named && one.id != to_string(agreement_.peer()))) continue;
+      std::vector<VerifierKey> known{log_keys_.at(one.size)};
+      if (partner_) known.push_back(*partner_);
       auto verified = audit::verify_checkpoint(one.note, known);
       auto parsed = audit::parse_note(one.note);
       if (!verified || !parsed) continue;  // of keys that changed since: nothing to show
@@ -181,6 +196,7 @@ class Collector {
       if (record.seq == 0) found.genesis = record.text;
       if (record.agreement == id_.value) found.own.emplace(record.seq, record.text);
       if (record.type == "log.heads") found.heads.emplace(record.seq, record.text);
+      if (record.type == "key.rotated") found.rotations.emplace(record.seq, record.text);
     };
     if (auto read = audit::for_each_record(log_, 0, each); !read) return fail(std::move(read));
     return found;
@@ -268,7 +284,7 @@ class Collector {
 
   void put_policy() {
     audit::LogPolicy policy;
-    policy.logs.push_back({log_key_, {}});
+    policy.logs.push_back({log_keys_.at(one_.checkpoint.size), {}});
     if (partner_) {
       policy.witnesses.push_back({std::string(partner_name), *partner_, {}});
       const auto by = [this](const NoteSignature& one) { return one.by(*partner_); };
@@ -322,7 +338,7 @@ class Collector {
   AgreementId id_;
   negotiation::Agreement agreement_;
   std::optional<identity::KeyStatement> statement_;
-  VerifierKey log_key_;
+  audit::LogKeys log_keys_;
   std::optional<VerifierKey> partner_;
   Signed one_;
   std::optional<std::uint64_t> heads_seq_;

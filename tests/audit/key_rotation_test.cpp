@@ -223,7 +223,7 @@ TEST_F(RotatingWitness, LearnsTheNewKeyForGood) {
   EXPECT_EQ(learn(notes, stranger), "audit.witness-unknown-log");
   EXPECT_EQ(learn(notes), "");
   EXPECT_EQ(learn(notes), "");
-  EXPECT_EQ(records("config.changed").size(), 1U);
+  EXPECT_EQ(records("witness.rekeyed").size(), 1U);
   EXPECT_EQ(post(5, 8, third_seed), 200);
   // The key that was left counts no more, and cannot name another one.
   EXPECT_EQ(post(8, 9, log_seed), 403);

@@ -52,7 +52,8 @@ class RecordKinds : public LogTest {
 TEST_F(RecordKinds, AreTakenWithAllTheyMustCarryAndTheLogVerifies) {
   std::uint64_t written = 1;
   for (const auto& type : record_types()) {
-    if (is_writers_own(type)) continue;
+    // A new key needs a note that the key before it signed (key_rotation_test.cpp).
+    if (is_writers_own(type) || type.name == "key.rotated") continue;
     const auto done = write(example(type));
     ASSERT_TRUE(done) << type.name << ": " << render(done.error().message, Lang::en);
     ++written;

@@ -173,7 +173,9 @@ class Statements(unittest.TestCase):
             "all are held: %r" % server.items("statements"))
         held = holder.records("statement.held")
         issued = [one for one in issued if one["agreement"] == self.agreement]
-        held = [one for one in held if one["agreement"] == self.agreement]
+        # They are delivered apart from each other, so in any order.
+        held = sorted((one for one in held if one["agreement"] == self.agreement),
+                      key=lambda one: one["number"])
         self.assertEqual([one["number"] for one in issued], list(range(1, len(issued) + 1)))
         self.assertEqual([(one["number"], one["content"], one["sums"]) for one in issued],
                          [(one["number"], one["content"], one["sums"]) for one in held])

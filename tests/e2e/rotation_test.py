@@ -45,10 +45,10 @@ class Rotation(unittest.TestCase):
         checkpoint = consumer.api("GET", "/log/checkpoint").body.decode()
         for vkey in (first, said["vkey"]):
             self.assertIn(self.signed_as(vkey), checkpoint)
-        eventually(lambda: provider.records("config.changed"), "the partner learns it")
+        eventually(lambda: provider.records("witness.rekeyed"), "the partner learns it")
         eventually(lambda: held_at(provider, consumer) > said["seq"], "and cosigns on")
-        learned = provider.records("config.changed")[-1]
-        self.assertEqual((learned["change"], learned["vkey"]), ("witnessed-log-key", said["vkey"]))
+        learned, = provider.records("witness.rekeyed")
+        self.assertEqual(learned["vkey"], said["vkey"])
         again = audit("rotate-key", consumer.folder, "--overlap", "3600", check=False)
         self.assertEqual(again.returncode, 1, again.stderr)
         self.assertIn("key.pem.old", again.stderr)

@@ -417,6 +417,45 @@ TEST(Bundle, AnEarlierCosignatureIsContinued) {
   EXPECT_EQ(check_again(other).verdict, Verdict::changed);
 }
 
+// The partner cosigned under the old key, and the bundle's checkpoint is signed by the new one.
+TEST(Bundle, FollowsTheLogsKey) {
+  Sample sample;
+  sample.release(sample.provider, hospital_keys, &institute_keys);
+  const Side next{std::string(64, 'c'), hospital_keys.witness_seed};
+  sample.rotate(sample.provider, hospital_keys, next);
+  const auto pid =
+      sample.consumer.await(sample.consumer.transfers->request({sample.agreement, "HttpData-PULL"})
+      );
+  ASSERT_TRUE(pid);
+  sample.world.run_for(seconds(30));
+  sample.release(sample.provider, next, nullptr);
+  const Bundle bundle = sample.collected(sample.provider).bundle;
+  const auto report = check_again(bundle);
+  EXPECT_EQ(report.verdict, Verdict::whole) << said(report);
+  EXPECT_TRUE(has(report.shown, "evidence.cosigned"));
+  // Without the record, or with another note, the new key is nobody's.
+  const auto rotation =
+      std::find_if(bundle.files.begin(), bundle.files.end(), [](const auto& file) {
+        return file.second.find("key.rotated") != std::string::npos &&
+               file.first.starts_with("records/");
+      });
+  ASSERT_NE(rotation, bundle.files.end());
+  Bundle without = bundle;
+  without.files.erase(rotation->first);
+  EXPECT_EQ(check_again(without).verdict, Verdict::changed);
+  Bundle other = bundle;
+  std::string& record = other.files[rotation->first];
+  const auto at = record.find("tally/key-rotation/v1") + 30;
+  record[at] = record[at] == 'a' ? 'b' : 'a';
+  const auto said_of_other = check_again(other);
+  EXPECT_EQ(said_of_other.verdict, Verdict::changed);
+
+  // The other side's bundle holds no checkpoint of a key that its agreement does not name.
+  sample.release(sample.consumer, institute_keys, nullptr);
+  const auto theirs = check_again(sample.collected(sample.consumer).bundle);
+  EXPECT_NE(theirs.verdict, Verdict::changed) << said(theirs);
+}
+
 TEST(Bundle, WithoutAKeyStatementIsIncomplete) {
   Sample sample(false);
   sample.release(sample.provider, hospital_keys, nullptr);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/checkpoint.hpp"
+#include "tally/audit/key_rotation.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/tree.hpp"
 #include "tally/evidence/collect.hpp"
@@ -90,9 +91,21 @@ class Sample {
   }
 
   void append(Connector& of, const std::string& type) {
-    std::vector<audit::RecordDraft> drafts;
-    drafts.emplace_back(type, new_event(of.node->random(), world.now()));
-    of.await(of.journal->commit(Transaction{}, std::move(drafts))).value();
+    append(of, audit::RecordDraft(type, new_event(of.node->random(), world.now())));
+  }
+
+  // The log's key is that of `next` from here on.
+  void rotate(Connector& of, const Side& now, const Side& next) {
+    const auto after = audit::key_of(of.log_key.name, next.log_seed);
+    const auto note = audit::sign_rotation(
+        {of.log_key.name, of.log_key, after, {world.now().seconds, 0}},
+        audit::signer_of(now.log_seed),
+        audit::signer_of(next.log_seed)
+    );
+    audit::RecordDraft draft("key.rotated", new_event(of.node->random(), world.now()));
+    draft.set("vkey", after.text()).set("note", note.value());
+    append(of, std::move(draft));
+    of.log_key = after;
   }
 
   Collected collected(Connector& of) {
@@ -111,6 +124,12 @@ class Sample {
   AgreementId other;
 
  private:
+  static void append(Connector& of, audit::RecordDraft draft) {
+    std::vector<audit::RecordDraft> drafts;
+    drafts.push_back(std::move(draft));
+    of.await(of.journal->commit(Transaction{}, std::move(drafts))).value();
+  }
+
   static audit::VerifierKey witness_key(const PartyId& party, const Side& keys) {
     return audit::key_of(party.uri + "/witness", keys.witness_seed, audit::cosignature_type);
   }

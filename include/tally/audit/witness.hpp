@@ -73,7 +73,7 @@ class Witness {
 
   // The body of POST <prefix>/rotations: notes of audit::KeyRotation, all of one log. From the
   // first one on that the key known here signed, the log has another key, and the one before counts
-  // no more; that is durable in the store, and `config.changed` in our log, before this returns.
+  // no more; that is durable in the store, and `witness.rekeyed` in our log, before this returns.
   // Errors: invalid audit.rotation-malformed, not_found audit.witness-unknown-log, forbidden
   // audit.rotation-unfit (they do not lead on from the key known here, or not to it), unavailable.
   awaitable<Result<void>> learn_rotations(std::string body, PartyId from);
