@@ -130,7 +130,7 @@ TEST_F(RotatedLog, IsSignedByBothAndThenByTheNewKeyAlone) {
     const std::vector known{key(seed, origin)};
     EXPECT_TRUE(verify_checkpoint(both->note, known)) << seed;
   }
-  ASSERT_TRUE(life.append("admin.action"));
+  ASSERT_TRUE(life.append("log.heartbeat"));
   sign_with(tree, third_seed);
   ASSERT_TRUE(life.writer->close());
   life.writer.reset();
@@ -146,7 +146,7 @@ TEST_F(RotatedLog, IsSignedByBothAndThenByTheNewKeyAlone) {
   LogLife again = live();
   ASSERT_TRUE(again.writer);
   sign_with(again.writer->tree(), log_seed);
-  ASSERT_TRUE(again.append("admin.action"));
+  ASSERT_TRUE(again.append("log.heartbeat"));
   EXPECT_EQ(code_of(again.writer->tree().checkpoint()), "audit.log-key-other");
 }
 
