@@ -77,7 +77,7 @@ BundleReport check_bundle(std::string_view archive, const Belief& belief) {
   report.agreement = bundle->agreement;
   report.origin = bundle->origin;
   report.size = bundle->size;
-  Checking check{*bundle, belief, report, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  Checking check(*bundle, belief, report);
   for (const auto& [name, bytes] : bundle->files) check.unexplained.insert(name);
   try {
     check_log(check);

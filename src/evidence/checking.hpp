@@ -38,6 +38,9 @@ struct Witnessed {
 };
 
 struct Checking {
+  Checking(const Bundle& checked, const Belief& believed, BundleReport& into)
+      : bundle(checked), belief(believed), report(into) {}
+
   const Bundle& bundle;
   const Belief& belief;
   BundleReport& report;
