@@ -57,15 +57,15 @@ awaitable<void> give_back(usage::Enforcer& enforcer, usage::Grant grant) {
 
 // What the answer to a use says of it. The permit is durable, so the receipt is there before the
 // first byte. Errors: those of the signature.
-Result<void> describe_use(
-    HttpResponse& response, const usage::Grant& grant, const transfer::UseReceipts* receipts
+awaitable<Result<void>> describe_use(
+    HttpResponse& response, const usage::Grant& grant, transfer::UseReceipts* receipts
 ) {
   response.headers.set("Tally-Use", grant.use.value);
-  if (receipts == nullptr) return {};
-  const auto receipt = receipts->sign(grant);
-  if (!receipt) return tl::unexpected(receipt.error());
+  if (receipts == nullptr) co_return Result<void>{};
+  const auto receipt = co_await receipts->receipt(grant);
+  if (!receipt) co_return tl::unexpected(receipt.error());
   response.headers.set("Tally-Use-Receipt", audit::to_header(*receipt));
-  return {};
+  co_return Result<void>{};
 }
 
 // --- the provider's side ---
@@ -186,7 +186,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   HttpResponse response;
   response.status = selection.status;
   response.headers.set("Content-Type", (*asset)->media_type);
-  if (auto said = describe_use(response, sending->grant, parts->receipts); !said) {
+  if (auto said = co_await describe_use(response, sending->grant, parts->receipts); !said) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(said.error(), call.lang);
   }
@@ -314,7 +314,7 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   }
   HttpResponse response;
   response.headers.set("Content-Type", data->media_type);
-  if (auto said = describe_use(response, sending->grant, parts->receipts); !said) {
+  if (auto said = co_await describe_use(response, sending->grant, parts->receipts); !said) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(said.error(), call.lang);
   }

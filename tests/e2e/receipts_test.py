@@ -1,7 +1,9 @@
 """Receipts of uses: with every answer, and later with the proof; checked with `tally` alone."""
 import base64
+import concurrent.futures
 import json
 import os
+import threading
 import unittest
 import urllib.parse
 
@@ -10,19 +12,22 @@ import wires
 from connectors import BROKER, CITY, INSTITUTE, Pair, RESEARCH, World, run
 
 CALLED = "urn:hospital:called"
+MANY = "urn:hospital:many"
 
 
 def setUpModule():
-    global world, pair, provider, consumer, agreement, called, reader, other
+    global world, pair, provider, consumer, agreement, called, many, reader, other
     world = World()
     unittest.addModuleCleanup(world.close)
     pair = Pair(world)
     provider, consumer = pair.provider, pair.consumer
     provider.offer(count=9)
     provider.offer(CALLED, name="called", count=9, delivery="call")
+    provider.offer(MANY, name="many", count=9)
     pair.start()
     agreement = pair.held()
     called = consumer.agree(provider, CALLED)
+    many = pair.held(MANY)
     reader = consumer.app("reader", RESEARCH)
     other = consumer.app("other", RESEARCH)
 
@@ -56,6 +61,11 @@ def check(path, *arguments):
                check=False)
 
 
+def content(header):
+    """What a receipt says; the signature may be one for several."""
+    return base64.b64decode(header).split(b"\n")[1]
+
+
 def receipt_key(connector):
     return connector.get("/api/v1/status")["receiptKey"]
 
@@ -80,7 +90,7 @@ class Receipts(unittest.TestCase):
 
         proven = ask(said["seq"])
         self.assertEqual(proven.status, 200, repr(proven))
-        self.assertEqual(proven.body.decode().split("\n")[1], header)  # the same receipt
+        self.assertEqual(content(proven.body.decode().split("\n")[1]), content(header))
         path = kept("proven", proven.body)
         believed = ("--key", receipt_key(server), "--vkey", log_key(server))
         good = check(path, *believed)
@@ -132,7 +142,25 @@ class Receipts(unittest.TestCase):
         consumer.start()
         again = consumer.read(reader, agreement, key="once")
         self.assertEqual(again.headers.get("tally-use-repeated"), "true")
-        self.assertEqual(again.headers["tally-use-receipt"], first.headers["tally-use-receipt"])
+        self.assertEqual(content(again.headers["tally-use-receipt"]),
+                         content(first.headers["tally-use-receipt"]))
+        signed = check(kept("receipt", again.headers["tally-use-receipt"]),
+                       "--key", receipt_key(consumer))
+        self.assertEqual(signed.returncode, 0, signed.stderr)
+
+    def test_reads_at_the_same_time_have_each_their_own(self):
+        begin = threading.Barrier(9)
+
+        def read(_):
+            begin.wait()
+            return consumer.read(reader, many)
+        with concurrent.futures.ThreadPoolExecutor(9) as pool:
+            answers = list(pool.map(read, range(9)))
+        for answer in answers:
+            signed = check(kept("receipt", answer.headers["tally-use-receipt"]),
+                           "--key", receipt_key(consumer))
+            self.assertEqual(signed.returncode, 0, signed.stderr)
+            self.assertEqual(json.loads(signed.stdout)["use"], answer.headers["tally-use"])
 
 
 def by_hand(records, agreement, first, last):

@@ -48,7 +48,7 @@ struct PeerDataParts {
   boost::asio::any_io_executor home;
   Notices& notices;
   const Limits& limits;
-  const transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
+  transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };
 std::vector<Route> peer_data_routes(PeerDataParts parts);
 
@@ -89,7 +89,7 @@ struct AppApiParts {
   // null.
   std::function<void()> after_use;
   const Limits& limits;
-  const transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
+  transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };
 std::vector<Route> app_routes(AppApiParts parts);
 // Bearer tokens of registered applications.
