@@ -68,7 +68,7 @@ struct Route {
 struct Admission {
   Role role = Role::anyone;
   std::string principal;
-  std::string credential;
+  std::string credential{};
 };
 using Admit = std::function<Result<Admission>(const HttpRequest&, const identity::Caller&)>;
 
