@@ -16,10 +16,52 @@ namespace {
 
 constexpr std::string_view time_pattern = "0000-00-00T00:00:00.000000Z";
 constexpr std::string_view uuid_pattern = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-const std::string no_leaf(64, '0');
 
-std::optional<std::uint64_t> unsigned_member(const RecordScan& scan, std::string_view key) {
-  const std::string_view text = scan.value(key);
+// The members that tie a record to its log, each looked up once.
+struct LinkMembers {
+  std::string_view agreement;
+  std::string_view aprev;
+  std::string_view aseq;
+  std::string_view clock;
+  std::string_view event;
+  std::string_view log;
+  std::string_view prev;
+  std::string_view seq;
+  std::string_view time;
+  std::string_view type;
+  std::string_view v;
+
+  explicit LinkMembers(const RecordScan& scan) {
+    for (std::size_t i = 0; i < scan.count(); ++i) {
+      const RawMember member = scan.member(i);
+      if (std::string_view* const place = place_of(member.key)) *place = member.value;
+    }
+  }
+
+ private:
+  std::string_view* place_of(std::string_view key) {
+    switch (key.size()) {
+      case 1:
+        return key == "v" ? &v : nullptr;
+      case 3:
+        return key == "seq" ? &seq : key == "log" ? &log : nullptr;
+      case 4:
+        return key == "prev"   ? &prev
+               : key == "time" ? &time
+               : key == "type" ? &type
+               : key == "aseq" ? &aseq
+                               : nullptr;
+      case 5:
+        return key == "event" ? &event : key == "aprev" ? &aprev : key == "clock" ? &clock : nullptr;
+      case 9:
+        return key == "agreement" ? &agreement : nullptr;
+      default:
+        return nullptr;
+    }
+  }
+};
+
+std::optional<std::uint64_t> unsigned_number(std::string_view text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
@@ -85,29 +127,35 @@ std::optional<ChainFault> Chain::take(
     std::string_view text, std::string_view file, std::uint64_t offset, RecordView& view
 ) {
   const std::uint64_t seq = size_;
-  view = RecordView{};
   view.seq = seq;
   view.text = text;
   view.file = file;
   view.offset = offset;
   view.leaf = leaf_hash(text);
+  view.type = view.event = view.time = {};
+  view.agreement.clear();
 
   const RecordScan scan = scan_record(text);
   if (!scan.canonical) {
     return fault("canonical", seq, {{"byte", std::to_string(scan.fault)}});
   }
-  view.type = scan.plain("type");
-  view.event = scan.plain("event");
-  view.time = scan.plain("time");
-  view.agreement = text_member(scan, "agreement");
+  const LinkMembers links(scan);
+  view.type = plain_content(links.type);
+  view.event = plain_content(links.event);
+  view.time = plain_content(links.time);
+  if (const std::string_view plain = plain_content(links.agreement); !plain.empty()) {
+    view.agreement = plain;
+  } else {
+    view.agreement = unquote(links.agreement);
+  }
 
-  if (scan.value("v") != "1") return fault("member", seq, {{"member", "v"}});
-  const auto found_seq = unsigned_member(scan, "seq");
+  if (links.v != "1") return fault("member", seq, {{"member", "v"}});
+  const auto found_seq = unsigned_number(links.seq);
   if (!found_seq) return fault("member", seq, {{"member", "seq"}});
   if (*found_seq != seq) {
     return fault("seq", seq, {{"found", std::to_string(*found_seq)}});
   }
-  if (scan.plain("prev") != leaf_hex_) return fault("prev", seq, {});
+  if (!is_hex_of(plain_content(links.prev), leaf_)) return fault("prev", seq, {});
 
   // The type and what it must carry.
   const RecordType* const type = find_record_type(view.type);
@@ -117,7 +165,7 @@ std::optional<ChainFault> Chain::take(
   }
   if (!is_uuid(view.event)) return fault("member", seq, {{"member", "event"}});
 
-  const std::string_view clock = scan.plain("clock");
+  const std::string_view clock = plain_content(links.clock);
   if ((view.type == "log.genesis") != (seq == 0)) return fault("genesis", seq, {});
   std::optional<Genesis> genesis;
   if (seq == 0) {
@@ -125,10 +173,14 @@ std::optional<ChainFault> Chain::take(
     if (!genesis) return fault("genesis", seq, {});
   }
   const Genesis& of_log = seq == 0 ? *genesis : *genesis_;
-  if (seq != 0 && text_member(scan, "log") != of_log.origin) return fault("log", seq, {});
+  if (seq != 0 && links.log != log_) return fault("log", seq, {});
   if ((clock == "test") != of_log.test) return fault("clock", seq, {});
 
-  if (!is_record_time(view.time)) return fault("member", seq, {{"member", "time"}});
+  // The records of a batch share their time.
+  const bool same_time = view.time == time_ && seq != 0;
+  if (!same_time && !is_record_time(view.time)) {
+    return fault("member", seq, {{"member", "time"}});
+  }
   if (view.time < time_) {
     return fault("time", seq, {{"time", std::string(view.time)}, {"before", time_}});
   }
@@ -143,32 +195,31 @@ std::optional<ChainFault> Chain::take(
     }
   }
 
-  AgreementHead* head = nullptr;
   if (!view.agreement.empty()) {
+    // An agreement without a record has the leaf of zeros, as `aprev` says it.
     const auto known = agreements_.find(view.agreement);
     const AgreementHead before = known != agreements_.end() ? known->second : AgreementHead{};
-    if (unsigned_member(scan, "aseq") != before.aseq + 1) {
+    if (unsigned_number(links.aseq) != before.aseq + 1) {
       return fault("aseq", seq, {{"agreement", view.agreement}});
     }
-    if (scan.plain("aprev") != (before.aseq == 0 ? no_leaf : to_hex(before.leaf))) {
+    if (!is_hex_of(plain_content(links.aprev), before.leaf)) {
       return fault("aprev", seq, {{"agreement", view.agreement}});
     }
-    head = &agreements_[view.agreement];
-  } else if (!scan.value("aseq").empty() || !scan.value("aprev").empty()) {
+    AgreementHead& head = known != agreements_.end() ? known->second : agreements_[view.agreement];
+    head = {before.aseq + 1, view.leaf, seq + 1};
+  } else if (!links.aseq.empty() || !links.aprev.empty()) {
     return fault("aseq", seq, {{"agreement", ""}});
   }
 
-  if (head != nullptr) *head = {head->aseq + 1, view.leaf, seq + 1};
   heads_due_ = heads_due_after(view.type, heads_due_);
   if (genesis) {
     keys_ = LogKeys(*parse_verifier_key(genesis->vkey));
+    log_ = links.log;
     genesis_ = std::move(genesis);
   }
   if (keys) keys_ = *std::move(keys);
   leaf_ = view.leaf;
-  leaf_hex_.clear();
-  append_hex(leaf_hex_, leaf_);
-  time_ = view.time;
+  if (!same_time) time_ = view.time;
   ++size_;
   return std::nullopt;
 }

@@ -20,7 +20,8 @@ struct ChainFault {
 class Chain {
  public:
   // Takes the next record, which stands at `offset` of `file`; `view` becomes the record even when
-  // a link fails, as far as it could be read. Nothing is taken then.
+  // a link fails, as far as it could be read. Nothing is taken then. One view for all records
+  // spares an allocation for each.
   std::optional<ChainFault> take(
       std::string_view text, std::string_view file, std::uint64_t offset, RecordView& view
   );
@@ -36,9 +37,9 @@ class Chain {
  private:
   std::uint64_t size_ = 0;
   Digest leaf_{};
-  std::string leaf_hex_ = std::string(64, '0');
   std::string time_;
   std::optional<Genesis> genesis_;
+  std::string log_;  // its origin as records have it, a canonical string
   LogKeys keys_;
   std::unordered_map<std::string, AgreementHead> agreements_;
   bool heads_due_ = false;

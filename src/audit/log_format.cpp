@@ -9,6 +9,7 @@ namespace tally::audit {
 namespace {
 
 constexpr std::string_view magic = "TLF1";
+constexpr std::size_t length_at = 4;
 constexpr std::size_t crc_at = 24;
 constexpr std::size_t seq_digits = 20;  // enough for every u64, so names sort as numbers do
 constexpr std::string_view head_title = "tally/head/v1";
@@ -90,7 +91,7 @@ std::string_view FrameBuilder::end_record() {
 std::string_view FrameBuilder::finish() {
   buffer_.resize(aligned(buffer_.size()), '\0');
   std::copy(magic.begin(), magic.end(), buffer_.begin());
-  put32(buffer_, 4, static_cast<std::uint32_t>(buffer_.size()));
+  put32(buffer_, length_at, static_cast<std::uint32_t>(buffer_.size()));
   put64(buffer_, 8, first_seq_);
   put32(buffer_, 16, count_);
   put32(buffer_, 20, 0);  // no checkpoint yet
@@ -98,6 +99,14 @@ std::string_view FrameBuilder::finish() {
   put32(buffer_, 28, 0);
   put32(buffer_, crc_at, crc32c(as_bytes(buffer_)));
   return buffer_;
+}
+
+std::uint32_t frame_length(std::span<const std::uint8_t> bytes) {
+  if (bytes.size() < frame_header_bytes) return 0;
+  const std::uint32_t length = get32(bytes, length_at);
+  const bool possible = length >= frame_header_bytes + 8 && length <= frame_most_bytes &&
+                        length % frame_alignment == 0;
+  return possible ? length : 0;
 }
 
 Frame parse_frame(std::span<const std::uint8_t> bytes, std::uint64_t offset) {
@@ -109,14 +118,11 @@ Frame parse_frame(std::span<const std::uint8_t> bytes, std::uint64_t offset) {
   }
   if (bytes.size() < frame_header_bytes) return frame;
   const bool magic_good = std::equal(magic.begin(), magic.end(), bytes.begin());
-  const std::uint32_t length = get32(bytes, 4);
   frame.first_seq = get64(bytes, 8);
   frame.count = get32(bytes, 16);
   const std::uint32_t slot = get32(bytes, 20);
-  if (length < frame_header_bytes + 8 || length > frame_most_bytes ||
-      length % frame_alignment != 0 || length > bytes.size()) {
-    return frame;
-  }
+  const std::uint32_t length = frame_length(bytes);
+  if (length == 0 || length > bytes.size()) return frame;
   frame.length = length;
   const auto whole = bytes.first(length);
   frame.crc_good = magic_good && get32(whole, crc_at) == frame_crc(whole);
@@ -124,6 +130,7 @@ Frame parse_frame(std::span<const std::uint8_t> bytes, std::uint64_t offset) {
   // The records are taken out of a damaged frame too, so that a verifier can name the one at fault.
   frame.layout_good =
       magic_good && get32(whole, 28) == 0 && frame.count > 0 && slot <= length - frame_header_bytes;
+  frame.records.reserve(std::min<std::size_t>(frame.count, length / 5));  // 4 bytes and one more
   std::size_t at = frame_header_bytes + (slot <= length - frame_header_bytes ? slot : 0);
   for (std::uint32_t i = 0; i < frame.count; ++i) {
     const std::size_t text = at + 4;

@@ -69,6 +69,9 @@ struct Frame {
   std::vector<FrameRecord> records;  // those whose lengths fit, also of a damaged frame
 };
 
+// The length that the header at the start of `bytes` gives its frame; 0 when there is none, or one
+// that no frame has.
+std::uint32_t frame_length(std::span<const std::uint8_t> bytes);
 // `bytes` starts at `offset` of the file and holds a whole frame if there is one.
 Frame parse_frame(std::span<const std::uint8_t> bytes, std::uint64_t offset);
 

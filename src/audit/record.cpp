@@ -106,8 +106,8 @@ Result<RecordDraft> RecordDraft::parse(std::string_view text) {
     );
   }
   RecordDraft draft(type, EventId(std::string(event)));
-  for (std::size_t i = 0; i < scan.count; ++i) {
-    const RawMember& member = scan.members[i];
+  for (std::size_t i = 0; i < scan.count(); ++i) {
+    const RawMember member = scan.member(i);
     if (member.key == "agreement") {
       draft.about(AgreementId(unquote(member.value)));
     } else if (member.key != "type" && member.key != "event") {

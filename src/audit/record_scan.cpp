@@ -1,15 +1,18 @@
 #include "record_scan.hpp"
 
-#include <cstdint>
+#include <bit>
+#include <cstring>
 
 #include <nlohmann/json.hpp>
 
 #include "tally/core/json.hpp"
 
 namespace tally::audit {
+
 namespace {
 
 constexpr int most_depth = 16;
+constexpr std::size_t most_text_bytes = 0xFFFFFFFF;  // offsets have 32 bits
 constexpr std::string_view largest_integer = "9007199254740991";
 
 // Characters that stand for themselves in a string and end nothing: ASCII but for controls, the
@@ -22,6 +25,36 @@ constexpr std::array<bool, 256> plain_bytes = [] {
 bool is_plain(char c) {
   return plain_bytes[static_cast<unsigned char>(c)];
 }
+
+// Eight bytes with the same value, and the highest bit of each of eight bytes.
+constexpr std::uint64_t eight(std::uint8_t byte) {
+  return byte * 0x0101010101010101ULL;
+}
+constexpr std::uint64_t top_bits = eight(0x80);
+
+// Where the first byte at or behind `at` stands that is not plain. Most of a record is such bytes,
+// so eight are looked at at once.
+std::size_t past_plain(std::string_view text, std::size_t at) {
+  if constexpr (std::endian::native == std::endian::little) {
+    for (; at + 8 <= text.size(); at += 8) {
+      std::uint64_t bytes = 0;
+      std::memcpy(&bytes, text.data() + at, sizeof bytes);
+      // A subtraction borrows into the top bit of a byte that is too small. It may borrow on into
+      // the bytes above, so only the lowest bit found is sure: that of the first byte in the text.
+      const std::uint64_t quote = bytes ^ eight('"');
+      const std::uint64_t backslash = bytes ^ eight('\\');
+      const std::uint64_t special =
+          (((bytes - eight(0x20)) & ~bytes) | ((quote - eight(1)) & ~quote) |
+           ((backslash - eight(1)) & ~backslash) | bytes) &
+          top_bits;
+      if (special != 0) return at + static_cast<std::size_t>(std::countr_zero(special)) / 8;
+    }
+  }
+  while (at < text.size() && is_plain(text[at])) ++at;
+  return at;
+}
+
+}  // namespace
 
 class Scanner {
  public:
@@ -59,14 +92,8 @@ class Scanner {
       std::string_view key;
       const std::size_t key_at = at;
       if (!string(&key)) return false;
-      for (const char c : key) {
-        // Keys with escapes or beyond ASCII would need an order of UTF-16 units; records have none.
-        if (c == '\\' || static_cast<unsigned char>(c) >= 0x80) {
-          at = key_at;
-          return false;
-        }
-      }
-      if (!first && key <= last) {
+      // Keys with escapes or beyond ASCII would need an order of UTF-16 units; records have none.
+      if (past_plain(key, 0) != key.size() || (!first && key <= last)) {
         at = key_at;
         return false;
       }
@@ -76,8 +103,8 @@ class Scanner {
       const std::size_t start = at;
       if (!value(depth + 1)) return false;
       if (top != nullptr) {
-        if (top->count == RecordScan::most_members) return false;
-        top->members[top->count++] = {key, text_.substr(start, at - start)};
+        if (top->count_ == RecordScan::most_members) return false;
+        top->places_[top->count_++] = {piece(key_at + 1, key.size()), piece(start, at - start)};
       }
       if (take('}')) return true;
       if (!take(',')) return false;
@@ -85,6 +112,10 @@ class Scanner {
   }
 
  private:
+  static RecordScan::Piece piece(std::size_t at, std::size_t size) {
+    return {static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(size)};
+  }
+
   bool take(char c) {
     if (at >= text_.size() || text_[at] != c) return false;
     ++at;
@@ -125,11 +156,9 @@ class Scanner {
   bool string(std::string_view* content) {
     if (!take('"')) return false;
     const std::size_t start = at;
-    while (at < text_.size()) {
-      if (is_plain(text_[at])) {
-        ++at;
-        continue;
-      }
+    for (;;) {
+      at = past_plain(text_, at);
+      if (at == text_.size()) return false;
       const auto c = static_cast<unsigned char>(text_[at]);
       if (c == '"') {
         if (content != nullptr) *content = text_.substr(start, at - start);
@@ -139,7 +168,6 @@ class Scanner {
       if (c < 0x20) return false;
       if (c == '\\' ? !escape() : !utf8()) return false;
     }
-    return false;
   }
 
   bool escape() {
@@ -212,6 +240,8 @@ class Scanner {
   std::string_view text_;
 };
 
+namespace {
+
 // Past a value of a record that is known to be canonical.
 std::size_t skip_value(std::string_view text, std::size_t at) {
   int depth = 0;
@@ -240,14 +270,17 @@ std::size_t skip_value(std::string_view text, std::size_t at) {
 }  // namespace
 
 std::string_view RecordScan::value(std::string_view key) const {
-  for (std::size_t i = 0; i < count; ++i) {
-    if (members[i].key == key) return members[i].value;
+  for (std::size_t i = 0; i < count_; ++i) {
+    if (at(places_[i].key) == key) return at(places_[i].value);
   }
   return {};
 }
 
 std::string_view RecordScan::plain(std::string_view key) const {
-  const std::string_view text = value(key);
+  return plain_content(value(key));
+}
+
+std::string_view plain_content(std::string_view text) {
   if (text.size() < 2 || text.front() != '"') return {};
   const std::string_view inner = text.substr(1, text.size() - 2);
   return inner.find('\\') == std::string_view::npos ? inner : std::string_view{};
@@ -255,9 +288,10 @@ std::string_view RecordScan::plain(std::string_view key) const {
 
 RecordScan scan_record(std::string_view text) {
   RecordScan scan;
+  scan.text_ = text;
   Scanner scanner(text);
   scan.canonical =
-      !text.empty() && text[0] == '{' && scanner.object(0, &scan) && scanner.at == text.size();
+      !text.empty() && text.size() <= most_text_bytes && text[0] == '{' && scanner.object(0, &scan) && scanner.at == text.size();
   scan.fault = scanner.at;
   return scan;
 }

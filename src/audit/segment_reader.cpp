@@ -42,9 +42,12 @@ Result<std::span<const std::uint8_t>> SegmentReader::window(
 Result<Frame> SegmentReader::frame_at(std::uint64_t offset) {
   auto header = window(offset, frame_header_bytes);
   if (!header) return fail(std::move(header));
-  Frame frame = parse_frame(header->first(std::min(header->size(), frame_header_bytes)), offset);
-  if (frame.state == FrameState::zeros) return frame;
-  auto whole = window(offset, frame_most_bytes);
+  // No more than the frame has: what is read beyond it is read again with the next one.
+  const std::size_t length = frame_length(*header);
+  if (length == 0) {
+    return parse_frame(header->first(std::min(header->size(), frame_header_bytes)), offset);
+  }
+  auto whole = window(offset, length);
   if (!whole) return fail(std::move(whole));
   return parse_frame(*whole, offset);
 }

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstring>
 
 namespace tally::audit {
 namespace {
@@ -16,17 +17,34 @@ struct NumberText {
   [[nodiscard]] std::string_view text() const { return {digits.data(), size}; }
 };
 
+constexpr std::array<std::array<char, 2>, 256> hex_pairs = [] {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> pairs{};
+  for (std::size_t i = 0; i < pairs.size(); ++i) pairs[i] = {digits[i >> 4], digits[i & 0x0F]};
+  return pairs;
+}();
+
 }  // namespace
 
 void append_hex(std::string& out, const Digest& digest) {
-  static constexpr char hex[] = "0123456789abcdef";
   const std::size_t at = out.size();
   out.resize(at + digest.size() * 2);
   char* to = out.data() + at;
   for (const std::uint8_t byte : digest) {
-    *to++ = hex[byte >> 4];
-    *to++ = hex[byte & 0x0F];
+    std::memcpy(to, hex_pairs[byte].data(), 2);
+    to += 2;
   }
+}
+
+bool is_hex_of(std::string_view text, const Digest& digest) {
+  if (text.size() != digest.size() * 2) return false;
+  unsigned differs = 0;
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    const auto& pair = hex_pairs[digest[i]];
+    differs |= static_cast<unsigned>(text[2 * i] ^ pair[0]) |
+               static_cast<unsigned>(text[2 * i + 1] ^ pair[1]);
+  }
+  return differs == 0;
 }
 
 void append_record(std::string& out, const RecordDraft& draft, const Stamp& stamp) {

@@ -24,5 +24,7 @@ constexpr std::size_t stamp_most_bytes = 320;
 
 void append_record(std::string& out, const RecordDraft& draft, const Stamp& stamp);
 void append_hex(std::string& out, const Digest& digest);
+// Whether a text is what append_hex writes.
+bool is_hex_of(std::string_view text, const Digest& digest);
 
 }  // namespace tally::audit

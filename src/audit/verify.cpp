@@ -1,10 +1,8 @@
 #include "tally/audit/verify.hpp"
 
-#include <algorithm>
-#include <array>
-
 #include "chain.hpp"
 #include "deep.hpp"
+#include "event_ids.hpp"
 #include "log_format.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
@@ -13,28 +11,9 @@
 namespace tally::audit {
 namespace {
 
-// The 16 bytes of an event id, and where it was seen: what finding doubles needs.
-struct SeenEvent {
-  std::array<std::uint64_t, 2> id{};
-  std::uint64_t seq = 0;
-  auto operator<=>(const SeenEvent&) const = default;
-};
-
-std::array<std::uint64_t, 2> event_key(std::string_view uuid) {
-  std::array<std::uint64_t, 2> key{};
-  std::size_t digits = 0;
-  for (const char c : uuid) {
-    if (c == '-') continue;
-    const auto nibble = static_cast<std::uint64_t>(c <= '9' ? c - '0' : c - 'a' + 10);
-    std::uint64_t& half = key[digits++ / 16];
-    half = half << 4 | nibble;
-  }
-  return key;
-}
-
 struct Place {
   std::uint64_t seq = 0;
-  std::string file;
+  std::string_view file;  // lives as long as the verification
   std::uint64_t offset = 0;
 };
 
@@ -75,7 +54,7 @@ class Verification {
     if (report_.finding) return;
     report_.verdict = verdict;
     params["seq"] = std::to_string(place.seq);
-    params["file"] = place.file;
+    params["file"] = std::string(place.file);
     params["offset"] = std::to_string(place.offset);
     Finding finding;
     finding.seq = place.seq;
@@ -170,10 +149,10 @@ class Verification {
 
   // Stops at the first record with a broken link and names the one at fault.
   Result<void> take_records(SegmentReader& reader, const Frame& frame) {
-    const std::string name = reader.name();
+    const std::string_view name = segments_[segment_].name;
+    RecordView& view = view_;
     for (std::size_t i = 0; i < frame.records.size(); ++i) {
       const FrameRecord& record = frame.records[i];
-      RecordView view;
       auto fault = chain_.take(record.text, name, record.offset, view);
       const Place here{view.seq, name, record.offset};
       if (!fault) {
@@ -192,7 +171,7 @@ class Verification {
         ++report_.records;
         report_.bytes += record.text.size();
         if (report_.first_time.empty()) report_.first_time = view.time;
-        events_.push_back({event_key(view.event), view.seq});
+        events_.take(view.event);
         last_ = here;
         if (head_ && head_->mark.size == chain_.size() && head_->mark.leaf != to_hex(view.leaf)) {
           not_the_head_ = here;
@@ -279,7 +258,7 @@ class Verification {
   // Behind the last valid frame: zeros to the end, or something that must not be there.
   Result<void> end_or_damage(SegmentReader& reader, const Frame& frame) {
     const std::uint64_t offset = frame.offset;
-    const std::string name = reader.name();
+    const std::string_view name = segments_[segment_].name;
     const bool last_segment = segment_ + 1 == segments_.size();
     if (frame.state == FrameState::zeros) {
       auto written = reader.next_written(offset);
@@ -331,7 +310,7 @@ class Verification {
       const std::uint64_t at = frame.records.empty()
                                    ? frame.offset
                                    : frame.records.back().offset + frame.records.back().text.size();
-      found(Verdict::changed, {chain_.size(), reader.name(), at}, "frame", {});
+      found(Verdict::changed, {chain_.size(), segments_[segment_].name, at}, "frame", {});
       return {};
     }
     const std::optional<bool> confirmed = confirms(*next, chain_.size(), chain_.leaf());
@@ -343,7 +322,7 @@ class Verification {
   }
 
   void check_head(bool there) {
-    const Place at_head{chain_.size() == 0 ? 0 : chain_.size() - 1, std::string(head_file), 0};
+    const Place at_head{chain_.size() == 0 ? 0 : chain_.size() - 1, head_file, 0};
     if (!there) {
       // The writer leaves one with the first record; a crash before that is possible.
       found(
@@ -360,7 +339,7 @@ class Verification {
     }
     const std::string size = std::to_string(head_->mark.size);
     if (chain_.size() < head_->mark.size) {
-      const std::string file = segments_.empty() ? std::string(head_file) : segments_.back().name;
+      const std::string_view file = segments_.empty() ? head_file : segments_.back().name;
       found(Verdict::changed, {chain_.size(), file, end_}, "short", {{"size", size}});
       return;
     }
@@ -376,7 +355,7 @@ class Verification {
     if (report_.checkpoint) {
       const std::map<std::string, std::string> size = {
           {"size", std::to_string(report_.checkpoint->size)}};
-      const Place at_head{report_.checkpoint->size - 1, std::string(head_file), 0};
+      const Place at_head{report_.checkpoint->size - 1, head_file, 0};
       if (other_root_) return found(Verdict::changed, *other_root_, "tree", size);
       if (!chain_.keys().verify(head_->checkpoint)) {
         return found(Verdict::changed, at_head, "checkpoint", size);
@@ -388,51 +367,31 @@ class Verification {
     if (const auto wrong = side_files_.wrong()) {
       // Never synced, so a power cut may leave one; no evidence of anything.
       const std::uint64_t seq = wrong->index << (8 * wrong->level);
-      found(
-          Verdict::incomplete,
-          {seq, level_file(wrong->level), wrong->index * sizeof(Digest)},
-          "tile",
-          {}
-      );
+      const std::string file = level_file(wrong->level);
+      found(Verdict::incomplete, {seq, file, wrong->index * sizeof(Digest)}, "tile", {});
     }
   }
 
   void check_cosigned() {
     if (!cosigned_) return;
     if (!cosigned_tree_ || !chain_.genesis() || !chain_.keys().verify(*cosigned_)) {
-      const Place there{chain_.size() - 1, std::string(cosigned_file), 0};
+      const Place there{chain_.size() - 1, cosigned_file, 0};
       return found(Verdict::changed, there, "checkpoint", {{"size", "?"}});
     }
     const std::string size = std::to_string(cosigned_tree_->size);
     if (!cosigned_end_) {
-      const Place end{chain_.size(), std::string(cosigned_file), 0};
+      const Place end{chain_.size(), cosigned_file, 0};
       return found(Verdict::changed, end, "short", {{"size", size}});
     }
     if (!cosigned_fits_) found(Verdict::changed, *cosigned_end_, "tree", {{"size", size}});
   }
 
   void check_events() {
-    std::sort(events_.begin(), events_.end());
-    const SeenEvent* first_double = nullptr;
-    std::uint64_t original = 0;
-    for (std::size_t i = 1; i < events_.size(); ++i) {
-      if (events_[i].id != events_[i - 1].id) continue;
-      if (first_double == nullptr || events_[i].seq < first_double->seq) {
-        first_double = &events_[i];
-        original = events_[i - 1].seq;
-      }
-    }
-    if (first_double == nullptr) return;
-    Place place{first_double->seq, "", 0};
-    const auto locate = [&place](const RecordView& record) {
-      if (record.seq == place.seq) {
-        place.file = record.file;
-        place.offset = record.offset;
-      }
-    };
-    // Every record was readable a moment ago; should it fail now, the place stays empty.
-    (void)for_each_record(storage_, place.seq, locate);
-    found(Verdict::changed, place, "event", {{"first", std::to_string(original)}});
+    const auto twice = events_.first_twice(storage_);
+    if (!twice) return unreadable(twice.error());
+    if (!*twice) return;
+    const Place place{(*twice)->seq, (*twice)->file, (*twice)->offset};
+    found(Verdict::changed, place, "event", {{"first", std::to_string((*twice)->first)}});
   }
 
   LogStorage& storage_;
@@ -446,7 +405,8 @@ class Verification {
   std::optional<Checkpoint> cosigned_tree_;
   bool cosigned_fits_ = false;
   std::optional<Place> cosigned_end_;  // the last record under it
-  std::vector<SeenEvent> events_;
+  EventIds events_;
+  RecordView view_;
   Place last_;             // of the last record that was taken
   std::uint64_t end_ = 0;  // behind the last valid frame of the segment
   SideFileCheck side_files_;

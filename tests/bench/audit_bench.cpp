@@ -4,10 +4,6 @@
 //
 // audit_bench [folder] [rounds] [records]: the folder is made and emptied; default ./audit-bench.
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -18,69 +14,17 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "tally/audit/log_writer.hpp"
-#include "tally/audit/note.hpp"
-#include "tally/audit/posix.hpp"
-#include "tally/audit/verify.hpp"
-
 #include "audit/log_format.hpp"
+#include "bench_log.hpp"
 
 namespace {
 
 using namespace tally;
 using namespace tally::audit;
 namespace asio = boost::asio;
-using Steady = std::chrono::steady_clock;
+using namespace tally::bench;
 
-double seconds_since(Steady::time_point start) {
-  return std::chrono::duration<double>(Steady::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-[[noreturn]] void give_up(const char* what) {
-  std::fprintf(stderr, "audit_bench: %s\n", what);
-  std::exit(1);
-}
-
-class WallClock final : public Clock {
- public:
-  ClockReading read() override {
-    timespec now{};
-    clock_gettime(CLOCK_REALTIME, &now);
-    return {{now.tv_sec, static_cast<std::int32_t>(now.tv_nsec)}, true};
-  }
-};
-
-class CheapRandom final : public Random {
- public:
-  void fill(std::span<std::uint8_t> out) override {
-    for (std::uint8_t& byte : out) {
-      state_ = state_ * 6364136223846793005ULL + 1442695040888963407ULL;
-      byte = static_cast<std::uint8_t>(state_ >> 56);
-    }
-  }
-
- private:
-  std::uint64_t state_ = 1;
-};
-
-// A use as the data path records it.
-RecordDraft use(Random& random) {
-  RecordDraft draft("use.permitted", new_event(random, {1'772'352'000, 0}));
-  draft.about(AgreementId("urn:uuid:6c1f1c3e-4a4c-4d5e-9a51-0f2a3d8f7e11"))
-      .set("action", "http://www.w3.org/ns/odrl/2/read")
-      .set("app", "notebook")
-      .set_canonical(
-          "decision", R"({"at":"2026-03-01T08:00:00.000000Z","id":"p1","outcome":"permit"})"
-      )
-      .set("purpose", "https://example.org/purpose/research")
-      .set_canonical("rules", R"([{"id":"p1","n":1,"unit":"use"}])");
-  return draft;
-}
+const AgreementId of = agreement(1);
 
 struct Round {
   double rate = 0;    // records a second
@@ -93,7 +37,7 @@ awaitable<void> produce(
 ) {
   while (left > 0) {
     --left;
-    RecordDraft draft = use(random);
+    RecordDraft draft = use(of, random);
     const auto start = Steady::now();
     auto appended = co_await append(writer, std::move(draft));
     if (!appended) give_up("an append failed");
@@ -102,43 +46,27 @@ awaitable<void> produce(
 }
 
 Round run_log(const std::filesystem::path& folder, std::size_t outstanding, std::size_t records) {
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
-  WallClock clock;
-  CheapRandom random;
-  auto storage = open_log_folder(folder, FolderAccess::writable);
-  if (!storage) give_up("the folder cannot be opened");
-  Bytes key(32);
-  const std::string origin = "bench.example/log/1";
-  const Genesis genesis{
-      origin, {"bench", "did:web:bench.example"}, make_verifier_key(origin, key).text(), false};
-  if (!create_log(**storage, genesis, clock, random)) give_up("the log cannot be made");
-  auto recovered = recover(**storage, {});
-  if (!recovered) give_up("the log cannot be opened");
+  Log log(folder);
   Round round;
   {
-    LogWriter writer(**storage, *std::move(recovered), clock, random, Limits{});
-    // As in a daemon that has been up for a moment: the first piece is filled.
-    while (writer.fill_ahead()) {
-    }
-    LogThread thread(writer);
+    LogThread thread(log.writer());
     asio::io_context context{1};
     std::size_t left = records;
     std::vector<double> waits;
     waits.reserve(records);
     const auto start = Steady::now();
     for (std::size_t i = 0; i < outstanding; ++i) {
-      asio::co_spawn(context, produce(writer, random, left, waits), asio::detached);
+      asio::co_spawn(context, produce(log.writer(), log.random, left, waits), asio::detached);
     }
     context.run();
     round.rate = static_cast<double>(records) / seconds_since(start);
     round.p50_us = median(waits);
   }
   // The frames as they were written, for the bare loop to repeat.
-  auto names = (*storage)->list();
+  auto names = log.storage().list();
   for (const std::string& name : *names) {
     if (!segment_first_seq(name)) continue;
-    auto file = (*storage)->open(name, false);
+    auto file = log.storage().open(name, false);
     Bytes bytes(*(*file)->size());
     (void)(*file)->read_at(0, bytes);
     for (std::size_t at = 0; at < bytes.size();) {
@@ -237,19 +165,6 @@ int main(int argc, char** argv) {
         median(p50),
         median(bare_p50),
         batch
-    );
-  }
-  {
-    auto storage = open_log_folder(folder, FolderAccess::read_only);
-    if (!storage) give_up("the folder cannot be opened");
-    const auto start = Steady::now();
-    const VerifyReport report = verify_log(**storage);
-    const double took = seconds_since(start);
-    std::printf(
-        "verify: %.0f records/s, %.0f bytes a record, verdict %d\n",
-        static_cast<double>(report.records) / took,
-        static_cast<double>(report.bytes) / static_cast<double>(report.records),
-        static_cast<int>(report.verdict)
     );
   }
   std::filesystem::remove_all(folder);
