@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "tally/audit/record.hpp"
+#include "tally/audit/record_types.hpp"
 #include "tally/audit/recovery.hpp"
 
 namespace tally::audit {
@@ -43,6 +44,7 @@ class Chain {
   LogKeys keys_;
   std::unordered_map<std::string, AgreementHead> agreements_;
   bool heads_due_ = false;
+  const RecordType* type_ = nullptr;  // of the last record: mostly the next one's too
 };
 
 // Fixed length, fixed places, so that texts order as times do.

@@ -1,17 +1,17 @@
 #include "deep.hpp"
 
+#include <algorithm>
 #include <array>
-
-#include <nlohmann/json.hpp>
+#include <charconv>
 
 #include "tally/core/digest.hpp"
-#include "tally/core/json.hpp"
+
+#include "chain.hpp"
 
 namespace tally::audit {
-
 namespace {
 
-// The form of the members that section 3.2 fixes.
+// The form of the members that section 3.2 fixes, in the order of their names.
 enum class Form { text, number, digest, party, object, list, message };
 struct MemberForm {
   std::string_view key;
@@ -23,8 +23,8 @@ constexpr std::array forms = {
     MemberForm{"asset", Form::text},
     MemberForm{"certificate", Form::text},
     MemberForm{"counterparty", Form::party},
-    MemberForm{"digests", Form::object},
     MemberForm{"decision", Form::object},
+    MemberForm{"digests", Form::object},
     MemberForm{"inputs", Form::list},
     MemberForm{"offer", Form::text},
     MemberForm{"outputs", Form::list},
@@ -37,55 +37,63 @@ constexpr std::array forms = {
     MemberForm{"use", Form::text},
     MemberForm{"uses", Form::list},
 };
+static_assert(std::ranges::is_sorted(forms, {}, &MemberForm::key));
 
-bool has_text(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string();
+// The values here are canonical; these look at the kind of one.
+bool is_text(std::string_view value) {
+  return value.starts_with('"');
+}
+bool is_object(std::string_view value) {
+  return value.starts_with('{');
+}
+bool is_list(std::string_view value) {
+  return value.starts_with('[');
+}
+bool is_number(std::string_view value) {
+  return !value.empty() && (value[0] == '-' || (value[0] >= '0' && value[0] <= '9'));
 }
 
-bool is_message(const Json& value) {
-  return value.is_object() && has_text(value, "code") &&
-         (!value.contains("params") || value.at("params").is_object());
+bool is_message(std::string_view value) {
+  if (!is_object(value) || !is_text(find_member(value, "code"))) return false;
+  const std::string_view params = find_member(value, "params");
+  return params.empty() || is_object(params);
 }
 
-bool has_form(const Json& value, Form form) {
+bool has_form(std::string_view value, Form form) {
   switch (form) {
     case Form::text:
-      return value.is_string();
+      return is_text(value);
     case Form::number:
-      return value.is_number_integer();
+      return is_number(value);
     case Form::digest:
-      return value.is_string() && parse_digest_text(value.get_ref<const std::string&>());
+      return parse_digest_text(plain_content(value)).has_value();
     case Form::party:
-      return value.is_object() && has_text(value, "domain") && has_text(value, "uri");
+      return is_object(value) && is_text(find_member(value, "domain")) &&
+             is_text(find_member(value, "uri"));
     case Form::object:
-      return value.is_object();
+      return is_object(value);
     case Form::list:
-      return value.is_array();
+      return is_list(value);
     case Form::message:
-      if (!value.is_array()) return is_message(value);
-      for (const Json& one : value) {
-        if (!is_message(one)) return false;
+      if (!is_list(value)) return is_message(value);
+      for (ArrayValues messages(value); const auto one = messages.next();) {
+        if (!is_message(*one)) return false;
       }
       return true;
   }
   return false;
 }
 
-std::string text_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-std::int64_t number_of(const Json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number_integer() ? found->get<std::int64_t>() : 0;
+std::int64_t number_of(std::string_view value) {
+  std::int64_t number = 0;
+  std::from_chars(value.data(), value.data() + value.size(), number);
+  return number;
 }
 
 // What a record does to the ledger entry of its agreement; nullopt: nothing. `ledger` says it
 // outright where it is there.
-std::optional<bool> closes(const RecordView& record, const Json& json) {
-  const std::string ledger = text_of(json, "ledger");
+std::optional<bool> closes(const RecordView& record, const RecordScan& scan) {
+  const std::string_view ledger = scan.plain("ledger");
   if (!ledger.empty()) return ledger != "open";
   if (record.type == "contract.terminated" || record.type == "policy.revoked" ||
       record.type == "policy.expired") {
@@ -105,89 +113,106 @@ Message broken(std::string_view rule, const RecordView& record, std::string what
 }  // namespace
 
 std::optional<DeepCheck::Fault> DeepCheck::take(const RecordView& record) {
-  const auto seq = std::to_string(record.seq);
-  const Json json = record.json();
-  if (!json.is_object() || to_jcs(json) != record.text) {
-    return Fault{"canonical", {"audit.link-canonical", {{"seq", seq}, {"byte", "0"}}}};
+  const auto seq = [&record] { return std::to_string(record.seq); };
+  if (rewriter_.rewrite(record.text) != record.text) {
+    return Fault{"canonical", {"audit.link-canonical", {{"seq", seq()}, {"byte", "0"}}}};
   }
-  for (const MemberForm& one : forms) {
-    const auto found = json.find(one.key);
-    if (found == json.end() || has_form(*found, one.form)) continue;
-    return Fault{"form", {"audit.link-form", {{"seq", seq}, {"member", std::string(one.key)}}}};
+  const RecordScan scan = scan_record(record.text);
+  // Both are in the order of the names.
+  auto form = forms.begin();
+  for (std::size_t i = 0; i < scan.count(); ++i) {
+    const RawMember member = scan.member(i);
+    while (form != forms.end() && form->key < member.key) ++form;
+    if (form == forms.end() || form->key != member.key) continue;
+    if (has_form(member.value, form->form)) continue;
+    return Fault{
+        "form", {"audit.link-form", {{"seq", seq()}, {"member", std::string(member.key)}}}};
   }
   if (record.agreement.empty()) return std::nullopt;
-  if (auto rule = rule_broken(record, json)) return Fault{"rule", *std::move(rule)};
+  if (auto rule = rule_broken(record, scan)) return Fault{"rule", *std::move(rule)};
   return std::nullopt;
 }
 
-std::optional<Message> DeepCheck::rule_broken(const RecordView& record, const Json& json) {
+std::optional<Message> DeepCheck::rule_broken(const RecordView& record, const RecordScan& scan) {
   OfAgreement& of = agreements_[record.agreement];
-  if (const auto closing = closes(record, json)) of.closed = *closing;
+  if (const auto closing = closes(record, scan)) of.closed = *closing;
 
+  if (record.type == "use.permitted") return permit_broken(of, record, scan);
+  if (record.type == "use.executed" || record.type == "use.aborted" ||
+      record.type == "use.interrupted") {
+    return end_broken(of, record, scan);
+  }
   if (record.type == "contract.finalized") {
-    const std::string role = text_of(json, "role");
-    const auto limits = json.find("limits");
-    if (limits == json.end() || !limits->is_array()) return std::nullopt;
-    for (const Json& limit : *limits) {
-      if (!limit.is_object() || text_of(limit, "owner") != role) continue;
-      of.allowed[text_of(limit, "rule")] = number_of(limit, "allowed");
+    const std::string_view role = scan.value("role");
+    const std::string_view limits = scan.value("limits");
+    if (!is_list(limits)) return std::nullopt;
+    for (ArrayValues list(limits); const auto limit = list.next();) {
+      if (!is_object(*limit) || find_member(*limit, "owner") != role) continue;
+      of.limits[unquote(find_member(*limit, "rule"))].allowed =
+          number_of(find_member(*limit, "allowed"));
     }
   } else if (record.type == "transfer.started") {
-    of.started.insert(text_of(json, "pid"));
+    of.started.insert(unquote(scan.value("pid")));
   } else if (record.type == "transfer.sent") {
-    const std::string pid = text_of(json, "pid");
+    const std::string pid = unquote(scan.value("pid"));
     if (!of.started.contains(pid)) return broken("sent-before-started", record, pid);
   } else if (record.type == "obligation.due") {
     of.due = true;
   } else if (record.type == "data.destroyed") {
     if (!of.due) return broken("destroyed-before-due", record, {});
-  } else if (record.type == "use.permitted") {
-    return permit_broken(of, record, json);
-  } else if (record.type == "use.executed" || record.type == "use.aborted" ||
-             record.type == "use.interrupted") {
-    return end_broken(of, record, json);
   }
   return std::nullopt;
 }
 
 std::optional<Message> DeepCheck::permit_broken(
-    OfAgreement& of, const RecordView& record, const Json& json
+    OfAgreement& of, const RecordView& record, const RecordScan& scan
 ) {
   if (of.closed) return broken("permitted-after-end", record, {});
-  Use use;
-  for (const Json& rule : json.at("rules")) {
-    if (!rule.is_object()) continue;
-    const std::string id = text_of(rule, "id");
-    use.adds[id] += number_of(rule, "n");
+  const std::string_view rules = scan.value("rules");
+  auto adds = of.adds.find(rules);
+  if (adds == of.adds.end()) {
+    std::map<std::string, std::int64_t> sums;
+    for (ArrayValues list(rules); const auto rule = list.next();) {
+      if (!is_object(*rule)) continue;
+      sums[unquote(find_member(*rule, "id"))] += number_of(find_member(*rule, "n"));
+    }
+    Adds all;
+    for (const auto& [id, n] : sums) all.emplace_back(&of.limits[id], n);
+    adds = of.adds.emplace(rules, std::move(all)).first;
   }
-  for (const auto& [id, n] : use.adds) {
-    const std::int64_t count = of.counted[id] += n;
-    const auto most = of.allowed.find(id);
-    if (most != of.allowed.end() && count > most->second) return broken("over-limit", record, id);
+  for (const auto& [limit, n] : adds->second) {
+    limit->counted += n;
+    if (!limit->allowed || limit->counted <= *limit->allowed) continue;
+    const auto name =
+        std::find_if(of.limits.begin(), of.limits.end(), [at = limit](const auto& one) {
+          return &one.second == at;
+        });
+    return broken("over-limit", record, name->first);
   }
-  of.uses.emplace(std::string(record.event), std::move(use));
+  of.uses.emplace(event_key(record.event), Use{&adds->second});
   return std::nullopt;
 }
 
 std::optional<Message> DeepCheck::end_broken(
-    OfAgreement& of, const RecordView& record, const Json& json
+    OfAgreement& of, const RecordView& record, const RecordScan& scan
 ) {
-  const auto end = [&](const std::string& id) -> std::optional<Message> {
-    const auto found = of.uses.find(id);
-    if (found == of.uses.end()) return broken("use-unknown", record, id);
-    // What has ended otherwise is not given back, and what was given back did not happen.
-    const bool gives_back = record.type == "use.aborted";
-    if (found->second.ended && gives_back) return broken("use-ended", record, id);
+  // What has ended otherwise is not given back, and what was given back did not happen.
+  const bool gives_back = record.type == "use.aborted";
+  const auto end = [&](std::string_view id) -> std::optional<Message> {
+    const std::string_view plain = plain_content(id);
+    const auto found = is_uuid(plain) ? of.uses.find(event_key(plain)) : of.uses.end();
+    if (found == of.uses.end()) return broken("use-unknown", record, unquote(id));
+    if (found->second.ended && gives_back) return broken("use-ended", record, unquote(id));
     found->second.ended = true;
     if (!gives_back) return std::nullopt;
-    for (const auto& [rule, n] : found->second.adds) of.counted[rule] -= n;
+    for (const auto& [limit, n] : *found->second.adds) limit->counted -= n;
     of.uses.erase(found);
     return std::nullopt;
   };
-  if (record.type != "use.executed") return end(text_of(json, "use"));
-  for (const Json& use : json.at("uses")) {
-    if (!use.is_object()) return broken("use-unknown", record, {});
-    if (auto fault = end(text_of(use, "use"))) return fault;
+  if (record.type != "use.executed") return end(scan.value("use"));
+  for (ArrayValues list(scan.value("uses")); const auto use = list.next();) {
+    if (!is_object(*use)) return broken("use-unknown", record, {});
+    if (auto fault = end(find_member(*use, "use"))) return fault;
   }
   return std::nullopt;
 }

@@ -11,8 +11,14 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "tally/audit/record.hpp"
+
+#include "event_ids.hpp"
+#include "json_rewrite.hpp"
+#include "record_scan.hpp"
 
 namespace tally::audit {
 
@@ -27,25 +33,36 @@ class DeepCheck {
   std::optional<Fault> take(const RecordView& record);
 
  private:
-  // One use: what it adds to which limit, and what came of it.
+  // One limit of an agreement, by the id of its rule.
+  struct Limit {
+    std::optional<std::int64_t> allowed;  // where this side owns it
+    std::int64_t counted = 0;
+  };
+  // What a use adds to which limits. Most uses of an agreement add the same.
+  using Adds = std::vector<std::pair<Limit*, std::int64_t>>;
   struct Use {
-    std::map<std::string, std::int64_t> adds;
+    const Adds* adds = nullptr;
     bool ended = false;
   };
   struct OfAgreement {
     bool closed = false;
-    bool due = false;                             // an obligation to destroy
-    std::map<std::string, std::int64_t> allowed;  // of the limits that this side owns
-    std::map<std::string, std::int64_t> counted;
-    std::unordered_map<std::string, Use> uses;
+    bool due = false;  // an obligation to destroy
+    std::map<std::string, Limit, std::less<>> limits;
+    std::map<std::string, Adds, std::less<>> adds;  // by the text of `rules`
+    std::unordered_map<EventKey, Use, EventKeyHash> uses;
     std::set<std::string> started;  // transfers
   };
 
-  std::optional<Message> rule_broken(const RecordView& record, const Json& json);
-  std::optional<Message> permit_broken(OfAgreement& of, const RecordView& record, const Json& json);
-  std::optional<Message> end_broken(OfAgreement& of, const RecordView& record, const Json& json);
+  std::optional<Message> rule_broken(const RecordView& record, const RecordScan& scan);
+  std::optional<Message> permit_broken(
+      OfAgreement& of, const RecordView& record, const RecordScan& scan
+  );
+  std::optional<Message> end_broken(
+      OfAgreement& of, const RecordView& record, const RecordScan& scan
+  );
 
   std::unordered_map<std::string, OfAgreement> agreements_;
+  JsonRewriter rewriter_;
 };
 
 }  // namespace tally::audit

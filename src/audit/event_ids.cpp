@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <unordered_map>
 
 #include "tally/audit/recovery.hpp"
@@ -25,19 +26,31 @@ std::uint64_t hex_number(std::string_view digits) {
   return number;
 }
 
-// All bits of the id count, the time of a UUIDv7 first: ids that come nearly in order are sorted
-// faster, and the 40 bits behind it keep ids of one moment apart.
+// All bits of an id in one number.
+std::uint64_t mix(const EventKey& key) {
+  return (key.low ^ std::rotl(key.high, 29)) * 0x9E3779B97F4A7C15ULL;
+}
+
+// The time of a UUIDv7 first, since ids that come nearly in order are sorted faster; the 40 bits
+// behind it keep ids of one moment apart.
 std::uint64_t fingerprint(std::string_view uuid) {
-  const std::uint64_t milliseconds = hex_number(uuid.substr(0, 8)) << 16 |
-                                     hex_number(uuid.substr(9, 4));
-  const std::uint64_t rest = hex_number(uuid.substr(14, 4)) << 48 ^
-                             hex_number(uuid.substr(19, 4)) << 48 ^
-                             hex_number(uuid.substr(24, 12));
-  const std::uint64_t mixed = (rest ^ milliseconds >> 24) * 0x9E3779B97F4A7C15ULL;
-  return milliseconds << 40 | mixed >> 24;
+  const EventKey key = event_key(uuid);
+  const std::uint64_t milliseconds = key.high >> 16;
+  return milliseconds << 40 | mix(key) >> 24;
 }
 
 }  // namespace
+
+EventKey event_key(std::string_view uuid) {
+  return {
+      hex_number(uuid.substr(0, 8)) << 32 | hex_number(uuid.substr(9, 4)) << 16 |
+          hex_number(uuid.substr(14, 4)),
+      hex_number(uuid.substr(19, 4)) << 48 | hex_number(uuid.substr(24, 12))};
+}
+
+std::size_t EventKeyHash::operator()(const EventKey& key) const {
+  return mix(key);
+}
 
 void EventIds::take(std::string_view uuid) {
   fingerprints_.push_back(fingerprint(uuid));

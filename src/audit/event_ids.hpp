@@ -1,5 +1,5 @@
-// Whether two records of a log have the same event id, in eight bytes a record: a fingerprint of
-// each id, and a second look at those whose fingerprints are the same.
+// Event ids as numbers, and whether two records of a log have the same one, in eight bytes a
+// record: a fingerprint of each id, and a second look at those whose fingerprints are the same.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,19 @@
 #include "tally/audit/log_storage.hpp"
 
 namespace tally::audit {
+
+// The 16 bytes of an event id.
+struct EventKey {
+  std::uint64_t high = 0;
+  std::uint64_t low = 0;
+  bool operator==(const EventKey&) const = default;
+};
+// Precondition: is_uuid.
+EventKey event_key(std::string_view uuid);
+
+struct EventKeyHash {
+  std::size_t operator()(const EventKey& key) const;
+};
 
 // A record whose event id an earlier one has.
 struct RepeatedEvent {

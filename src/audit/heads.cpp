@@ -21,10 +21,10 @@ Digest heads_node(const Digest& left, const Digest& right) {
   return hash_pair(node_prefix, left, right);
 }
 
-void add(Bytes& bytes, const Digest& digest) {
+void put(Bytes& bytes, const Digest& digest) {
   bytes.insert(bytes.end(), digest.begin(), digest.end());
 }
-void add(Bytes& bytes, std::uint64_t number) {
+void put(Bytes& bytes, std::uint64_t number) {
   for (int shift = 56; shift >= 0; shift -= 8) {
     bytes.push_back(static_cast<std::uint8_t>(number >> shift));
   }
@@ -32,19 +32,21 @@ void add(Bytes& bytes, std::uint64_t number) {
 
 // Key, aseq, leaf and size: 81 bytes with the prefix.
 Digest heads_leaf(const Digest& key, const AgreementHead& head) {
-  Bytes bytes{leaf_prefix};
-  add(bytes, key);
-  add(bytes, head.aseq);
-  add(bytes, head.leaf);
-  add(bytes, head.size);
+  Bytes bytes;
+  bytes.reserve(81);
+  bytes.push_back(leaf_prefix);
+  put(bytes, key);
+  put(bytes, head.aseq);
+  put(bytes, head.leaf);
+  put(bytes, head.size);
   return sha256(bytes);
 }
 
 // The count is within the root: RFC 6962's shape alone does not tell which leaf is the last.
 Digest heads_root(std::uint64_t count, const Digest& tree) {
   Bytes bytes{root_prefix};
-  add(bytes, count);
-  add(bytes, tree);
+  put(bytes, count);
+  put(bytes, tree);
   return sha256(bytes);
 }
 
@@ -75,6 +77,10 @@ Digest heads_key(const AgreementId& agreement) {
   return sha256(agreement.value);
 }
 
+HeadsMap::HeadsMap() {
+  hash_nodes({}, 0);
+}
+
 Result<HeadsMap> HeadsMap::make(const std::vector<std::pair<AgreementId, AgreementHead>>& heads) {
   HeadsMap map;
   for (const auto& [agreement, head] : heads) {
@@ -90,34 +96,101 @@ Result<HeadsMap> HeadsMap::make(const std::vector<std::pair<AgreementId, Agreeme
   if (std::adjacent_find(entries.begin(), entries.end(), same) != entries.end()) {
     return fail(ErrorKind::invalid, {"audit.heads-twice", {}});
   }
-  std::vector<Digest> level;
-  level.reserve(entries.size());
-  for (const auto& [key, head] : entries) level.push_back(heads_leaf(key, head));
-  while (!level.empty()) {
-    std::vector<Digest> above;
-    above.reserve(level.size() / 2);
-    for (std::size_t i = 0; i + 1 < level.size(); i += 2) {
-      above.push_back(heads_node(level[i], level[i + 1]));
-    }
-    map.levels_.push_back(std::move(level));
-    level = std::move(above);
+  for (const auto& [key, head] : entries) {
+    map.levels_[0].push_back(heads_leaf(key, head));
+    map.seen_ = std::max(map.seen_, head.size);
   }
-  const SubtreeHash stored = [&map](unsigned at, std::uint64_t index) -> Result<Digest> {
-    return map.levels_.at(at).at(index);
-  };
-  const Digest tree =
-      entries.empty() ? empty_root() : range_root(&heads_node, 0, entries.size(), stored).value();
-  map.root_ = heads_root(entries.size(), tree);
+  map.hash_nodes({}, 0);
   return map;
 }
 
 Result<HeadsMap> HeadsMap::of(const std::unordered_map<std::string, AgreementHead>& agreements) {
-  std::vector<std::pair<AgreementId, AgreementHead>> heads;
-  heads.reserve(agreements.size());
+  HeadsMap map;
+  if (auto followed = map.follow(agreements); !followed) return fail(std::move(followed));
+  return map;
+}
+
+Result<void> HeadsMap::follow(const std::unordered_map<std::string, AgreementHead>& agreements) {
+  std::vector<Entry> fresh;
+  std::vector<std::size_t> changed;
+  std::uint64_t seen = seen_;
   for (const auto& [agreement, head] : agreements) {
-    heads.emplace_back(AgreementId(agreement), head);
+    if (head.aseq == 0 || head.size == 0) {
+      return fail(ErrorKind::invalid, {"audit.heads-empty", {{"agreement", agreement}}});
+    }
+    if (head.size <= seen_) continue;
+    seen = std::max(seen, head.size);
+    const Digest key = sha256(agreement);
+    const std::size_t place = place_of(key);
+    if (place == entries_.size() || entries_[place].first != key) {
+      fresh.emplace_back(key, head);
+    } else {
+      entries_[place].second = head;
+      levels_[0][place] = heads_leaf(key, head);
+      changed.push_back(place);
+    }
   }
-  return make(heads);
+  seen_ = seen;
+  std::sort(changed.begin(), changed.end());
+  hash_nodes(std::move(changed), add(std::move(fresh)));
+  return {};
+}
+
+std::size_t HeadsMap::add(std::vector<Entry> fresh) {
+  if (fresh.empty()) return entries_.size();
+  const auto by_key = [](const Entry& a, const Entry& b) { return a.first < b.first; };
+  std::sort(fresh.begin(), fresh.end(), by_key);
+  const std::size_t first = place_of(fresh.front().first);
+  std::vector<Entry> entries;
+  std::vector<Digest> leaves;
+  entries.reserve(entries_.size() - first + fresh.size());
+  leaves.reserve(entries.capacity());
+  std::size_t old = first;
+  const auto keep_before = [&](const Digest* key) {
+    for (; old < entries_.size() && (key == nullptr || entries_[old].first < *key); ++old) {
+      entries.push_back(entries_[old]);
+      leaves.push_back(levels_[0][old]);
+    }
+  };
+  for (const Entry& entry : fresh) {
+    keep_before(&entry.first);
+    entries.push_back(entry);
+    leaves.push_back(heads_leaf(entry.first, entry.second));
+  }
+  keep_before(nullptr);
+  entries_.resize(first);
+  entries_.insert(entries_.end(), entries.begin(), entries.end());
+  levels_[0].resize(first);
+  levels_[0].insert(levels_[0].end(), leaves.begin(), leaves.end());
+  return first;
+}
+
+void HeadsMap::hash_nodes(std::vector<std::size_t> changed, std::size_t from) {
+  for (std::size_t above = 1; levels_[above - 1].size() > 1; ++above) {
+    if (levels_.size() == above) levels_.emplace_back();
+    const std::vector<Digest>& below = levels_[above - 1];
+    std::vector<Digest>& level = levels_[above];
+    level.resize(below.size() / 2);
+    from /= 2;
+    std::vector<std::size_t> parents;
+    for (const std::size_t child : changed) {
+      const std::size_t parent = child / 2;
+      const bool done = !parents.empty() && parents.back() == parent;
+      if (parent >= std::min(from, level.size()) || done) continue;
+      level[parent] = heads_node(below[2 * parent], below[2 * parent + 1]);
+      parents.push_back(parent);
+    }
+    for (std::size_t i = from; i < level.size(); ++i) {
+      level[i] = heads_node(below[2 * i], below[2 * i + 1]);
+    }
+    changed = std::move(parents);
+  }
+  const SubtreeHash stored = [this](unsigned at, std::uint64_t index) -> Result<Digest> {
+    return levels_.at(at).at(index);
+  };
+  const std::size_t count = entries_.size();
+  const Digest tree = count == 0 ? empty_root() : range_root(&heads_node, 0, count, stored).value();
+  root_ = heads_root(count, tree);
 }
 
 ProvenHead HeadsMap::proven(std::size_t index) const {

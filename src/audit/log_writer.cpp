@@ -210,6 +210,7 @@ struct LogWriter::State {
   std::string prev;  // hex of `leaf`
   std::string time;
   std::unordered_map<std::string, AgreementHead> agreements;
+  HeadsMap heads;  // as of the last `log.heads` of this writer
   FrameBuilder frame;
   std::vector<std::shared_ptr<Pending>> batch;
   std::vector<Appended> appended;
@@ -340,10 +341,9 @@ struct LogWriter::State {
   }
 
   // The map as of just before this record: only who gives records their places knows it.
-  Result<void> fill_heads(RecordDraft& draft) const {
-    const auto map = HeadsMap::of(agreements);
-    if (!map) return tl::unexpected(map.error());
-    draft.set("count", std::uint64_t{map->count()}).set("root", map->root());
+  Result<void> fill_heads(RecordDraft& draft) {
+    if (auto followed = heads.follow(agreements); !followed) return followed;
+    draft.set("count", std::uint64_t{heads.count()}).set("root", heads.root());
     return {};
   }
 

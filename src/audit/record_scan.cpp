@@ -1,9 +1,14 @@
 #include "record_scan.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include <nlohmann/json.hpp>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 #include "tally/core/json.hpp"
 
@@ -26,32 +31,36 @@ bool is_plain(char c) {
   return plain_bytes[static_cast<unsigned char>(c)];
 }
 
-// Eight bytes with the same value, and the highest bit of each of eight bytes.
-constexpr std::uint64_t eight(std::uint8_t byte) {
-  return byte * 0x0101010101010101ULL;
-}
-constexpr std::uint64_t top_bits = eight(0x80);
-
 // Where the first byte at or behind `at` stands that is not plain. Most of a record is such bytes,
-// so eight are looked at at once.
+// so sixteen are looked at at once.
 std::size_t past_plain(std::string_view text, std::size_t at) {
-  if constexpr (std::endian::native == std::endian::little) {
-    for (; at + 8 <= text.size(); at += 8) {
-      std::uint64_t bytes = 0;
-      std::memcpy(&bytes, text.data() + at, sizeof bytes);
-      // A subtraction borrows into the top bit of a byte that is too small. It may borrow on into
-      // the bytes above, so only the lowest bit found is sure: that of the first byte in the text.
-      const std::uint64_t quote = bytes ^ eight('"');
-      const std::uint64_t backslash = bytes ^ eight('\\');
-      const std::uint64_t special =
-          (((bytes - eight(0x20)) & ~bytes) | ((quote - eight(1)) & ~quote) |
-           ((backslash - eight(1)) & ~backslash) | bytes) &
-          top_bits;
-      if (special != 0) return at + static_cast<std::size_t>(std::countr_zero(special)) / 8;
-    }
+#if defined(__SSE2__)
+  // As signed bytes, what is beyond ASCII is below the blank too.
+  const __m128i blank = _mm_set1_epi8(' ');
+  const __m128i quote = _mm_set1_epi8('"');
+  const __m128i backslash = _mm_set1_epi8('\\');
+  for (; at + sizeof(__m128i) <= text.size(); at += sizeof(__m128i)) {
+    __m128i bytes;
+    std::memcpy(&bytes, text.data() + at, sizeof bytes);
+    const __m128i special = _mm_or_si128(
+        _mm_cmplt_epi8(bytes, blank),
+        _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash))
+    );
+    const auto found = static_cast<unsigned>(_mm_movemask_epi8(special));
+    if (found != 0) return at + static_cast<std::size_t>(std::countr_zero(found));
   }
+#endif
   while (at < text.size() && is_plain(text[at])) ++at;
   return at;
+}
+
+// Whether a key stands behind another one. Both are ASCII, and one of the first bytes decides.
+bool is_behind(std::string_view key, std::string_view last) {
+  const std::size_t both = std::min(key.size(), last.size());
+  for (std::size_t i = 0; i < both; ++i) {
+    if (key[i] != last[i]) return key[i] > last[i];
+  }
+  return key.size() > last.size();
 }
 
 }  // namespace
@@ -69,8 +78,10 @@ class Scanner {
         return object(depth, nullptr);
       case '[':
         return array(depth);
-      case '"':
-        return string(nullptr);
+      case '"': {
+        bool plain = true;
+        return string(plain);
+      }
       case 't':
         return word("true");
       case 'f':
@@ -89,11 +100,12 @@ class Scanner {
     std::string_view last;
     bool first = true;
     for (;;) {
-      std::string_view key;
       const std::size_t key_at = at;
-      if (!string(&key)) return false;
+      bool plain = true;
+      if (!string(plain)) return false;
+      const std::string_view key = text_.substr(key_at + 1, at - key_at - 2);
       // Keys with escapes or beyond ASCII would need an order of UTF-16 units; records have none.
-      if (past_plain(key, 0) != key.size() || (!first && key <= last)) {
+      if (!plain || (!first && !is_behind(key, last))) {
         at = key_at;
         return false;
       }
@@ -152,20 +164,19 @@ class Scanner {
   }
 
   // Minimal escapes only: \" \\ \b \f \n \r \t, \u00xx in lower case for the other controls, and
-  // valid UTF-8 for all else.
-  bool string(std::string_view* content) {
+  // valid UTF-8 for all else. `plain` becomes false when there is any of these but ASCII.
+  bool string(bool& plain) {
     if (!take('"')) return false;
-    const std::size_t start = at;
     for (;;) {
       at = past_plain(text_, at);
       if (at == text_.size()) return false;
       const auto c = static_cast<unsigned char>(text_[at]);
       if (c == '"') {
-        if (content != nullptr) *content = text_.substr(start, at - start);
         ++at;
         return true;
       }
       if (c < 0x20) return false;
+      plain = false;
       if (c == '\\' ? !escape() : !utf8()) return false;
     }
   }
@@ -290,8 +301,8 @@ RecordScan scan_record(std::string_view text) {
   RecordScan scan;
   scan.text_ = text;
   Scanner scanner(text);
-  scan.canonical =
-      !text.empty() && text.size() <= most_text_bytes && text[0] == '{' && scanner.object(0, &scan) && scanner.at == text.size();
+  scan.canonical = !text.empty() && text.size() <= most_text_bytes && text[0] == '{' &&
+                   scanner.object(0, &scan) && scanner.at == text.size();
   scan.fault = scanner.at;
   return scan;
 }
@@ -309,6 +320,19 @@ std::string_view find_member(std::string_view record, std::string_view key) {
     at = end + 1;
   }
   return {};
+}
+
+ArrayValues::ArrayValues(std::string_view array) : rest_(array) {
+  if (rest_.size() < 2) return;
+  rest_.remove_prefix(1);
+  rest_.remove_suffix(1);
+}
+
+std::optional<std::string_view> ArrayValues::next() {
+  if (rest_.empty()) return std::nullopt;
+  const std::string_view value = rest_.substr(0, skip_value(rest_, 0));
+  rest_.remove_prefix(std::min(rest_.size(), value.size() + 1));  // and the comma
+  return value;
 }
 
 std::string unquote(std::string_view value) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -65,6 +66,17 @@ RecordScan scan_record(std::string_view text);
 // Where the value of a top-level member stands, in a record that is known to be canonical; stops
 // at the member.
 std::string_view find_member(std::string_view record, std::string_view key);
+
+// The values of a canonical array, one after another.
+class ArrayValues {
+ public:
+  explicit ArrayValues(std::string_view array);
+  // nullopt: there are no more.
+  std::optional<std::string_view> next();
+
+ private:
+  std::string_view rest_;
+};
 
 // A canonical string back to its characters; the argument includes the quotes.
 std::string unquote(std::string_view value);

@@ -215,10 +215,10 @@ class Verification {
 
   // The record belongs to no agreement, so the map after it is the map before it.
   bool right_heads(const RecordView& view) {
-    const auto map = HeadsMap::of(chain_.agreements());
-    if (!map || view.raw("root") != quote(digest_text(map->root()))) return false;
+    if (!heads_.follow(chain_.agreements())) return false;
+    if (view.raw("root") != quote(digest_text(heads_.root()))) return false;
     const std::string_view count = view.raw("count");
-    return count.empty() || count == std::to_string(map->count());
+    return count.empty() || count == std::to_string(heads_.count());
   }
 
   // The first record of the next valid frame, in this segment or the next ones.
@@ -406,6 +406,7 @@ class Verification {
   bool cosigned_fits_ = false;
   std::optional<Place> cosigned_end_;  // the last record under it
   EventIds events_;
+  HeadsMap heads_;  // as of the last `log.heads`
   RecordView view_;
   Place last_;             // of the last record that was taken
   std::uint64_t end_ = 0;  // behind the last valid frame of the segment

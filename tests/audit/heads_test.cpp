@@ -4,6 +4,7 @@
 
 #include "audit/known_keys.hpp"
 #include "audit/tree_reference.hpp"
+#include "sim/world.hpp"
 
 namespace tally::audit {
 namespace {
@@ -41,6 +42,36 @@ Digest reference_root(std::size_t count) {
   reference::Leaves leaves;
   for (const auto& [key, leaf] : sorted) leaves.push_back(leaf);
   return sha256("\x04" + number(count) + text(reference::root(leaves, 0, count, 3)));
+}
+
+// Whatever changed since, the map that follows is the one made anew: a few heads, new agreements
+// before, between and behind the others, both, or nothing.
+TEST(Heads, AMapThatFollowsIsTheOneMadeAnew) {
+  sim::Chance chance(11);
+  for (int log = 0; log < 40; ++log) {
+    std::unordered_map<std::string, AgreementHead> agreements;
+    HeadsMap followed;
+    EXPECT_EQ(followed.root(), reference_root(0));
+    std::uint64_t size = 0;
+    for (int step = 0; step < 25; ++step) {
+      const std::uint64_t records = chance.below(12);
+      for (std::uint64_t i = 0; i < records; ++i) {
+        AgreementHead& head = agreements[agreement(chance.below(60)).value];
+        ++size;
+        head = {head.aseq + 1, leaf_hash(std::to_string(size)), size};
+      }
+      ASSERT_TRUE(followed.follow(agreements));
+      const HeadsMap anew = HeadsMap::of(agreements).value();
+      ASSERT_EQ(followed.count(), agreements.size());
+      ASSERT_EQ(followed.root(), anew.root()) << log << " " << step;
+      // Not the root alone: all that proofs are made of.
+      const AgreementId one = agreement(chance.below(80));
+      ASSERT_EQ(followed.prove(one), anew.prove(one));
+      const auto shown = verify_heads_proof(followed.root(), one, followed.prove(one));
+      ASSERT_TRUE(shown);
+      ASSERT_EQ(*shown, followed.find(one));
+    }
+  }
 }
 
 TEST(Heads, TheRootIsTheOneThatTheFormatDescribes) {

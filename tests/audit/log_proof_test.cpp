@@ -41,6 +41,27 @@ TEST(LogProof, HoldsForItsOwnRecordAndPlaceOnly) {
   }
 }
 
+// What somebody keeps of a record of a log of ten million, with the signature of the log and of one
+// witness: the target is 1.6 KB of text.
+TEST(LogProof, OfTenMillionRecordsIsSmall) {
+  constexpr std::uint64_t size = 10'000'000;
+  const SubtreeHash any = [](unsigned level, std::uint64_t index) -> Result<Digest> {
+    return sha256(std::to_string(level) + "/" + std::to_string(index));
+  };
+  const Checkpoint checkpoint{known_origin, size, tree_root(size, any).value(), {}};
+  std::string note = sign_checkpoint(checkpoint, log_key(), signer_of(log_seed)).value();
+  note += cosign_checkpoint(note, witness_key(), 1'772'352'000, signer_of(witness_seed))->line();
+  std::size_t most_hashes = 0;
+  std::size_t most_bytes = 0;
+  for (std::uint64_t index = 0; index < size; index += size / 97) {
+    const LogProof proof{std::nullopt, index, make_inclusion_proof(index, size, any).value(), note};
+    most_hashes = std::max(most_hashes, proof.hashes.size());
+    most_bytes = std::max(most_bytes, proof.print().size());
+  }
+  EXPECT_EQ(most_hashes, 24U);
+  EXPECT_LE(most_bytes, 1600U);
+}
+
 TEST(LogProof, NeedsACheckpointThatThePolicyBelieves) {
   LogProof proof = proof_of(4);
   const auto verified = verify_log_proof(proof, leaves[4], policy());

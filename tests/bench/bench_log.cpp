@@ -89,24 +89,9 @@ audit::RecordDraft use(const AgreementId& agreement, Random& random) {
   draft.about(agreement)
       .set("action", "http://www.w3.org/ns/odrl/2/read")
       .set("app", "notebook")
-      .set_canonical(
-          "decision", R"({"at":"2026-03-01T08:00:00.000000Z","id":"p1","outcome":"permit"})"
-      )
+      .set_canonical("decision", R"({"at":"2026-03-01T08:00:00.000000Z"})")
       .set("purpose", "https://example.org/purpose/research")
       .set_canonical("rules", R"([{"id":"p1","n":1,"unit":"use"}])");
-  return draft;
-}
-
-audit::RecordDraft executed(
-    const AgreementId& agreement, const std::vector<std::string>& uses, Random& random
-) {
-  audit::RecordDraft draft("use.executed", new_event(random, WallClock().read().at));
-  std::string list;
-  for (const std::string& one : uses) {
-    list += list.empty() ? "[" : ",";
-    list += R"({"bytes":1024,"content":")" + digest_text(sha256(one)) + R"(","use":")" + one + "\"}";
-  }
-  draft.about(agreement).set_canonical("uses", list + "]");
   return draft;
 }
 
@@ -117,14 +102,12 @@ Log::Log(const std::filesystem::path& folder) {
   if (!storage) give_up("the folder cannot be opened");
   storage_ = *std::move(storage);
   const Key key = make_key(origin, 1);
-  const audit::Genesis genesis{
-      origin, {"bench", "did:web:bench.example"}, key.key.text(), false};
+  const audit::Genesis genesis{origin, {"bench", "did:web:bench.example"}, key.key.text(), false};
   if (!audit::create_log(*storage_, genesis, clock, random)) give_up("the log cannot be made");
   auto recovered = audit::recover(*storage_, {});
   if (!recovered) give_up("the log cannot be opened");
-  writer_ = std::make_unique<audit::LogWriter>(
-      *storage_, *std::move(recovered), clock, random, Limits{}
-  );
+  writer_ =
+      std::make_unique<audit::LogWriter>(*storage_, *std::move(recovered), clock, random, Limits{});
   writer_->tree().sign_with(key.key, key.signer);
   // As in a daemon that has been up for a moment: the first piece is filled.
   while (writer_->fill_ahead()) {
@@ -148,21 +131,13 @@ void Log::close() {
 }
 
 void write_log(const std::filesystem::path& folder, std::uint64_t records, std::size_t agreements) {
-  constexpr std::size_t uses_a_record = 32;
   Log log(folder);
   std::uint64_t written = 1;  // the first record
   for (std::size_t i = 0; i < agreements && written < records; ++i, ++written) {
     log.append(contract(agreement(i), log.random));
   }
-  for (std::size_t turn = 0; written < records; ++turn) {
-    const AgreementId of = agreement(turn % agreements);
-    std::vector<std::string> uses;
-    for (std::size_t i = 0; i < uses_a_record && written < records; ++i, ++written) {
-      audit::RecordDraft draft = use(of, log.random);
-      uses.push_back(draft.event().value);
-      log.append(std::move(draft));
-    }
-    if (written++ < records) log.append(executed(of, uses, log.random));
+  for (; written < records; ++written) {
+    log.append(use(agreement(written % agreements), log.random));
   }
   log.commit();
   log.close();

@@ -23,9 +23,9 @@ using Steady = std::chrono::steady_clock;
 inline double seconds_since(Steady::time_point start) {
   return std::chrono::duration<double>(Steady::now() - start).count();
 }
-double cpu_seconds();          // of this process
-double resident_mebibytes();   // now
-double most_resident();        // the most it ever was, in MiB
+double cpu_seconds();         // of this process
+double resident_mebibytes();  // now
+double most_resident();       // the most it ever was, in MiB
 double median(std::vector<double> values);
 [[noreturn]] void give_up(const std::string& what);
 
@@ -72,10 +72,6 @@ inline const std::string origin = "bench.example/log/1";
 AgreementId agreement(std::size_t number);
 audit::RecordDraft contract(const AgreementId& agreement, Random& random);
 audit::RecordDraft use(const AgreementId& agreement, Random& random);
-// That these uses, the events of their permits, have ended.
-audit::RecordDraft executed(
-    const AgreementId& agreement, const std::vector<std::string>& uses, Random& random
-);
 
 // A log that was just made in `folder`, which is emptied first, and its writer, driven by hand.
 class Log {
@@ -96,8 +92,7 @@ class Log {
   std::size_t queued_ = 0;
 };
 
-// Uses of `agreements` agreements in turn, 32 permits and one record of their end, until the log has
-// `records` records; closed.
+// Uses of `agreements` agreements in turn, until the log has `records` records; closed.
 void write_log(const std::filesystem::path& folder, std::uint64_t records, std::size_t agreements);
 
 std::unique_ptr<audit::LogStorage> open_log(const std::filesystem::path& folder);

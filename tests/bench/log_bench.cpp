@@ -1,12 +1,19 @@
-// What a large log costs: to check, to prove from, in bytes and in memory; each beside the bare work
-// of the same run that bounds it.
+// What a large log costs: to check, to prove from, in bytes and in memory; each beside the bare
+// work of the same run that bounds it.
 //
 // log_bench write FOLDER RECORDS [AGREEMENTS]   makes a log
 // log_bench verify FOLDER [ROUNDS] [deep]       checks it; beside the bare hashing of its records
-#include <cstring>
+// log_bench prove FOLDER                        proofs of single records; beside their signatures
+// log_bench heads                               the map of heads, as a `log.heads` needs it
+// log_bench witness                             what a witness computes for one checkpoint
+#include <unordered_map>
 
+#include "tally/audit/heads.hpp"
+#include "tally/audit/log_proof.hpp"
+#include "tally/audit/log_tree.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/verify.hpp"
+#include "tally/audit/witness_message.hpp"
 
 #include "audit/segment_reader.hpp"
 #include "bench_log.hpp"
@@ -78,6 +85,133 @@ int verify(const std::filesystem::path& folder, int rounds, Depth depth) {
   return 0;
 }
 
+const Key log_key = make_key(origin, 1);
+const Key witness_key = make_key("witness.example/w", 2, cosignature_type);
+
+std::string cosigned(const Checkpoint& checkpoint) {
+  std::string note = sign_checkpoint(checkpoint, log_key.key, log_key.signer).value();
+  note += cosign_checkpoint(note, witness_key.key, 1'772'352'000, witness_key.signer)->line();
+  return note;
+}
+
+int prove(const std::filesystem::path& folder) {
+  auto storage = open_log_folder(folder, FolderAccess::writable);
+  if (!storage) give_up("the folder cannot be opened");
+  const auto start = Steady::now();
+  const auto recovered = recover(**storage, {});
+  if (!recovered) give_up("the log cannot be opened");
+  std::printf("recovered in %.2f s, %.0f MiB\n", seconds_since(start), resident_mebibytes());
+  const LogTree tree(**storage, *recovered);
+  const std::uint64_t size = tree.size();
+  const std::string note = cosigned({origin, size, tree.root(size).value(), {}});
+  const LogPolicy policy =
+      parse_log_policy(
+          "log " + log_key.key.text() + "\nwitness w " + witness_key.key.text() + "\nquorum w\n"
+      )
+          .value();
+  std::string record;
+  const std::uint64_t index = size / 3;
+  (void)for_each_record(**storage, index, [&](const RecordView& view) {
+    if (view.seq == index) record = view.text;
+  });
+  const auto make = [&] {
+    return LogProof{std::nullopt, index, tree.inclusion_proof(index, size).value(), note}.print();
+  };
+  const std::string proof = make();
+  const double make_us = microseconds([&] { (void)make(); });
+  const double check_us = microseconds([&] {
+    const auto parsed = parse_log_proof(proof);
+    if (!verify_log_proof(*parsed, leaf_hash(record), policy)) give_up("the proof does not hold");
+  });
+  const Bytes message(200);
+  const Bytes signature = *log_key.signer(message);
+  const double verify_us =
+      microseconds([&] { (void)ed25519_verify(log_key.key.public_key, message, signature); });
+  std::printf(
+      "a proof of %zu bytes in %llu records: made in %.1f us, checked in %.1f us; one Ed25519 "
+      "verification %.1f us\n",
+      proof.size(),
+      static_cast<unsigned long long>(size),
+      make_us,
+      check_us,
+      verify_us
+  );
+  return 0;
+}
+
+int heads() {
+  for (const std::size_t count : {std::size_t{10'000}, std::size_t{100'000}}) {
+    std::unordered_map<std::string, AgreementHead> agreements;
+    std::uint64_t size = 0;
+    const auto touch = [&](std::size_t number) {
+      AgreementHead& head = agreements[agreement(number).value];
+      ++size;
+      head = {head.aseq + 1, sha256(std::to_string(size)), size};
+    };
+    for (std::size_t i = 0; i < count; ++i) touch(i);
+    HeadsMap map;
+    const auto start = Steady::now();
+    (void)map.follow(agreements);
+    const double anew = seconds_since(start) * 1e3;
+    std::size_t next = 0;
+    const double changed = microseconds([&] {
+      for (int i = 0; i < 100; ++i) touch(next = (next + 7919) % count);
+      (void)map.follow(agreements);
+    });
+    std::size_t further = count;
+    const double added = microseconds([&] {
+      touch(further++);
+      (void)map.follow(agreements);
+    });
+    const Digest left = sha256("left");
+    const double node = microseconds([&] { (void)node_hash(left, left); });
+    std::printf(
+        "the map of %zu agreements: anew %.1f ms, after records of 100 of them %.2f ms, after a "
+        "new "
+        "one %.2f ms; one node hash %.3f us\n",
+        count,
+        anew,
+        changed / 1e3,
+        added / 1e3,
+        node
+    );
+  }
+  return 0;
+}
+
+int witness() {
+  // The tree of a log that grows by one record between two checkpoints.
+  const SubtreeHash any = [](unsigned level, std::uint64_t index) -> Result<Digest> {
+    return sha256(std::to_string(level) + "/" + std::to_string(index));
+  };
+  constexpr std::uint64_t size = 10'000'000;
+  AddCheckpoint request;
+  request.old_size = size;
+  request.checkpoint = {origin, size, tree_root(size, any).value(), {}};
+  request.note =
+      parse_note(sign_checkpoint(request.checkpoint, log_key.key, log_key.signer).value()).value();
+  const std::string body = request.print();
+  const WatchedLog watched{{log_key.key}, size, request.checkpoint.root};
+  const double took = microseconds([&] {
+    const auto parsed = parse_add_checkpoint(body);
+    if (decide(*parsed, &watched).status != WitnessStatus::cosigned) give_up("not cosigned");
+    (void)cosign_checkpoint(parsed->note.print(), witness_key.key, 1, witness_key.signer);
+  });
+  const Bytes message(200);
+  const Bytes signature = *log_key.signer(message);
+  const double signed_us = microseconds([&] { (void)log_key.signer(message); });
+  const double verified_us =
+      microseconds([&] { (void)ed25519_verify(log_key.key.public_key, message, signature); });
+  std::printf(
+      "a witness reads, checks and cosigns a checkpoint in %.1f us of CPU, without storing it; one "
+      "Ed25519 signature %.1f us, verification %.1f us\n",
+      took,
+      signed_us,
+      verified_us
+  );
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -98,5 +232,8 @@ int main(int argc, char** argv) {
     const bool deep = argument(4, "") == "deep";
     return verify(folder, std::stoi(argument(3, "5")), deep ? Depth::deep : Depth::plain);
   }
-  give_up("log_bench write|verify FOLDER …");
+  if (command == "prove") return prove(folder);
+  if (command == "heads") return heads();
+  if (command == "witness") return witness();
+  give_up("log_bench write|verify|prove FOLDER …, or heads|witness");
 }

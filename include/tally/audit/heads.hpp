@@ -7,7 +7,7 @@
 // What it does not show: that the owner filled the map honestly. The root is a signed statement,
 // and any record that contradicts it convicts; whoever holds the whole log recomputes it.
 //
-// Pure. A HeadsMap is immutable; all of this is safe from any thread.
+// Pure; values and free functions, safe from any thread. A HeadsMap that follows is one caller's.
 #pragma once
 
 #include <cstddef>
@@ -64,9 +64,15 @@ class HeadsMap {
   // size 0).
   static Result<HeadsMap> make(const std::vector<std::pair<AgreementId, AgreementHead>>& heads);
 
+  HeadsMap();  // of no agreement
+
   // Of the heads that a log's writer and its readers keep, by the agreement's id. Hashes every
   // agreement of the log. Errors: as above.
   static Result<HeadsMap> of(const std::unordered_map<std::string, AgreementHead>& agreements);
+  // Brings the map of earlier heads of the same log to these. Hashes the agreements that have a new
+  // record since, and what is above them and behind the first new agreement. Errors:
+  // audit.heads-empty; the map is to be made anew then.
+  Result<void> follow(const std::unordered_map<std::string, AgreementHead>& agreements);
 
   [[nodiscard]] std::size_t count() const { return entries_.size(); }
   [[nodiscard]] const Digest& root() const { return root_; }
@@ -80,9 +86,16 @@ class HeadsMap {
   [[nodiscard]] std::size_t place_of(const Digest& key) const;
   [[nodiscard]] ProvenHead proven(std::size_t index) const;
 
-  std::vector<Entry> entries_;               // by key
-  std::vector<std::vector<Digest>> levels_;  // [level][index]: perfect subtrees
+  // Entries whose keys are not there yet; gives the place of the first of them, from which on all
+  // others have moved.
+  std::size_t add(std::vector<Entry> fresh);
+  // The nodes above these leaves (ascending) and above all from `from` on, and the root.
+  void hash_nodes(std::vector<std::size_t> changed, std::size_t from);
+
+  std::vector<Entry> entries_;                  // by key
+  std::vector<std::vector<Digest>> levels_{1};  // [level][index]: perfect subtrees; leaves first
   Digest root_{};
+  std::uint64_t seen_ = 0;  // the largest size of a head
 };
 
 // The head of `agreement` in the map with this root, or nullopt when the proof shows that there is

@@ -55,7 +55,8 @@ class LogWriter final : public LogAppender {
   [[nodiscard]] bool on_reserve() const;
   // Whether anything that the map of heads is worth signing for came after the last `log.heads`.
   // Any thread. The draft of that record is its type and event alone: the writer fills in `root`
-  // and `count` where it gives the record its place, which hashes every agreement of the log.
+  // and `count` where it gives the record its place; the first one hashes every agreement of the
+  // log.
   [[nodiscard]] bool heads_due() const;
 
  private:
