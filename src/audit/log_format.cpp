@@ -64,9 +64,11 @@ std::optional<std::uint64_t> segment_first_seq(std::string_view name) {
   return decimal(digits);
 }
 
-void FrameBuilder::start(std::uint64_t first_seq) {
+void FrameBuilder::start(std::uint64_t first_seq, std::string_view checkpoint) {
   buffer_.clear();
   buffer_.resize(frame_header_bytes);
+  buffer_ += checkpoint;
+  slot_bytes_ = static_cast<std::uint32_t>(checkpoint.size());
   first_seq_ = first_seq;
   count_ = 0;
 }
@@ -94,7 +96,7 @@ std::string_view FrameBuilder::finish() {
   put32(buffer_, length_at, static_cast<std::uint32_t>(buffer_.size()));
   put64(buffer_, 8, first_seq_);
   put32(buffer_, 16, count_);
-  put32(buffer_, 20, 0);  // no checkpoint yet
+  put32(buffer_, 20, slot_bytes_);
   put32(buffer_, crc_at, 0);
   put32(buffer_, 28, 0);
   put32(buffer_, crc_at, crc32c(as_bytes(buffer_)));
@@ -128,10 +130,14 @@ Frame parse_frame(std::span<const std::uint8_t> bytes, std::uint64_t offset) {
   frame.crc_good = magic_good && get32(whole, crc_at) == frame_crc(whole);
 
   // The records are taken out of a damaged frame too, so that a verifier can name the one at fault.
-  frame.layout_good =
-      magic_good && get32(whole, 28) == 0 && frame.count > 0 && slot <= length - frame_header_bytes;
+  const bool slot_fits = slot <= slot_most_bytes && slot <= length - frame_header_bytes;
+  frame.layout_good = magic_good && get32(whole, 28) == 0 && frame.count > 0 && slot_fits;
   frame.records.reserve(std::min<std::size_t>(frame.count, length / 5));  // 4 bytes and one more
-  std::size_t at = frame_header_bytes + (slot <= length - frame_header_bytes ? slot : 0);
+  std::size_t at = frame_header_bytes;
+  if (slot_fits) {
+    frame.checkpoint = {reinterpret_cast<const char*>(whole.data()) + at, slot};
+    at += slot;
+  }
   for (std::uint32_t i = 0; i < frame.count; ++i) {
     const std::size_t text = at + 4;
     const std::size_t size = text <= length ? get32(whole, at) : 0;

@@ -18,6 +18,7 @@ constexpr std::size_t frame_header_bytes = 32;
 constexpr std::size_t frame_most_bytes = 256 << 10;
 constexpr std::size_t frame_alignment = 8;
 constexpr std::size_t record_most_bytes = 16 << 10;
+constexpr std::size_t slot_most_bytes = 4 << 10;
 constexpr std::string_view segment_suffix = ".tlog";
 constexpr std::string_view head_file = "head";
 // The best checkpoint that witnesses cosigned, as a note.
@@ -30,7 +31,8 @@ std::optional<std::uint64_t> segment_first_seq(std::string_view name);
 // Builds one frame in a buffer that is kept from batch to batch.
 class FrameBuilder {
  public:
-  void start(std::uint64_t first_seq);
+  // `checkpoint`: a note of at most slot_most_bytes, over exactly the records before this frame.
+  void start(std::uint64_t first_seq, std::string_view checkpoint = {});
   // Room for a record is there while this is at most frame_most_bytes.
   [[nodiscard]] std::size_t bytes_with(std::size_t record_bytes) const;
   // The record is appended to `out()` between these two.
@@ -43,6 +45,7 @@ class FrameBuilder {
   std::string buffer_;
   std::uint64_t first_seq_ = 0;
   std::uint32_t count_ = 0;
+  std::uint32_t slot_bytes_ = 0;
   std::size_t record_at_ = 0;
 };
 
@@ -66,6 +69,7 @@ struct Frame {
   std::uint32_t count = 0;
   bool crc_good = false;
   bool layout_good = false;          // slot, lengths, padding
+  std::string_view checkpoint;       // what the slot holds; empty: nothing
   std::vector<FrameRecord> records;  // those whose lengths fit, also of a damaged frame
 };
 

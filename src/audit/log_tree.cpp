@@ -28,6 +28,10 @@ struct Level {
   Bytes tail;
 };
 
+std::string fitting_slot(const std::string& note) {
+  return note.size() <= slot_most_bytes ? note : std::string();
+}
+
 tl::unexpected<Error> out_of_range(std::uint64_t part, std::uint64_t whole) {
   return fail(
       ErrorKind::invalid,
@@ -86,6 +90,7 @@ struct LogTree::State {
   };
   std::vector<Signing> signing;  // the current key first
   std::optional<ReleasedCheckpoint> released;
+  std::uint64_t in_slot = 0;  // the size of the last checkpoint that went into a slot
   std::optional<Note> cosigned;
 
   // One head file, one writer of it at a time. Taken before `mutex`.
@@ -94,6 +99,18 @@ struct LogTree::State {
   std::array<std::unique_ptr<LogFile>, tile_levels> files;
 
   explicit State(LogStorage& in) : storage(in) {}
+
+  static Result<std::string> sign(
+      const Checkpoint& checkpoint, const std::vector<Signing>& signing
+  ) {
+    Note note{checkpoint.text(), {}};
+    for (const auto& [key, signer] : signing) {
+      auto signature = make_signature(note.text, key, signer);
+      if (!signature) return fail(std::move(signature));
+      note.signatures.push_back(*std::move(signature));
+    }
+    return note.print();
+  }
 
   // Under `mutex`.
   void settle() {
@@ -282,19 +299,35 @@ Result<ReleasedCheckpoint> LogTree::checkpoint() {
     mark = {s.size, s.leaf};
     signing = s.signing;
   }
-  Note signed_note{checkpoint.text(), {}};
-  for (const auto& [key, signer] : signing) {
-    auto signature = make_signature(signed_note.text, key, signer);
-    if (!signature) return fail(std::move(signature));
-    signed_note.signatures.push_back(*std::move(signature));
-  }
-  std::string note = signed_note.print();
+  auto signed_note = State::sign(checkpoint, signing);
+  if (!signed_note) return fail(std::move(signed_note));
+  std::string note = *std::move(signed_note);
   // Before anybody sees it: whoever holds it will ask for at least this much.
   if (auto written = s.write_head(mark, note); !written) return fail(std::move(written));
   const std::scoped_lock lock(s.mutex);
   s.released = ReleasedCheckpoint{std::move(checkpoint), std::move(note)};
   if (s.log_failure) return tl::unexpected(*s.log_failure);
   return *s.released;
+}
+
+std::string LogTree::slot_checkpoint() {
+  State& s = *state_;
+  Checkpoint checkpoint;
+  std::vector<State::Signing> signing;
+  {
+    const std::scoped_lock lock(s.mutex);
+    if (!s.released || s.released->checkpoint.size <= s.in_slot || s.log_failure) return {};
+    if (s.signing.empty() || s.signing.front().key != s.current) return {};
+    s.in_slot = s.size;
+    if (s.released->checkpoint.size == s.size) return fitting_slot(s.released->note);
+    s.settle();
+    checkpoint = {s.origin, s.size, s.frontier.root(), {}};
+    signing = s.signing;
+  }
+  // Not a word to anybody before the head file says as much: this one stays in the log. While keys
+  // change nobody signs, so it is signed by the key of its size.
+  const auto note = State::sign(checkpoint, signing);
+  return note ? fitting_slot(*note) : std::string();
 }
 
 Result<std::string> LogTree::shown_checkpoint() {

@@ -290,7 +290,7 @@ struct LogWriter::State {
     batch.clear();
     appended.clear();
     leaves.clear();
-    frame.start(size);
+    frame.start(size, tree.slot_checkpoint());
     auto room = room_for_ordinary();
     if (!room) return fail(std::move(room));
     Stamp stamp;

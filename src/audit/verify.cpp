@@ -140,11 +140,29 @@ class Verification {
         );
         return {};
       }
+      if (!frame->checkpoint.empty() && !right_slot(*frame)) return {};
       auto taken = take_records(*reader, *frame);
       if (!taken || report_.finding) return taken;
       offset += frame->length;
       end_ = offset;
     }
+  }
+
+  // The checkpoint in a frame's slot is over exactly the records before the frame.
+  bool right_slot(const Frame& frame) {
+    const Place here{chain_.size(), segments_[segment_].name, frame.offset};
+    const std::map<std::string, std::string> size = {{"size", std::to_string(chain_.size())}};
+    const auto wrong = [&](std::string_view link) {
+      found(Verdict::changed, here, link, size);
+      const bool tree = link == "tree";
+      report_.finding->message.code = tree ? "audit.slot-tree" : "audit.slot-checkpoint";
+      return false;
+    };
+    if (!chain_.genesis()) return wrong("checkpoint");
+    const auto note = chain_.keys().verify(frame.checkpoint);
+    if (!note || note->checkpoint.size != chain_.size()) return wrong("checkpoint");
+    if (note->checkpoint.root != side_files_.tree().root()) return wrong("tree");
+    return true;
   }
 
   // Stops at the first record with a broken link and names the one at fault.

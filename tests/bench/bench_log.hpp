@@ -29,19 +29,21 @@ double most_resident();       // the most it ever was, in MiB
 double median(std::vector<double> values);
 [[noreturn]] void give_up(const std::string& what);
 
-// Runs `once` until a tenth of a second has passed, five times, and gives the median of the
-// microseconds that one takes.
+// Runs `once` for a tenth of a second of CPU, five times, and gives the median of the microseconds
+// of CPU that one takes.
 template <class Once>
 double microseconds(const Once& once) {
   std::vector<double> found;
   for (int round = 0; round < 5; ++round) {
     std::size_t times = 0;
-    const auto start = Steady::now();
+    const double start = cpu_seconds();
+    double took = 0;
     do {
       once();
       ++times;
-    } while (seconds_since(start) < 0.1);
-    found.push_back(seconds_since(start) * 1e6 / static_cast<double>(times));
+      took = cpu_seconds() - start;
+    } while (took < 0.1);
+    found.push_back(took * 1e6 / static_cast<double>(times));
   }
   return median(std::move(found));
 }

@@ -6,6 +6,7 @@
 // log_bench prove FOLDER                        proofs of single records; beside their signatures
 // log_bench heads                               the map of heads, as a `log.heads` needs it
 // log_bench witness                             what a witness computes for one checkpoint
+// log_bench transfer                            what the log adds to a transfer, on either side
 #include <unordered_map>
 
 #include "tally/audit/heads.hpp"
@@ -150,9 +151,9 @@ int heads() {
     };
     for (std::size_t i = 0; i < count; ++i) touch(i);
     HeadsMap map;
-    const auto start = Steady::now();
+    const double start = cpu_seconds();
     (void)map.follow(agreements);
-    const double anew = seconds_since(start) * 1e3;
+    const double anew = (cpu_seconds() - start) * 1e3;
     std::size_t next = 0;
     const double changed = microseconds([&] {
       for (int i = 0; i < 100; ++i) touch(next = (next + 7919) % count);
@@ -212,6 +213,50 @@ int witness() {
   return 0;
 }
 
+// What the log makes one side compute and send for one transfer: six records, a receipt of its own
+// and one of the other side, a checkpoint with its proof, and the same of the other side cosigned.
+int transfer() {
+  CheapRandom random;
+  const SubtreeHash any = [](unsigned level, std::uint64_t index) -> Result<Digest> {
+    return sha256(std::to_string(level) + "/" + std::to_string(index));
+  };
+  constexpr std::uint64_t size = 10'000'000;
+  const Key contract_key = make_key("did:web:bench.example", 3);
+  const std::string receipt_text = "tally/receipt/v1\n" + std::string(700, 'x') + "\n";
+  const std::string theirs = sign_note(receipt_text, contract_key.key, contract_key.signer).value();
+  const Digest root = tree_root(size, any).value();
+  const Proof proof = make_consistency_proof(size - 6, size, any).value();
+  const WatchedLog watched{{log_key.key}, size, root};
+  const auto request = [&](std::uint64_t old_size, Proof hashes) {
+    const Checkpoint checkpoint{origin, size, root, {}};
+    AddCheckpoint made{old_size, std::move(hashes), {}, checkpoint};
+    made.note =
+        parse_note(sign_checkpoint(checkpoint, log_key.key, log_key.signer).value()).value();
+    return made;
+  };
+  const std::string their_request = request(size, {}).print();
+  std::size_t sent = 0;
+  const double took = microseconds([&] {
+    for (int i = 0; i < 6; ++i) (void)leaf_hash(contract(agreement(1), random).to_text());
+    const std::string ours = sign_note(receipt_text, contract_key.key, contract_key.signer).value();
+    if (!verify_note(theirs, std::span(&contract_key.key, 1))) give_up("the receipt does not hold");
+    const AddCheckpoint our_request = request(size - 6, proof);
+    const auto parsed = parse_add_checkpoint(their_request);
+    if (decide(*parsed, &watched).status != WitnessStatus::cosigned) give_up("not cosigned");
+    const auto cosignature =
+        cosign_checkpoint(parsed->note.print(), witness_key.key, 1, witness_key.signer);
+    const auto kept = add_cosignatures(
+        our_request.note, std::span(&*cosignature, 1), std::span(&witness_key.key, 1)
+    );
+    if (!kept) give_up("the cosignature does not hold");
+    sent = ours.size() + our_request.print().size() + cosignature->line().size();
+  });
+  std::printf(
+      "a transfer: %.0f us of CPU a side, %zu bytes sent by each, beside headers\n", took, sent
+  );
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -235,5 +280,6 @@ int main(int argc, char** argv) {
   if (command == "prove") return prove(folder);
   if (command == "heads") return heads();
   if (command == "witness") return witness();
-  give_up("log_bench write|verify|prove FOLDER …, or heads|witness");
+  if (command == "transfer") return transfer();
+  give_up("log_bench write|verify|prove FOLDER …, or heads|witness|transfer");
 }

@@ -5,7 +5,8 @@
 // which are written behind the acknowledgement, never synced, and made again at the next start.
 //
 // The questions are for any thread; they block for reads, and checkpoint() for two syncs, so a
-// coroutine asks through a Worker. feed(), flush() and write_head() are the writer's.
+// coroutine asks through a Worker. feed(), slot_checkpoint(), flush() and
+// write_head() are the writer's.
 #pragma once
 
 #include <cstdint>
@@ -81,6 +82,10 @@ class LogTree {
   // Records that became durable, in order, in the frame at `offset` of the segment that begins with
   // `segment`. Cheap: they are hashed later. Called before anybody is told of them.
   void feed(std::span<const Digest> leaves, std::uint64_t segment, std::uint64_t offset);
+  // What the slot of a frame that is about to be written is worth: the checkpoint over all records
+  // before it, once for each that was released since the last slot; else nothing. Whoever has the
+  // segments alone finds there what the log's key said as the log grew.
+  std::string slot_checkpoint();
   // Hashes what was fed and writes what makes a full tile, or everything. Never synced; a failure
   // does not concern the log.
   void flush(bool everything);

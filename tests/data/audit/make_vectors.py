@@ -30,12 +30,12 @@ def jcs(value):
     return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
 
 
-def frame(first_seq, records):
-    body = b"".join(struct.pack(">I", len(r)) + r for r in records)
+def frame(first_seq, records, slot=b""):
+    body = slot + b"".join(struct.pack(">I", len(r)) + r for r in records)
     body += b"\x00" * (-(32 + len(body)) % 8)
     def header(crc):
         return b"TLF1" + struct.pack(
-            ">IQIIII", 32 + len(body), first_seq, len(records), 0, crc, 0)
+            ">IQIIII", 32 + len(body), first_seq, len(records), len(slot), crc, 0)
     return header(crc32c(header(0) + body)) + body
 
 
@@ -75,6 +75,14 @@ add(PERMIT, 2, "urn:uuid:a")
 add(dict(PERMIT, purpose="\u7814\u7a76 \"1\"\n\u001f"), 2, "urn:uuid:b")
 add({"type": "use.aborted", "use": event(2)}, 2, "urn:uuid:a")
 
+# The checkpoint of docs/audit-log-format.md, section 11, as the log signed it.
+NOTE = ORIGIN + """
+7
+ZlCXn2yHiq2F84Dsicnip68Q0qZKqWqJGKp/UHsg+Y4=
+
+\u2014 clinic.example/log/1 9J1EWbVe+rcXsjI82/hRPGHo2Hjb9YDrgw2gK1/XnWCRsrMfPrM5vfQPPhHkKc1oweNFNHegCKhUbkw9hw5gSs/4BQ8=
+"""
+
 frames = [frame(0, records[:1]), frame(1, records[1:2]), frame(2, records[2:])]
 head = "tally/head/v1\n%s\n%d\n%s\n" % (ORIGIN, len(records), leaf(records[-1]))
 print(json.dumps({
@@ -84,4 +92,6 @@ print(json.dumps({
     "segment_name": "%020d.tlog" % 0,
     "segment_hex": b"".join(frames).hex(),
     "head": head,
+    "slot": NOTE,
+    "slot_frame_hex": frame(7, [b"record 7"], NOTE.encode()).hex(),
 }, indent=1, ensure_ascii=False))
