@@ -81,10 +81,14 @@ bool is_uuid(std::string_view text) {
   return true;
 }
 
+Chain::Chain(State state) : state_(std::move(state)) {
+  if (state_.size > 0) leaf_hex_ = to_hex(state_.leaf);
+}
+
 std::optional<ChainFault> Chain::take(
     std::string_view text, std::string_view file, std::uint64_t offset, RecordView& view
 ) {
-  const std::uint64_t seq = size_;
+  const std::uint64_t seq = state_.size;
   view = RecordView{};
   view.seq = seq;
   view.text = text;
@@ -124,19 +128,19 @@ std::optional<ChainFault> Chain::take(
     genesis = parse_genesis(scan, text);
     if (!genesis) return fault("genesis", seq, {});
   }
-  const Genesis& of_log = seq == 0 ? *genesis : *genesis_;
+  const Genesis& of_log = seq == 0 ? *genesis : *state_.genesis;
   if (seq != 0 && text_member(scan, "log") != of_log.origin) return fault("log", seq, {});
   if ((clock == "test") != of_log.test) return fault("clock", seq, {});
 
   if (!is_record_time(view.time)) return fault("member", seq, {{"member", "time"}});
-  if (view.time < time_) {
-    return fault("time", seq, {{"time", std::string(view.time)}, {"before", time_}});
+  if (view.time < state_.time) {
+    return fault("time", seq, {{"time", std::string(view.time)}, {"before", state_.time}});
   }
 
   // Not taken while it may still fail: a copy, for so rare a record.
   std::optional<LogKeys> keys;
   if (view.type == "key.rotated") {
-    keys = keys_;
+    keys = state_.keys;
     const auto rotated = keys->rotate(seq, text_member(scan, "note"));
     if (!rotated || keys->current().text() != text_member(scan, "vkey")) {
       return fault("key", seq, {});
@@ -145,31 +149,31 @@ std::optional<ChainFault> Chain::take(
 
   AgreementHead* head = nullptr;
   if (!view.agreement.empty()) {
-    const auto known = agreements_.find(view.agreement);
-    const AgreementHead before = known != agreements_.end() ? known->second : AgreementHead{};
+    const auto known = state_.agreements.find(view.agreement);
+    const AgreementHead before = known != state_.agreements.end() ? known->second : AgreementHead{};
     if (unsigned_member(scan, "aseq") != before.aseq + 1) {
       return fault("aseq", seq, {{"agreement", view.agreement}});
     }
     if (scan.plain("aprev") != (before.aseq == 0 ? no_leaf : to_hex(before.leaf))) {
       return fault("aprev", seq, {{"agreement", view.agreement}});
     }
-    head = &agreements_[view.agreement];
+    head = &state_.agreements[view.agreement];
   } else if (!scan.value("aseq").empty() || !scan.value("aprev").empty()) {
     return fault("aseq", seq, {{"agreement", ""}});
   }
 
   if (head != nullptr) *head = {head->aseq + 1, view.leaf, seq + 1};
-  heads_due_ = heads_due_after(view.type, heads_due_);
+  state_.heads_due = heads_due_after(view.type, state_.heads_due);
   if (genesis) {
-    keys_ = LogKeys(*parse_verifier_key(genesis->vkey));
-    genesis_ = std::move(genesis);
+    state_.keys = LogKeys(*parse_verifier_key(genesis->vkey));
+    state_.genesis = std::move(genesis);
   }
-  if (keys) keys_ = *std::move(keys);
-  leaf_ = view.leaf;
+  if (keys) state_.keys = *std::move(keys);
+  state_.leaf = view.leaf;
   leaf_hex_.clear();
-  append_hex(leaf_hex_, leaf_);
-  time_ = view.time;
-  ++size_;
+  append_hex(leaf_hex_, state_.leaf);
+  state_.time = view.time;
+  ++state_.size;
   return std::nullopt;
 }
 

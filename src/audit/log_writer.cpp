@@ -358,7 +358,7 @@ struct LogWriter::State {
       if (auto piece = fill_piece(end); !piece) return fail(std::move(piece));
     }
     if (auto synced = file->sync(); !synced) return synced;
-    tree.feed(leaves, first_seq, offset);
+    tree.feed(leaves);
     offset = end;
     filled = std::max(filled, end);
     return {};

@@ -4,6 +4,7 @@
 
 #include "chain.hpp"
 #include "log_format.hpp"
+#include "log_state.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
 #include "side_files.hpp"
@@ -30,11 +31,111 @@ Instant parse_record_time(std::string_view text) {
   return parsed ? parsed->instant : Instant{};
 }
 
+// What can be known of the log below a snapshot without reading its records: the record at the
+// snapshot's end, and the side files, which were made durable before the snapshot.
+class BelowSnapshot {
+ public:
+  BelowSnapshot(LogStorage& storage, const LogState& state) : storage_(storage), state_(state) {}
+
+  [[nodiscard]] tl::unexpected<Error> unfit(std::string_view why) const {
+    return fail(
+        ErrorKind::conflict,
+        {"audit.snapshot-unfit",
+         {{"why", std::string(why)}, {"size", std::to_string(state_.chain.size())}}}
+    );
+  }
+
+  // The segments are those that the snapshot knows, and its last record stands where it says.
+  [[nodiscard]] Result<void> check_place(const std::vector<SegmentName>& segments) const {
+    std::size_t known = 0;
+    for (const SegmentName& segment : segments) {
+      if (segment.first_seq >= state_.chain.size()) break;
+      const bool same = known < state_.segments.size() && segment.first_seq == state_.segments[known];
+      if (!same) return unfit("segment");
+      ++known;
+    }
+    if (known != state_.segments.size()) return unfit("segment");
+    auto reader = SegmentReader::open(storage_, segment_name(state_.segments.back()));
+    if (!reader) return fail(std::move(reader));
+    auto frame = reader->frame_at(state_.frame);
+    if (!frame) return fail(std::move(frame));
+    const bool there = frame->state == FrameState::valid &&
+                       state_.frame + frame->length == state_.end &&
+                       frame->first_seq + frame->count == state_.chain.size();
+    if (!there || leaf_hash(frame->records.back().text) != state_.chain.leaf()) return unfit("leaf");
+    return {};
+  }
+
+  // The side files have every hash of the full tiles, and lead to the root of these.
+  [[nodiscard]] Result<void> check_tiles() const {
+    const auto names = storage_.list();
+    if (!names) return tl::unexpected(names.error());
+    for (unsigned level = 0; level < tile_levels; ++level) {
+      const std::uint64_t wanted = hashes_at(level, state_.tiles.size()) * sizeof(Digest);
+      if (wanted == 0) continue;
+      const std::string name = level_file(level);
+      if (!std::binary_search(names->begin(), names->end(), name)) return unfit("tile");
+      auto file = storage_.open(name, false);
+      if (!file) return fail(std::move(file));
+      const auto size = (*file)->size();
+      if (!size) return tl::unexpected(size.error());
+      if (*size < wanted) return unfit("tile");
+    }
+    const auto found = root(state_.tiles.size());
+    if (!found || *found != state_.tiles.root()) return unfit("tile");
+    return {};
+  }
+
+  // Of a record and of a tree below the snapshot.
+  [[nodiscard]] Result<Digest> leaf(std::uint64_t seq) const {
+    auto bytes = hashes(0, seq, 1);
+    if (!bytes) return fail(std::move(bytes));
+    Digest digest{};
+    std::copy(bytes->begin(), bytes->end(), digest.begin());
+    return digest;
+  }
+  [[nodiscard]] Result<Digest> root(std::uint64_t size) const {
+    const LevelHashes levels = [this](unsigned level, std::uint64_t first, std::size_t count) {
+      return hashes(level, first, count);
+    };
+    return tree_root(size, stored_in_tiles(levels));
+  }
+
+ private:
+  [[nodiscard]] Result<Bytes> hashes(unsigned level, std::uint64_t first, std::size_t count) const {
+    const std::uint64_t stored = hashes_at(level, state_.tiles.size());
+    Bytes bytes;
+    if (first < stored) {
+      auto file = storage_.open(level_file(level), false);
+      if (!file) return fail(std::move(file));
+      bytes.resize(static_cast<std::size_t>(std::min<std::uint64_t>(count, stored - first)) *
+                   sizeof(Digest));
+      const auto got = (*file)->read_at(first * sizeof(Digest), bytes);
+      if (!got) return tl::unexpected(got.error());
+      if (*got != bytes.size()) return unfit("tile");
+    }
+    while (bytes.size() < count * sizeof(Digest)) {
+      const std::uint64_t at = first + bytes.size() / sizeof(Digest) - stored;
+      if (level != 0 || at >= state_.edge.size()) return unfit("tile");
+      const Digest& hash = state_.edge[static_cast<std::size_t>(at)];
+      bytes.insert(bytes.end(), hash.begin(), hash.end());
+    }
+    return bytes;
+  }
+
+  LogStorage& storage_;
+  const LogState& state_;
+};
+
 // A log that is being opened: the chain as far as it was read, and where its end is.
 class Opening {
  public:
-  Opening(LogStorage& storage, const EachRecord& each)
-      : storage_(storage), each_(each), side_files_(storage) {}
+  // With `from`, what it says of the log up to there is taken as it is, if it fits.
+  Opening(LogStorage& storage, const EachRecord& each, const LogState* from = nullptr)
+      : storage_(storage),
+        each_(each),
+        from_(from),
+        side_files_(storage, from != nullptr ? from->tiles : Frontier()) {}
 
   Result<Recovered> run(const LogMark& store_mark) {
     auto segments = list_segments(storage_);
@@ -51,9 +152,16 @@ class Opening {
     if (auto synced = storage_.sync_names(); !synced) return fail(std::move(synced));
     (*last)->drop_cache();
 
+    auto first = segments->begin();
+    if (from_ != nullptr) {
+      if (auto fits = continue_from(*segments); !fits) return fail(std::move(fits));
+      first += static_cast<std::ptrdiff_t>(from_->segments.size() - 1);
+    }
     std::uint64_t end = 0;
-    for (const SegmentName& segment : *segments) {
-      auto read = read_segment(segment, segment.name == segments->back().name);
+    for (auto segment = first; segment != segments->end(); ++segment) {
+      const bool last_one = segment + 1 == segments->end();
+      const bool continued = from_ != nullptr && segment == first;
+      auto read = read_segment(*segment, last_one, continued ? from_->end : 0);
       if (!read) return fail(std::move(read));
       end = *read;
     }
@@ -82,7 +190,6 @@ class Opening {
     side_files_.finish();
     recovered.tree = side_files_.tree();
     recovered.side_files = side_files_.good();
-    recovered.bundles = std::move(bundles_);
     recovered.checkpoint = std::move(head_.checkpoint);
     recovered.cosigned = std::move(cosigned_.checkpoint);
     return recovered;
@@ -110,14 +217,36 @@ class Opening {
     return {};
   }
 
-  // Gives the offset behind the last frame.
-  Result<std::uint64_t> read_segment(const SegmentName& segment, bool last) {
-    if (segment.first_seq != chain_.size()) {
+  // Takes the snapshot's word for the log up to there, if nothing that is known speaks against it.
+  Result<void> continue_from(const std::vector<SegmentName>& segments) {
+    const LogState& from = *from_;
+    const BelowSnapshot below(storage_, from);
+    if (auto stands = below.check_place(segments); !stands) return stands;
+    if (auto held = below.check_tiles(); !held) return held;
+    for (const LogMark& mark : marks_) {
+      if (mark.size > from.chain.size()) continue;
+      const auto leaf = below.leaf(mark.size - 1);
+      if (!leaf || to_hex(*leaf) != mark.leaf) return below.unfit("mark");
+    }
+    for (const auto* told : {&released_, &cosigned_tree_}) {
+      if (!*told || (*told)->size > from.chain.size()) continue;
+      const auto root = below.root((*told)->size);
+      if (!root || *root != (*told)->root) return below.unfit("root");
+      if (told == &cosigned_tree_) cosigned_fits_ = true;
+    }
+    chain_ = from.chain;
+    for (const Digest& leaf : from.edge) side_files_.append(leaf);
+    return {};
+  }
+
+  // From `begin`, where a frame starts. Gives the offset behind the last one.
+  Result<std::uint64_t> read_segment(const SegmentName& segment, bool last, std::uint64_t begin) {
+    if (begin == 0 && segment.first_seq != chain_.size()) {
       return tl::unexpected(refused(segment.name, 0, chain_.size(), "segment"));
     }
     auto reader = SegmentReader::open(storage_, segment.name);
     if (!reader) return fail(std::move(reader));
-    std::uint64_t offset = 0;
+    std::uint64_t offset = begin;
     for (;;) {
       auto frame = reader->frame_at(offset);
       if (!frame) return fail(std::move(frame));
@@ -139,7 +268,6 @@ class Opening {
             );
           }
         }
-        if (view.seq % tile_width == 0) bundles_.push_back({segment.first_seq, offset});
         side_files_.append(view.leaf);
         if (released_ && released_->size == chain_.size() &&
             released_->root != side_files_.tree().root()) {
@@ -223,6 +351,7 @@ class Opening {
 
   LogStorage& storage_;
   const EachRecord& each_;
+  const LogState* from_;
   Chain chain_;
   std::vector<LogMark> marks_;
   std::uint64_t largest_ = 0;
@@ -233,7 +362,6 @@ class Opening {
   std::optional<Checkpoint> released_;  // what the head says was told to others
   bool other_root_ = false;             // and the records say otherwise
   SideFileCheck side_files_;
-  std::vector<BundlePlace> bundles_;
   std::optional<TornTail> torn_;
 };
 
@@ -280,6 +408,73 @@ Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRe
   if (auto locked = storage.lock(); !locked) return fail(std::move(locked));
   Opening opening(storage, each);
   return opening.run(mark);
+}
+
+namespace {
+
+struct Attempt {
+  std::unique_ptr<LogParts> parts;
+  Recovered recovered;
+  std::uint64_t from = 0;
+};
+
+Result<Attempt> try_to_open(
+    LogStorage& storage,
+    const LogMark& mark,
+    const Snapshot* snapshot,
+    const MakeLogParts& make_parts,
+    const EachRecord& each
+) {
+  Attempt attempt;
+  attempt.parts = make_parts();
+  const auto all = attempt.parts->all();
+  LogState state;
+  if (snapshot != nullptr) {
+    auto restored = restore_pieces(*snapshot, all);
+    if (!restored) return fail(std::move(restored));
+    state = *std::move(restored);
+    attempt.from = state.chain.size();
+  }
+  Result<void> replayed;
+  const EachRecord replay = [&](const RecordView& record) {
+    for (LogPart* part : all) {
+      if (replayed) replayed = part->replay(record);
+    }
+    if (each) each(record);
+  };
+  auto recovered = Opening(storage, replay, snapshot != nullptr ? &state : nullptr).run(mark);
+  if (!recovered) return fail(std::move(recovered));
+  if (!replayed) return fail(std::move(replayed));
+  attempt.recovered = *std::move(recovered);
+  return attempt;
+}
+
+}  // namespace
+
+Result<Reopened> reopen_log(
+    LogStorage& storage,
+    const LogMark& mark,
+    const Result<std::optional<Snapshot>>& snapshot,
+    const MakeLogParts& make_parts,
+    const EachRecord& each
+) {
+  if (auto locked = storage.lock(); !locked) return fail(std::move(locked));
+  std::optional<Error> why;
+  if (!snapshot) why = snapshot.error();
+  if (snapshot && *snapshot) {
+    auto attempt = try_to_open(storage, mark, &**snapshot, make_parts, each);
+    if (attempt) {
+      return Reopened{
+          std::move(attempt->recovered), std::move(attempt->parts), attempt->from, std::nullopt};
+    }
+    why = attempt.error();
+  }
+  // A snapshot never has the last word against a log: all of it is read, and decides.
+  auto attempt = try_to_open(storage, mark, nullptr, make_parts, each);
+  if (!attempt) return fail(std::move(attempt));
+  Reopened reopened{std::move(attempt->recovered), std::move(attempt->parts), 0, std::nullopt};
+  if (why) reopened.refused = why->message;
+  return reopened;
 }
 
 Result<void> for_each_record(LogStorage& storage, std::uint64_t from_seq, const EachRecord& each) {
