@@ -3,6 +3,7 @@
 #include "tally/custody/key_source.hpp"
 
 #include "keys.hpp"
+#include "log_key.hpp"
 #include "witness_setup.hpp"
 
 namespace tally::daemon {
@@ -33,8 +34,11 @@ std::vector<ConfigProblem> check(const Config& config) {
     if (auto text = read_key_file(file); !text) note(problems, text.error(), pointer);
   }
   if (problems.empty()) {
-    if (auto loaded = load_credentials(config, "check"); !loaded) {
+    if (auto loaded = load_credentials(config); !loaded) {
       note(problems, loaded.error(), loaded.error().pointer);
+    }
+    if (auto key = load_log_signer(config.log_key, "check"); !key) {
+      note(problems, key.error(), "tally.json/log/key");
     }
   }
   if (auto key = load_witness_key(config); !key) {

@@ -69,6 +69,21 @@ class Reader {
       out = value.get<std::string>();
     };
   }
+  // As ISO 3166 codes are, and what stands in for one.
+  Field word(std::string& out) {
+    return [this, &out](const Json& value, const std::string& at) {
+      const auto fits = [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+               c == '-';
+      };
+      const auto* text = value.get_ptr<const std::string*>();
+      if (text == nullptr || text->empty() || text->size() > 64 ||
+          !std::ranges::all_of(*text, fits)) {
+        return expected(at, "letters, digits, -");
+      }
+      out = *text;
+    };
+  }
   Field path(std::filesystem::path& out, const std::filesystem::path& folder) {
     return [this, &out, folder](const Json& value, const std::string& at) {
       if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
@@ -348,6 +363,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                auto fields = party(entry.party);
                fields.emplace("url", read.url(entry.url));
                fields.emplace("hosts", read.texts(entry.hosts));
+               fields.emplace("jurisdiction", read.word(entry.jurisdiction));
                fields.emplace("loopbackCredential", [&](const Json& v, const std::string& p) {
                  read.object(
                      v,

@@ -51,6 +51,7 @@ struct PeerEntry {
   PartyId party;
   std::string url;                 // base of its protocol endpoints: scheme, host, port, path
   std::vector<std::string> hosts;  // "host:port" that it may name in callbacks and data addresses
+  std::string jurisdiction;        // where it is at home, where its certificate does not say
   // With --insecure-loopback alone: the Authorization value that it sends, and the one we send.
   std::string expects;
   std::string sends;

@@ -33,6 +33,7 @@
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "keys.hpp"
+#include "log_key_rotation.hpp"
 #include "loopback_credential.hpp"
 #include "peer_directory.hpp"
 #include "real_world.hpp"
@@ -75,6 +76,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
     std::unique_ptr<audit::LogStorage> log_storage;
     audit::Recovered recovered;
     Credentials credentials;
+    LogSigner log_signer;
     std::shared_ptr<const identity::TrustStore> trust;
   };
   struct Serving;  // listeners and their routers
@@ -86,8 +88,6 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<void> stop();
   awaitable<void> housekeeping();
   awaitable<Result<void>> record_configuration(std::string change, Json digests);
-  awaitable<Result<Json>> rotate(Nanos overlap);
-  awaitable<void> end_overlap();
   Result<void> listen();
   void reload();
   [[nodiscard]] std::optional<Error> closed() const;
@@ -110,10 +110,9 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<store::StoreThread> store_thread_;
   std::unique_ptr<audit::LogStorage> log_storage_;
   audit::Genesis genesis_;
-  audit::LogKeys log_keys_;
-  std::optional<Instant> overlap_until_;  // as long as the key before signs too
   std::unique_ptr<audit::LogWriter> log_;
   std::unique_ptr<audit::LogThread> log_thread_;
+  std::unique_ptr<LogKeyRotation> log_key_;
   std::unique_ptr<audit::Witnessing> witnessing_;
   std::unique_ptr<audit::MilestoneAppender> milestones_;  // before the log, for journal and ledger
   std::unique_ptr<audit::Journal> journal_;
@@ -163,7 +162,6 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   bool starting_ = true;
   bool stopping_ = false;
   bool reload_after_start_ = false;
-  bool rotating_ = false;
   int exit_code_ = 0;
 };
 

@@ -68,7 +68,7 @@ Result<std::string> read_key_file(const std::filesystem::path& file) {
   return read_file(file);
 }
 
-Result<Credentials> load_credentials(const Config& config, const std::string& log_origin) {
+Result<Credentials> load_credentials(const Config& config) {
   Credentials out;
   auto tls_chain = read_file(config.tls_certificate);
   if (!tls_chain) return fail(std::move(tls_chain));
@@ -93,14 +93,11 @@ Result<Credentials> load_credentials(const Config& config, const std::string& lo
   if (auto ours = check_party(*contract, config, config.contract_certificate); !ours) {
     return fail(ErrorKind::invalid, ours.error().message);
   }
-  auto log_signer = load_log_signer(config.log_key, log_origin);
-  if (!log_signer) return fail(std::move(log_signer));
   out.tls_certificate_pem = std::move(*tls_chain);
   out.tls_key_pem = std::move(*tls_key);
   out.tls = std::move(*tls);
   out.contract = std::move(*contract);
   out.signer = std::move(*signer);
-  out.log_signer = *std::move(log_signer);
   return out;
 }
 

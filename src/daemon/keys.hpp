@@ -12,7 +12,6 @@
 #include "tally/identity/trust.hpp"
 
 #include "config.hpp"
-#include "log_key.hpp"
 
 namespace tally::daemon {
 
@@ -23,7 +22,6 @@ struct Credentials {
   identity::CertificateFacts tls;
   identity::CertificateFacts contract;
   std::shared_ptr<const identity::ContractSigner> signer;
-  LogSigner log_signer;
 };
 
 // Errors: invalid (daemon.file-unreadable, daemon.file-readable-by-others,
@@ -32,7 +30,7 @@ Result<std::string> read_file(const std::filesystem::path& file);
 Result<std::string> read_key_file(const std::filesystem::path& file);
 // The 32 bytes of an Ed25519 private key in PEM; nullopt: it is none.
 std::optional<Bytes> ed25519_private(const std::string& pem);
-Result<Credentials> load_credentials(const Config& config, const std::string& log_origin);
+Result<Credentials> load_credentials(const Config& config);
 Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& config);
 
 // Opens everything that the configuration names and says all that is wrong: `tallyd --check`.

@@ -39,6 +39,11 @@ std::optional<std::string> ConfiguredPeers::tally_url(const PartyId& party) cons
          std::string(api::tally_base_path);
 }
 
+std::string ConfiguredPeers::jurisdiction(const PartyId& party) const {
+  const auto entry = find(party);
+  return entry ? entry->jurisdiction : std::string();
+}
+
 std::vector<net::PeerAddress> addresses_of(const std::vector<PeerEntry>& entries) {
   std::vector<net::PeerAddress> out;
   out.reserve(entries.size());

@@ -1,5 +1,7 @@
 #include "tally/identity/enrolment.hpp"
 
+#include <algorithm>
+
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 
@@ -97,6 +99,21 @@ Result<CertificateFacts> certificate_facts(std::string_view chain_pem) {
   facts.not_after = to_instant(X509_get0_notAfter(leaf));
   facts.sha256 = to_hex(sha256(to_der(leaf)));
   return facts;
+}
+
+std::string country_of(std::span<const std::uint8_t> certificate_der) {
+  const CertificatePtr certificate = parse_certificate(certificate_der);
+  if (!certificate) return {};
+  const X509_NAME* subject = X509_get_subject_name(certificate.get());
+  const int first = X509_NAME_get_index_by_NID(subject, NID_countryName, -1);
+  if (first < 0 || X509_NAME_get_index_by_NID(subject, NID_countryName, first) >= 0) return {};
+  const ASN1_STRING* value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, first));
+  const std::string country(
+      reinterpret_cast<const char*>(ASN1_STRING_get0_data(value)),
+      static_cast<std::size_t>(ASN1_STRING_length(value))
+  );
+  const auto capital = [](char c) { return c >= 'A' && c <= 'Z'; };
+  return country.size() == 2 && std::ranges::all_of(country, capital) ? country : std::string();
 }
 
 Result<void> check_key_of_certificate(std::string_view key_pem, std::string_view chain_pem) {

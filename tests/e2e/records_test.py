@@ -19,6 +19,8 @@ def setUpModule():
     pair = Pair(world)
     provider, consumer = pair.provider, pair.consumer
     provider.offer(count=50)
+    # The certificates of these tests name no country.
+    provider.edit(lambda config: config["peers"][0].update(jurisdiction="DE"))
     operator = consumer.add_token("dr-li-4711", "admin")
     pair.start()
     agreement = consumer.agree(provider)
@@ -56,6 +58,15 @@ def read_for(person, key=None):
 
 
 class Acts(unittest.TestCase):
+    def test_where_the_other_party_is_at_home_is_in_the_log(self):
+        finalized, = provider.records("contract.finalized")
+        self.assertEqual(finalized["jurisdiction"], "DE")
+        self.assertEqual(finalized["sources"]["jurisdiction"], "config")
+        abroad = audit("query", provider.folder, "--cross-border", "CN", "--json")
+        self.assertIn("contract.finalized", abroad.stdout)
+        at_home = audit("query", provider.folder, "--cross-border", "DE", "--json")
+        self.assertNotIn("contract.finalized", at_home.stdout)
+
     def test_what_is_in_force_is_in_the_log(self):
         first = consumer.records("config.changed")[0]
         self.assertEqual(first["change"], "start")

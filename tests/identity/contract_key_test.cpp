@@ -39,6 +39,20 @@ TEST(ContractKey, MatchesTheVectorsOfRfc8032) {
   }
 }
 
+TEST(CertificateFacts, NameTheOneCountryOfTheSubject) {
+  TestPki pki;
+  const auto country = [&pki](std::vector<std::string> countries) {
+    testing::LeafOptions options;
+    options.countries = std::move(countries);
+    return country_of(pki.health.issue(options).leaf_der);
+  };
+  EXPECT_EQ(country({"DE"}), "DE");
+  EXPECT_EQ(country({}), "");
+  EXPECT_EQ(country({"DE", "CN"}), "");  // which of them?
+  EXPECT_EQ(country({"de"}), "");
+  EXPECT_EQ(country_of(as_bytes("no certificate")), "");
+}
+
 TEST(ContractKey, SigningIsDeterministicAndVerifies) {
   TestPki a(5);
   TestPki b(5);

@@ -49,8 +49,10 @@ class Directory final : public PeerDirectory {
   bool host_allowed(const PartyId& party, std::string_view url) const override;
   std::optional<std::string> base_url(const PartyId& party) const override;
   std::optional<std::string> tally_url(const PartyId& party) const override;
+  std::string jurisdiction(const PartyId&) const override { return home; }
   static std::string root_of(const PartyId& party);  // "https://hospital.example"
   bool tally = true;
+  std::string home;  // of everyone
 };
 
 class Offers final : public OfferBook {

@@ -58,6 +58,7 @@ std::vector<std::string> contract_types(Machine& machine) {
 TEST(NegotiationPair, AgreesWithinTheOfferSignedByBothAndActiveOnBothSides) {
   Pair pair;
   pair.start();
+  pair.provider.directory.home = "CN";
   const auto pid = pair.negotiate(order_for(hospital));
   const auto mine = pair.settled(pid);
   ASSERT_EQ(mine.at("state"), "FINALIZED") << mine.dump(1);
@@ -95,8 +96,11 @@ TEST(NegotiationPair, AgreesWithinTheOfferSignedByBothAndActiveOnBothSides) {
   EXPECT_EQ(rated.at("class"), "health");
   EXPECT_EQ(rated.at("sources").at("level"), "asset");
   EXPECT_EQ(rated.at("sources").at("class"), "asset");
+  EXPECT_EQ(rated.at("jurisdiction"), "CN");
+  EXPECT_EQ(rated.at("sources").at("jurisdiction"), "config");
   const auto unrated = pair.consumer.records("contract.finalized").front();
   EXPECT_FALSE(unrated.contains("level") || unrated.contains("class")) << unrated;
+  EXPECT_FALSE(unrated.contains("jurisdiction")) << unrated;
   EXPECT_EQ(
       pair.provider.records("contract.finalized").front().at("signatures").dump().find("asserted"),
       std::string::npos

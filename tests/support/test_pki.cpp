@@ -137,6 +137,17 @@ KeyAndChain TestAnchor::issue(const LeafOptions& options) {
   const Instant to = options.not_after == Instant{} ? state_->not_after : options.not_after;
   const CertificatePtr leaf =
       state_->make(key.get(), "Test participant", from, to, serial, state_.get());
+  for (const auto& country : options.countries) {
+    X509_NAME_add_entry_by_NID(
+        X509_get_subject_name(leaf.get()),
+        NID_countryName,
+        MBSTRING_UTF8,
+        reinterpret_cast<const unsigned char*>(country.data()),
+        static_cast<int>(country.size()),
+        -1,
+        0
+    );
+  }
   X509* by = state_->certificate.get();
   add_text_extension(leaf.get(), by, NID_basic_constraints, "critical,CA:FALSE");
   add_text_extension(leaf.get(), by, NID_key_usage, "critical,digitalSignature");

@@ -25,6 +25,7 @@ struct LeafOptions {
   std::vector<std::string> uris;
   std::vector<std::string> dns_names{"localhost"};
   std::vector<std::string> addresses{"127.0.0.1"};
+  std::vector<std::string> countries;  // of the subject
   bool ed25519 = false;
   bool client_auth = true;
   bool server_auth = true;

@@ -39,6 +39,10 @@ struct CertificateFacts {
 // Of the leaf, the first certificate of the text. Errors: invalid, identity.chain-unreadable.
 Result<CertificateFacts> certificate_facts(std::string_view chain_pem);
 
+// The country (ISO 3166-1, two capital letters) that the subject of a certificate names once; empty:
+// it names none, or several, or what is no certificate was given.
+std::string country_of(std::span<const std::uint8_t> certificate_der);
+
 // Whether `key_pem` is the private key of the first certificate of `chain_pem`. Errors: invalid,
 // identity.key-unreadable, identity.chain-unreadable, identity.key-not-of-certificate.
 Result<void> check_key_of_certificate(std::string_view key_pem, std::string_view chain_pem);

@@ -1,0 +1,181 @@
+// The three listeners with their routes.
+#include <utility>
+
+#include "tally/api/data_routes.hpp"
+#include "tally/api/log_routes.hpp"
+#include "tally/api/use_receipt_routes.hpp"
+#include "tally/api/witness_routes.hpp"
+
+#include "connector.hpp"
+#include "serving.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+api::Role role_of(const std::string& role) {
+  if (role == "admin") return api::Role::admin;
+  return role == "operator" ? api::Role::operator_ : api::Role::auditor;
+}
+
+net::ListenerConfig plain_listener(const Listener& listener, const std::filesystem::path& folder) {
+  net::ListenerConfig out;
+  out.transport = net::Transport::plain;
+  out.address = listener.address;
+  out.port = listener.port;
+  if (!listener.socket.empty()) out.unix_socket = (folder / listener.socket).string();
+  return out;
+}
+
+}  // namespace
+
+Result<void> Connector::listen() {
+  serving_ = std::make_unique<Serving>();
+  const auto& limits = config_.limits;
+  const auto home = home_.get_executor();
+  std::vector<boost::asio::io_context*> contexts;
+  contexts.reserve(contexts_.size());
+  for (auto& context : contexts_) contexts.push_back(context.get());
+
+  auto peer_routes =
+      api::peer_routes({*catalog_, *negotiations_, *transfers_, [this] { return closed(); }, limits}
+      );
+  auto data_routes = api::peer_data_routes(
+      {*enforcer_,
+       *tokens_,
+       *transfers_,
+       *sources_,
+       *catalog_,
+       *tasks_,
+       home,
+       notices_,
+       limits,
+       use_receipts_.get()}
+  );
+  peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
+  if (witness_) {
+    auto witness_routes = api::witness_routes({*witness_, [this] { return closed(); }});
+    peer_routes.insert(peer_routes.end(), witness_routes.begin(), witness_routes.end());
+  }
+  const api::LogApiParts log_parts{log_->tree(), *worker_};
+  auto is_partner = [this](const PartyId& party) -> Result<bool> {
+    const auto agreements = store_->rows({"agreement", {}, to_string(party), {}, 1});
+    if (!agreements) return tl::unexpected(agreements.error());
+    return !agreements->empty();
+  };
+  auto peer_log = api::peer_log_routes(log_parts, std::move(is_partner));
+  peer_routes.insert(peer_routes.end(), peer_log.begin(), peer_log.end());
+  const api::UseReceiptParts receipt_parts{log_->tree(), *worker_, *store_, *use_receipts_};
+  auto peer_receipts = api::peer_use_receipt_routes(receipt_parts);
+  peer_routes.insert(peer_routes.end(), peer_receipts.begin(), peer_receipts.end());
+  serving_->peer_router = std::make_unique<api::Router>(
+      std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
+  );
+  std::function<void()> after_use;
+  if (keeper_) after_use = [this] { used_.store(true, std::memory_order_relaxed); };
+  auto app_routes = api::app_routes(
+      {*enforcer_,
+       *apps_,
+       *this,
+       facts_of_log_.get(),
+       config_.participant,
+       std::move(after_use),
+       limits,
+       use_receipts_.get()}
+  );
+  auto app_receipts = api::app_use_receipt_routes(receipt_parts);
+  app_routes.insert(app_routes.end(), app_receipts.begin(), app_receipts.end());
+  serving_->app_router = std::make_unique<api::Router>(
+      std::move(app_routes), api::admit_apps(*apps_), home, limits, clock_, notices_
+  );
+  std::vector<api::ApiToken> tokens;
+  tokens.reserve(config_.management.tokens.size());
+  for (const auto& token : config_.management.tokens) {
+    tokens.push_back({token.name, role_of(token.role), token.sha256});
+  }
+  auto management_routes = api::management_routes(
+      {*this,
+       *catalog_,
+       *store_,
+       *peer_,
+       *peers_,
+       *negotiations_,
+       *transfers_,
+       *enforcer_,
+       *apps_,
+       config_.participant,
+       [this] { return closed(); },
+       [this] { return journal_->settled(); },
+       limits}
+  );
+  auto log_routes = api::log_routes(log_parts);
+  management_routes.insert(management_routes.end(), log_routes.begin(), log_routes.end());
+  serving_->management_router = std::make_unique<api::Router>(
+      std::move(management_routes),
+      api::admit_tokens(std::move(tokens)),
+      home,
+      limits,
+      clock_,
+      notices_
+  );
+
+  net::ListenerConfig peers = plain_listener(config_.peers, config_.folder);
+  if (!config_.insecure_loopback) {
+    peers.transport = net::Transport::mutual_tls;
+    peers.certificate_pem = credentials_.tls_certificate_pem;
+    peers.key_pem = credentials_.tls_key_pem;
+  }
+  const auto make = [&](net::ListenerConfig listener, net::Handler handler) {
+    return std::make_unique<net::Server>(
+        contexts,
+        std::move(listener),
+        limits,
+        *trust_,
+        clock_,
+        std::move(handler),
+        *refusals_,
+        notices_
+    );
+  };
+  const auto routed = [](const api::Router& router) -> net::Handler {
+    return [&router](HttpRequest request, const identity::Caller& caller) {
+      return router.handle(std::move(request), caller);
+    };
+  };
+  net::Handler peer_handler =
+      [this](HttpRequest request, const identity::Caller& caller) -> awaitable<HttpResponse> {
+    if (caller.peer) {
+      const auto recorded = co_await enrolments_->met(*caller.peer);
+      if (!recorded) co_return api::problem(recorded.error(), Lang::en);
+    }
+    co_return co_await serving_->peer_router->handle(std::move(request), caller);
+  };
+  if (config_.insecure_loopback) {
+    peer_handler =
+        [this](HttpRequest request, const identity::Caller& caller) -> awaitable<HttpResponse> {
+      identity::Caller known = caller;
+      known.peer = identify_loopback(request, caller, config_.known_peers);
+      co_return co_await serving_->peer_router->handle(std::move(request), known);
+    };
+  }
+  serving_->management = make(
+      plain_listener(config_.management, config_.folder), routed(*serving_->management_router)
+  );
+  serving_->apps =
+      make(plain_listener(config_.apps, config_.folder), routed(*serving_->app_router));
+  serving_->peers = make(std::move(peers), std::move(peer_handler));
+  // A port that the system chose is known only now; the line at start has to name it.
+  const std::pair<net::Server&, std::uint16_t&> listeners[] = {
+      {*serving_->management, config_.management.port},
+      {*serving_->apps, config_.apps.port},
+      {*serving_->peers, config_.peers.port},
+  };
+  for (const auto& [server, port] : listeners) {
+    auto bound = server.listen();
+    if (!bound) return fail(std::move(bound));
+    port = *bound;
+  }
+  return {};
+}
+
+}  // namespace tally::daemon

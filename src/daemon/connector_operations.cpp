@@ -1,0 +1,211 @@
+// What an operator, an auditor or a local application asks of the connector.
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/audit/story.hpp"
+#include "tally/audit/trace.hpp"
+#include "tally/negotiation/agreement.hpp"
+
+#include "connector.hpp"
+
+namespace tally::daemon {
+
+std::string Connector::log_folder() const {
+  return (config_.folder / "log").string();
+}
+
+awaitable<Result<Json>> Connector::history(AgreementId agreement, Lang lang) {
+  Result<audit::Story> story = fail(ErrorKind::unavailable, {"api.internal", {}});
+  auto job = [this, &story, &agreement] {
+    auto storage = audit::open_log_folder(log_folder(), audit::FolderAccess::read_only);
+    if (!storage) {
+      story = fail(std::move(storage));
+      return;
+    }
+    story = audit::tell_story({storage->get()}, agreement);
+  };
+  co_await worker_->run(std::move(job));
+  if (!story) co_return fail(std::move(story));
+  Json rows = Json::array();
+  for (const auto& row : story->rows) {
+    rows.push_back(
+        {{"time", row.time},
+         {"seq", row.seq},
+         {"type", row.type},
+         {"summary",
+          {{"code", row.summary.code},
+           {"params", row.summary.params},
+           {"text", render(row.summary, lang)}}}}
+    );
+  }
+  co_return Json{{"agreement", agreement.value}, {"rows", std::move(rows)}};
+}
+
+awaitable<Result<Json>> Connector::lineage(std::string artefact) {
+  std::string content = artefact;
+  if (!parse_digest_text(artefact)) {
+    const auto row = store_->row("artefact", artefact);
+    if (!row) co_return tl::unexpected(row.error());
+    const auto body = *row ? Json::parse((*row)->body, nullptr, false) : Json();
+    content = body.is_object() ? body.value("content", std::string()) : std::string();
+  }
+  Result<audit::Trace> trace = fail(ErrorKind::unavailable, {"api.internal", {}});
+  auto job = [this, &trace, &content] {
+    auto storage = audit::open_log_folder(log_folder(), audit::FolderAccess::read_only);
+    if (!storage) {
+      trace = fail(std::move(storage));
+      return;
+    }
+    trace = audit::trace_lineage({audit::records_of(**storage)}, content, audit::Direction::both);
+  };
+  if (content.empty()) {
+    const Message unknown{"audit.trace-unknown", {{"start", artefact}}};
+    co_return fail(ErrorKind::not_found, unknown);
+  }
+  co_await worker_->run(std::move(job));
+  if (!trace) co_return fail(std::move(trace));
+  co_return audit::to_json(*trace);
+}
+
+awaitable<Result<void>> Connector::set_status(AgreementId id, negotiation::AgreementStatus status) {
+  for (;;) {
+    auto found = negotiation::find_agreement(*store_, id);
+    if (!found) co_return fail(std::move(found));
+    if (!*found || (*found)->status == status) co_return Result<void>{};
+    (*found)->status = status;
+    Transaction transaction;
+    transaction.puts.push_back(negotiation::to_row(**found));
+    auto committed = co_await journal_->commit(std::move(transaction), {});
+    if (committed) co_return Result<void>{};
+    if (committed.error().kind != ErrorKind::conflict) co_return fail(std::move(committed));
+  }
+}
+
+awaitable<Result<void>> Connector::terminate(AgreementId id, std::string reason) {
+  auto found = negotiation::find_agreement(*store_, id);
+  if (!found) co_return fail(std::move(found));
+  if (!*found) {
+    co_return fail(ErrorKind::not_found, {"api.unknown-agreement", {{"agreement", id.value}}});
+  }
+  const auto agreement = std::move(**found);
+  Message why{"daemon.agreement-ended", {{"agreement", id.value}, {"reason", std::move(reason)}}};
+  audit::RecordDraft draft("contract.terminated", new_event(random_, clock_.read().at));
+  draft.about(id).set("counterparty", agreement.peer()).set("pid", agreement.negotiation.value);
+  // Free text stays out of the log: what an operator typed may name a person.
+  draft.set("reason", Message{why.code, {{"agreement", id.value}}});
+  // Under the lock of authorise: no use is permitted after this record.
+  auto closed = co_await enforcer_->close(id, usage::Closed::terminated, std::move(draft));
+  if (!closed) co_return closed;
+  if (auto stored = co_await set_status(id, negotiation::AgreementStatus::terminated); !stored) {
+    co_return stored;
+  }
+  statements_->ended(id);
+  auto running = transfers_->list();
+  if (!running) co_return fail(std::move(running));
+  for (const auto& process : *running) {
+    const auto state = process.value("state", "");
+    if (process.value("agreement", "") != id.value || state == "TERMINATED" ||
+        state == "COMPLETED") {
+      continue;
+    }
+    Pid pid(process.value("id", ""));
+    Message told = why;
+    // A transfer that ended meanwhile needs no ending.
+    auto ended = co_await transfers_->terminate(std::move(pid), std::move(told));
+    if (!ended && ended.error().kind == ErrorKind::unavailable) co_return ended;
+  }
+  if (keeper_) co_return co_await keeper_->destroy(id, why);
+  co_return Result<void>{};
+}
+
+awaitable<Result<Json>> Connector::rotate_log_key(Nanos overlap) {
+  auto told = [this](const audit::LogKeys& keys) { sender_->rotated(keys); };
+  co_return co_await log_key_->rotate(overlap, std::move(told));
+}
+
+awaitable<Result<Instant>> Connector::advance_clock(Nanos span) {
+  if (!clock_.is_test()) co_return fail(ErrorKind::conflict, {"daemon.clock-not-test", {}});
+  audit::RecordDraft draft("admin.action", new_event(random_, clock_.read().at));
+  draft.set("action", "clock.advanced").set("seconds", span / nanos_per_second);
+  auto recorded = co_await audit::append(*log_, std::move(draft));
+  if (!recorded) co_return fail(std::move(recorded));
+  auto moved = clock_.advance(span);
+  if (!moved) co_return fail(std::move(moved));
+  if (keeper_) keeper_->kick();
+  statements_->kick();
+  co_return clock_.read().at;
+}
+
+awaitable<Result<void>> Connector::ordered(api::AdminOrder order) {
+  audit::RecordDraft draft("admin.action", new_event(random_, clock_.read().at));
+  draft.set("action", order.action).set("role", api::to_string(order.role));
+  draft.set("token", order.credential);
+  if (!order.target.empty()) draft.set("target", order.target);
+  if (facts_of_log_) {
+    // Who that was may be a person.
+    auto fact = co_await facts_of_log_->keep_fact(order.principal, {{"token", order.principal}});
+    if (fact) draft.set("private", *fact);
+    if (!fact && !order.ends) co_return fail(std::move(fact));
+  }
+  const auto priority = order.ends ? audit::Priority::reserved : audit::Priority::ordinary;
+  auto recorded = co_await audit::append(*log_, std::move(draft), priority);
+  if (!recorded) co_return fail(std::move(recorded));
+  co_return Result<void>{};
+}
+
+awaitable<Result<std::vector<std::uint64_t>>> Connector::erase(api::Erasure erasure) {
+  if (!facts_of_log_) co_return fail(ErrorKind::conflict, {"api.no-private-store", {}});
+  co_return co_await facts_of_log_->erase(std::move(erasure));
+}
+
+awaitable<Result<Json>> Connector::opening(std::uint64_t seq) {
+  if (!facts_of_log_) co_return fail(ErrorKind::conflict, {"api.no-private-store", {}});
+  co_return co_await facts_of_log_->opening(seq);
+}
+
+// --- what custody holds ---
+
+Result<void> Connector::held(const AgreementId& agreement) {
+  std::optional<Instant> destroyed;
+  bool destroying = false;
+  if (holdings_) {
+    for (const auto& holding : holdings_->of(agreement)) {
+      if (holding.state == custody::HoldingState::held) return {};
+      if (holding.state == custody::HoldingState::destroying) destroying = true;
+      if (holding.destroyed) destroyed = holding.destroyed;
+    }
+  }
+  if (destroying) {
+    return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement.value}}});
+  }
+  if (destroyed) {
+    return fail(
+        ErrorKind::not_found,
+        {"api.destroyed", {{"agreement", agreement.value}, {"at", format_seconds(*destroyed)}}}
+    );
+  }
+  return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
+}
+
+awaitable<Result<api::HeldData>> Connector::open(AgreementId agreement) {
+  if (auto there = held(agreement); !there) co_return fail(std::move(there));
+  // Several pulls under one agreement share its counter; the latest is what is read.
+  std::optional<custody::Holding> latest;
+  for (auto& holding : holdings_->of(agreement)) {
+    if (holding.state != custody::HoldingState::held) continue;
+    if (!latest || latest->received < holding.received) latest = std::move(holding);
+  }
+  if (!latest) {
+    co_return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
+  }
+  auto opened = co_await custody_->open(latest->id);
+  if (!opened) co_return fail(std::move(opened));
+  api::HeldData out;
+  out.body = std::move(opened->body);
+  out.length = opened->length;
+  out.media_type = latest->media_type.empty() ? "application/octet-stream" : latest->media_type;
+  co_return out;
+}
+
+}  // namespace tally::daemon

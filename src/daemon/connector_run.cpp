@@ -1,0 +1,239 @@
+// A connector from its start to its end: threads, signals, what is done by itself, reload.
+#include <csignal>
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "connector.hpp"
+#include "in_force.hpp"
+#include "serving.hpp"
+
+namespace tally::daemon {
+
+int Connector::run() {
+  store_thread_ = std::make_unique<store::StoreThread>(*store_);
+  log_thread_ = std::make_unique<audit::LogThread>(*log_);
+
+  std::vector<std::thread> threads;
+  std::vector<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> guards;
+  for (auto& context : contexts_) {
+    guards.emplace_back(context->get_executor());
+    threads.emplace_back([&context] { context->run(); });
+  }
+
+  boost::asio::signal_set signals(home_, SIGTERM, SIGINT, SIGHUP);
+  std::function<void()> wait = [&] {
+    signals.async_wait([&](boost::system::error_code failed, int signal) {
+      if (failed) return;
+      if (signal == SIGHUP) {
+        if (serving_) reload();
+        reload_after_start_ = !serving_;
+        return wait();
+      }
+      // A second signal ends what the first one left to finish.
+      if (std::exchange(stopping_, true)) return home_.stop();
+      boost::asio::co_spawn(home_, stop(), [&](std::exception_ptr) { signals.cancel(); });
+      wait();
+    });
+  };
+  wait();
+  boost::asio::co_spawn(home_, start_and_report(), [&](std::exception_ptr fault) {
+    if (!fault && exit_code_ == 0) return;
+    if (fault) exit_code_ = 1;
+    signals.cancel();
+    home_.stop();
+  });
+  home_.run();
+
+  for (auto& guard : guards) guard.reset();
+  for (auto& context : contexts_) context->stop();
+  for (auto& thread : threads) thread.join();
+  worker_.reset();  // joins its threads: nothing completes after this
+  log_thread_.reset();
+  if (log_->failed()) {
+    exit_code_ = 1;
+  } else if (auto closed = log_->close(); !closed) {
+    notices_.note(Severity::error, closed.error().message);
+    exit_code_ = 1;
+  }
+  store_thread_.reset();
+  // One more signal from an impatient service manager must not turn a clean stop into a kill: this
+  // is the last thread, and from here on only memory is given back.
+  sigset_t late;
+  sigemptyset(&late);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&late, signal);
+  pthread_sigmask(SIG_BLOCK, &late, nullptr);
+  return exit_code_;
+}
+
+awaitable<void> Connector::start_and_report() {
+  auto started = co_await start();
+  if (started && !stopping_) started = listen();
+  starting_ = false;
+  if (started && stopping_) co_return;
+  if (!started) {
+    notices_.note(Severity::error, started.error().message);
+    exit_code_ = 1;
+    co_return;
+  }
+  notices_.note(
+      Severity::info,
+      {"daemon.serving",
+       {{"uri", config_.participant.uri},
+        {"peers", config_.peers.public_url},
+        {"apps", config_.apps.address + ":" + std::to_string(config_.apps.port)},
+        {"management", config_.management.address + ":" + std::to_string(config_.management.port)},
+        {"offers", std::to_string(catalog_->offers())},
+        {"agreements", std::to_string(enforcer_->agreements().size())}}}
+  );
+  if (genesis_.test) notices_.note(Severity::warning, {"daemon.test-log", {}});
+  if (config_.insecure_loopback) notices_.note(Severity::warning, {"daemon.insecure-loopback", {}});
+  if (std::exchange(reload_after_start_, false)) reload();
+}
+
+awaitable<Result<void>> Connector::start() {
+  // First what the log lacks, then everything that is the sum of log and store.
+  auto search = std::move(*outbox_);
+  outbox_.reset();
+  if (auto done = negotiations_->load(); !done) co_return done;
+  // Before anything is appended: has this log been set back?
+  auto silent = co_await sender_->ask_first();
+  if (!silent) co_return fail(std::move(silent));
+  if (auto done = co_await journal_->replay(std::move(search)); !done) co_return done;
+  if (!silent->empty()) {
+    Json unwitnessed = Json::array();
+    for (const auto& party : *silent) {
+      unwitnessed.push_back({{"domain", party.domain}, {"uri", party.uri}});
+    }
+    audit::RecordDraft draft("log.opened", new_event(random_, clock_.read().at));
+    draft.set_json("unwitnessed", unwitnessed);
+    auto opened = co_await audit::append(*log_, std::move(draft));
+    if (!opened) co_return fail(std::move(opened));
+  }
+  // Also of what was changed while nothing ran.
+  auto digests = digests_in_force(config_, credentials_);
+  if (!digests) co_return fail(std::move(digests));
+  if (!differing(in_force_, *digests).empty()) {
+    auto changed = co_await record_configuration("start", *std::move(digests));
+    if (!changed) co_return changed;
+  }
+  if (auto done = transfers_->load(); !done) co_return done;
+  if (auto done = apps_->load(); !done) co_return done;
+  if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
+  if (keeper_) {
+    if (auto done = holdings_->load(); !done) co_return done;
+    if (auto done = co_await keeper_->start(); !done) co_return done;
+    tasks_->spawn("keeper", keeper_->run());
+  }
+  if (auto done = co_await catalog_->reload(); !done) co_return done;
+  tasks_->spawn("catalogue", catalog_->watch());
+  tasks_->spawn("housekeeping", housekeeping());
+  tasks_->spawn("checkpoints", sender_->run());
+  for (const auto& id : enforcer_->agreements()) {
+    const auto state = enforcer_->state(id);
+    // A stop between an agreement's end and its statement.
+    if (state && state->closed >= usage::Closed::expired) statements_->ended(id);
+  }
+  tasks_->spawn("statements", statements_->run());
+  if (auto done = delivery_->resume(); !done) co_return done;
+  if (auto done = negotiations_->resume(); !done) co_return done;
+  co_return transfers_->resume();
+}
+
+awaitable<void> Connector::housekeeping() {
+  for (Nanos since_flush = 0;; since_flush += milliseconds(500)) {
+    co_await timers_.sleep_for(milliseconds(500));
+    enforcer_->flush_completions(false);
+    // Duties that come due with a use: the keeper looks once for all uses of this half second.
+    if (used_.exchange(false, std::memory_order_relaxed)) keeper_->kick();
+    // Whether there is room again shows when something ordinary is written.
+    if (log_->on_reserve()) {
+      audit::RecordDraft draft("log.heartbeat", new_event(random_, clock_.read().at));
+      log_->enqueue(std::move(draft));
+    }
+    co_await log_key_->end_overlap();
+    if (since_flush >= seconds(60)) {
+      refusals_->flush();
+      since_flush = 0;
+    }
+  }
+}
+
+awaitable<void> Connector::stop() {
+  notices_.note(Severity::info, {"daemon.stopping", {}});
+  // A start that is under way comes to its end first: what it spawns has to be ended too.
+  while (starting_) co_await timers_.sleep_for(milliseconds(10));
+  if (serving_) {
+    for (auto* server : {&serving_->peers, &serving_->apps, &serving_->management}) {
+      if (*server) co_await (*server)->shutdown();
+    }
+  }
+  enforcer_->flush_completions(true);
+  refusals_->flush();
+  tasks_->cancel();
+  co_await tasks_->drained();
+}
+
+void Connector::reload() {
+  auto changed = load_config(config_.folder);
+  if (!changed) {
+    for (const auto& problem : changed.error()) notices_.note(Severity::error, problem.message);
+    return;
+  }
+  auto trust = load_trust(*changed);
+  auto credentials = load_credentials(*changed);
+  auto digests = credentials ? digests_in_force(*changed, *credentials) : Result<Json>();
+  for (const auto* failed :
+       {trust ? nullptr : &trust.error(),
+        credentials ? nullptr : &credentials.error(),
+        digests ? nullptr : &digests.error()}) {
+    if (failed != nullptr) notices_.note(Severity::error, failed->message);
+  }
+  if (!trust || !credentials || !digests) return;  // what is in force stays
+
+  // Recorded before it takes effect.
+  auto apply = [](Connector& self,
+                  Config config,
+                  std::shared_ptr<const identity::TrustStore> store,
+                  Credentials fresh,
+                  Json digests) -> awaitable<void> {
+    auto recorded = co_await self.record_configuration("reload", std::move(digests));
+    if (!recorded) {
+      self.notices_.note(Severity::error, recorded.error().message);
+      co_return;
+    }
+    self.trust_->replace(std::move(store));
+    auto tls = self.serving_->peers->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
+    if (tls) tls = self.https_->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
+    if (!tls) self.notices_.note(Severity::error, tls.error().message);
+    self.credentials_.tls = fresh.tls;
+    self.https_->set_addresses(addresses_of(config.known_peers));
+    self.peers_->replace(config.known_peers);
+    auto catalog = co_await self.catalog_->reload();
+    if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
+    self.notices_.note(Severity::info, {"daemon.reloaded", {}});
+  };
+  tasks_->spawn(
+      "reload",
+      apply(
+          *this,
+          std::move(*changed),
+          std::move(*trust),
+          std::move(*credentials),
+          std::move(*digests)
+      )
+  );
+}
+
+awaitable<Result<void>> Connector::record_configuration(std::string change, Json digests) {
+  audit::RecordDraft draft("config.changed", new_event(random_, clock_.read().at));
+  draft.set("change", change).set_json("changed", differing(in_force_, digests));
+  draft.set_json("digests", digests);
+  auto recorded = co_await audit::append(*log_, std::move(draft));
+  if (!recorded) co_return fail(std::move(recorded));
+  in_force_ = std::move(digests);
+  co_return Result<void>{};
+}
+
+}  // namespace tally::daemon
