@@ -31,6 +31,9 @@ Instant parse_record_time(std::string_view text) {
   return parsed ? parsed->instant : Instant{};
 }
 
+// An error ends the opening, before anything is cut.
+using TakeRecord = std::function<Result<void>(const RecordView&)>;
+
 // What can be known of the log below a snapshot without reading its records: the record at the
 // snapshot's end, and the side files, which were made durable before the snapshot.
 class BelowSnapshot {
@@ -131,9 +134,9 @@ class BelowSnapshot {
 class Opening {
  public:
   // With `from`, what it says of the log up to there is taken as it is, if it fits.
-  Opening(LogStorage& storage, const EachRecord& each, const LogState* from = nullptr)
+  Opening(LogStorage& storage, TakeRecord take, const LogState* from = nullptr)
       : storage_(storage),
-        each_(each),
+        take_(std::move(take)),
         from_(from),
         side_files_(storage, from != nullptr ? from->tiles : Frontier()) {}
 
@@ -276,7 +279,7 @@ class Opening {
         if (cosigned_tree_ && cosigned_tree_->size == chain_.size()) {
           cosigned_fits_ = cosigned_tree_->root == side_files_.tree().root();
         }
-        if (each_) each_(view);
+        if (auto taken = take_(view); !taken) return fail(std::move(taken));
       }
       offset += frame->length;
     }
@@ -350,7 +353,7 @@ class Opening {
   }
 
   LogStorage& storage_;
-  const EachRecord& each_;
+  const TakeRecord take_;
   const LogState* from_;
   Chain chain_;
   std::vector<LogMark> marks_;
@@ -406,8 +409,11 @@ Result<void> create_log(LogStorage& storage, const Genesis& genesis, Clock& cloc
 
 Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRecord& each) {
   if (auto locked = storage.lock(); !locked) return fail(std::move(locked));
-  Opening opening(storage, each);
-  return opening.run(mark);
+  const auto take = [&each](const RecordView& record) -> Result<void> {
+    if (each) each(record);
+    return {};
+  };
+  return Opening(storage, take).run(mark);
 }
 
 namespace {
@@ -435,16 +441,15 @@ Result<Attempt> try_to_open(
     state = *std::move(restored);
     attempt.from = state.chain.size();
   }
-  Result<void> replayed;
-  const EachRecord replay = [&](const RecordView& record) {
+  const auto take = [&](const RecordView& record) -> Result<void> {
     for (LogPart* part : all) {
-      if (replayed) replayed = part->replay(record);
+      if (auto replayed = part->replay(record); !replayed) return replayed;
     }
     if (each) each(record);
+    return {};
   };
-  auto recovered = Opening(storage, replay, snapshot != nullptr ? &state : nullptr).run(mark);
+  auto recovered = Opening(storage, take, snapshot != nullptr ? &state : nullptr).run(mark);
   if (!recovered) return fail(std::move(recovered));
-  if (!replayed) return fail(std::move(replayed));
   attempt.recovered = *std::move(recovered);
   return attempt;
 }
