@@ -108,6 +108,7 @@ std::optional<LogState> read_log(const Json& item) {
   auto key = parse_verifier_key(genesis.vkey);
   if (!key) return std::nullopt;
   chain.keys = LogKeys(*std::move(key));
+  if (!item.at("rotations").is_array() || !item.at("edge").is_array()) return std::nullopt;
   for (const Json& rotation : item.at("rotations")) {
     const auto& note = rotation.at("note").get_ref<const std::string&>();
     if (!chain.keys.rotate(rotation.at("from").get<std::uint64_t>(), note)) return std::nullopt;

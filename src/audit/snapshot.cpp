@@ -34,6 +34,14 @@ std::string digest_over(const std::vector<SnapshotPiece>& pieces) {
   return digest_text(hash.finish());
 }
 
+std::string head_text(const Snapshot& snapshot) {
+  return to_jcs(Json{
+      {"format", format},
+      {"size", snapshot.at.size},
+      {"leaf", snapshot.at.leaf},
+      {"digest", digest_over(snapshot.pieces)}});
+}
+
 Result<std::vector<Row>> all_rows(Store& store) {
   std::vector<Row> all;
   Store::Query query;
@@ -67,12 +75,7 @@ Result<std::optional<Snapshot>> load_snapshot(Store& store) {
   if (head.value("size", Json()).is_number_unsigned()) {
     snapshot.at.size = head["size"].get<std::uint64_t>();
   }
-  const Json expected = {
-      {"format", format},
-      {"size", snapshot.at.size},
-      {"leaf", snapshot.at.leaf},
-      {"digest", digest_over(snapshot.pieces)}};
-  if (head != expected) return malformed();
+  if (rows->front().body != head_text(snapshot)) return malformed();
   return std::optional(std::move(snapshot));
 }
 
@@ -80,12 +83,7 @@ Result<Transaction> replace_snapshot(Store& store, const Snapshot& snapshot) {
   auto rows = all_rows(store);
   if (!rows) return fail(std::move(rows));
   std::vector<Row> fresh;
-  const Json head = {
-      {"format", format},
-      {"size", snapshot.at.size},
-      {"leaf", snapshot.at.leaf},
-      {"digest", digest_over(snapshot.pieces)}};
-  fresh.push_back({std::string(kind), row_id(0), 0, {}, {}, head.dump()});
+  fresh.push_back({std::string(kind), row_id(0), 0, {}, {}, head_text(snapshot)});
   for (const SnapshotPiece& piece : snapshot.pieces) {
     fresh.push_back({std::string(kind), row_id(fresh.size()), 0, {}, piece.part, piece.items});
   }

@@ -105,6 +105,13 @@ Result<void> Connector::open_log(Opened& opened, const audit::Genesis& genesis) 
     );
     if (!read) return read;
   }
+  if (log->from > 0) {
+    notices_.note(
+        Severity::info,
+        {"daemon.log-read",
+         {{"from", std::to_string(log->from)}, {"size", std::to_string(log->recovered.size)}}}
+    );
+  }
   opened.log = *std::move(log);
   return {};
 }
