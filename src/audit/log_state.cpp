@@ -197,7 +197,8 @@ Result<LogState> restore_pieces(const Snapshot& snapshot, const std::vector<LogP
     before = &piece.part;
     for (const Json& item : items) {
       if (expected != parts.begin()) {
-        if (auto taken = (*std::prev(expected))->restore(item); !taken) return fail(std::move(taken));
+        if (auto taken = (*std::prev(expected))->restore(item); !taken)
+          return fail(std::move(taken));
         continue;
       }
       try {

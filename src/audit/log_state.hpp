@@ -15,8 +15,8 @@ namespace tally::audit {
 
 struct LogState {
   Chain chain;
-  // The tree over all full tiles of leaves, and the leaves behind them: what the side files hold for
-  // certain, and what they may lack.
+  // The tree over all full tiles of leaves, and the leaves behind them: what the side files hold
+  // for certain, and what they may lack.
   Frontier tiles;
   std::vector<Digest> edge;
   std::vector<std::uint64_t> segments;  // the first record of each, up to the one that is read

@@ -53,7 +53,8 @@ class BelowSnapshot {
     std::size_t known = 0;
     for (const SegmentName& segment : segments) {
       if (segment.first_seq >= state_.chain.size()) break;
-      const bool same = known < state_.segments.size() && segment.first_seq == state_.segments[known];
+      const bool same =
+          known < state_.segments.size() && segment.first_seq == state_.segments[known];
       if (!same) return unfit("segment");
       ++known;
     }
@@ -65,7 +66,8 @@ class BelowSnapshot {
     const bool there = frame->state == FrameState::valid &&
                        state_.frame + frame->length == state_.end &&
                        frame->first_seq + frame->count == state_.chain.size();
-    if (!there || leaf_hash(frame->records.back().text) != state_.chain.leaf()) return unfit("leaf");
+    if (!there || leaf_hash(frame->records.back().text) != state_.chain.leaf())
+      return unfit("leaf");
     return {};
   }
 
@@ -111,8 +113,9 @@ class BelowSnapshot {
     if (first < stored) {
       auto file = storage_.open(level_file(level), false);
       if (!file) return fail(std::move(file));
-      bytes.resize(static_cast<std::size_t>(std::min<std::uint64_t>(count, stored - first)) *
-                   sizeof(Digest));
+      bytes.resize(
+          static_cast<std::size_t>(std::min<std::uint64_t>(count, stored - first)) * sizeof(Digest)
+      );
       const auto got = (*file)->read_at(first * sizeof(Digest), bytes);
       if (!got) return tl::unexpected(got.error());
       if (*got != bytes.size()) return unfit("tile");

@@ -135,8 +135,7 @@ Result<Snapshot> make_snapshot(
   }
   Result<void> replayed;
   for (; segment != segments->end() && state.chain.size() < size; ++segment) {
-    const bool continued =
-        !state.segments.empty() && state.segments.back() == segment->first_seq;
+    const bool continued = !state.segments.empty() && state.segments.back() == segment->first_seq;
     if (!continued && segment->first_seq != state.chain.size()) break;
     auto reader = SegmentReader::open(storage, segment->name);
     if (!reader) return fail(std::move(reader));

@@ -16,7 +16,8 @@ Result<Snapshot> SnapshotKeeper::make(
     const Result<std::optional<Snapshot>>& base, const LogMark& mark
 ) {
   // Before the snapshot is: a start from it does not look at the hashes below it again.
-  if (auto synced = parts_.log.tree().sync_tiles(mark.size); !synced) return fail(std::move(synced));
+  if (auto synced = parts_.log.tree().sync_tiles(mark.size); !synced)
+    return fail(std::move(synced));
   auto storage = parts_.open_log();
   if (!storage) return fail(std::move(storage));
   Result<Snapshot> made = fail(ErrorKind::conflict, {"audit.snapshot-unfit", {}});

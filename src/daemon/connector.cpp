@@ -143,9 +143,10 @@ Result<void> Connector::assemble(Opened opened) {
   );
   // make_from_log_ makes nothing else.
   from_log_.reset(static_cast<FromLog*>(opened.log.parts.release()));
-  milestones_ = std::make_unique<audit::MilestoneAppender>(*log_, from_log_->witnessing, clock_, [this] {
-    if (sender_) sender_->milestone();
-  });
+  milestones_ =
+      std::make_unique<audit::MilestoneAppender>(*log_, from_log_->witnessing, clock_, [this] {
+        if (sender_) sender_->milestone();
+      });
   journal_ = std::make_unique<audit::Journal>(*store_, *milestones_);
   const auto open_log = [folder = log_folder()] {
     return audit::open_log_folder(folder, audit::FolderAccess::read_only);
@@ -167,9 +168,8 @@ Result<void> Connector::assemble(Opened opened) {
     if (!files) return fail(std::move(files));
     fact_files_ = std::move(*files);
     facts_ = std::make_unique<custody::PrivateFacts>(*fact_files_, *key_source_, random_);
-    facts_of_log_ = std::make_unique<FactsOfLog>(
-        *facts_, *log_, clock_, random_, *worker_, open_log
-    );
+    facts_of_log_ =
+        std::make_unique<FactsOfLog>(*facts_, *log_, clock_, random_, *worker_, open_log);
     if (auto tidied = facts_of_log_->tidy(from_log_->facts); !tidied) return tidied;
   }
 

@@ -119,7 +119,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<LogKeyRotation> log_key_;
   audit::MakeLogParts make_from_log_;
   std::unique_ptr<FromLog> from_log_;
-  usage::Enforcer* enforcer_ = nullptr;  // of from_log_
+  usage::Enforcer* enforcer_ = nullptr;                   // of from_log_
   std::unique_ptr<audit::MilestoneAppender> milestones_;  // before the log, for journal and ledger
   std::unique_ptr<audit::Journal> journal_;
   std::optional<audit::OutboxSearch> outbox_;

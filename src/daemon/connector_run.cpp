@@ -244,7 +244,8 @@ void Connector::reload() {
 
 awaitable<Result<void>> Connector::record_configuration(std::string change, Json digests) {
   audit::RecordDraft draft("config.changed", new_event(random_, clock_.read().at));
-  draft.set("change", change).set_json("changed", differing(from_log_->configuration.digests(), digests));
+  draft.set("change", change)
+      .set_json("changed", differing(from_log_->configuration.digests(), digests));
   draft.set_json("digests", digests);
   auto recorded = co_await audit::append(*log_, std::move(draft));
   if (!recorded) co_return fail(std::move(recorded));

@@ -50,9 +50,7 @@ Result<void> MetCertificates::restore(const Json& item) {
   return {};
 }
 
-Enrolments::Enrolments(
-    audit::LogAppender& log, Clock& clock, Random& random, MetCertificates& met
-)
+Enrolments::Enrolments(audit::LogAppender& log, Clock& clock, Random& random, MetCertificates& met)
     : log_(log), clock_(clock), random_(random), met_(met) {}
 
 awaitable<Result<void>> Enrolments::met(const identity::PeerIdentity& peer) {

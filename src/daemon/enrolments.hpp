@@ -15,7 +15,6 @@
 
 namespace tally::daemon {
 
-
 // Those that the log has a record of.
 class MetCertificates final : public audit::LogPart {
  public:

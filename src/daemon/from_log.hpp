@@ -1,5 +1,5 @@
-// What a connector knows from its log alone: all that a start learns from the records. Made once for
-// the connector to go on with, and once more in the background for each snapshot.
+// What a connector knows from its log alone: all that a start learns from the records. Made once
+// for the connector to go on with, and once more in the background for each snapshot.
 #pragma once
 
 #include <optional>

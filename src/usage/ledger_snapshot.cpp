@@ -88,8 +88,7 @@ Entry::Times Entry::Times::restore(const Json& saved) {
 
 Json Entry::save() const {
   const auto save_tally = [](const odrl::RuleUsage& usage, const Tally& tally) {
-    return Json{
-        {"count", usage.count}, {"all", tally.all.save()}, {"ended", tally.ended.save()}};
+    return Json{{"count", usage.count}, {"all", tally.all.save()}, {"ended", tally.ended.save()}};
   };
   Json rules = Json::array();
   for (std::size_t i = 0; i < usage_.size(); ++i) {

@@ -74,8 +74,7 @@ std::string_view to_string(Closed state) {
 }
 
 std::optional<Closed> parse_closed(std::string_view text) {
-  for (const auto state :
-       {Closed::open, Closed::suspended, Closed::expired, Closed::terminated}) {
+  for (const auto state : {Closed::open, Closed::suspended, Closed::expired, Closed::terminated}) {
     if (text == to_string(state)) return state;
   }
   return std::nullopt;

@@ -1,15 +1,14 @@
 #include "tally/audit/snapshot.hpp"
 
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
-#include "sim/memory_store.hpp"
-
-#include "log_fixture.hpp"
+#include "audit/known_keys.hpp"
+#include "audit/log_fixture.hpp"
 #include "log_format.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
+#include "sim/memory_store.hpp"
 
 namespace tally::audit {
 namespace {
@@ -183,6 +182,65 @@ TEST_F(SnapshotTest, OneOfAnotherLogIsRefused) {
   EXPECT_EQ(set_back.error().message.code, "audit.log-short");
 }
 
+// Two ends of one log: the hashes that are on the disk are those of both.
+TEST_F(SnapshotTest, OneOfAnotherEndOfTheSameLogIsRefused) {
+  fill(512, false);
+  const Files common = files_of(disk);
+  std::vector<Snapshot> ends;
+  std::vector<Files> files;
+  for (const char* type : {"log.heartbeat", "log.opened"}) {
+    put_files(disk, common);
+    {
+      LogLife life = live();
+      for (int i = 0; i < 9; ++i) ASSERT_TRUE(life.append(type));
+    }
+    auto snapshot = make(521);
+    ASSERT_TRUE(snapshot);
+    ends.push_back(*std::move(snapshot));
+    files.push_back(files_of(disk));
+  }
+  ASSERT_EQ(files[0].at("L0"), files[1].at("L0"));
+  EXPECT_EQ(reopen(std::optional(ends[1]))->from, 521U);
+  expect_refused(std::optional(ends[0]), "audit.snapshot-unfit");
+}
+
+TEST_F(SnapshotTest, WhatWasToldBelowItMustHold) {
+  const VerifierKey key = key_of("clinic.example/log/1", log_seed);
+  Genesis genesis = test_genesis();
+  genesis.vkey = key.text();
+  ASSERT_TRUE(create_log(*open_log(disk), genesis, clock, random));
+  {
+    LogLife life = live();
+    for (int i = 1; i < 400; ++i) ASSERT_TRUE(life.append("use.permitted", "urn:a:1"));
+    life.writer->tree().sign_with(key, signer_of(log_seed));
+    ASSERT_TRUE(life.writer->close());
+  }
+  const auto snapshot = make(400);
+  const auto storage = open_log(disk);
+  const Head head = *parse_head(**storage->read_small("head"));
+  for (const std::uint64_t size : {1U, 7U, 256U, 300U, 400U}) {
+    for (const bool right : {true, false}) {
+      Frontier tree;
+      ASSERT_TRUE(for_each_record(*storage, 0, [&](const RecordView& record) {
+        if (record.seq < size) tree.append(record.leaf);
+      }));
+      const Checkpoint told{genesis.origin, size, right ? tree.root() : leaf_hash("other"), {}};
+      const auto note = sign_checkpoint(told, key, signer_of(log_seed));
+      for (const char* file : {"head", "cosigned"}) {
+        const std::string text =
+            file == std::string("head") ? to_text(Head{head.origin, head.mark, *note}) : *note;
+        ASSERT_TRUE(storage->replace_small(file, text));
+        const auto found = reopen(std::optional(*snapshot));
+        ASSERT_EQ(found.has_value(), right) << size << " " << file;
+        if (right) EXPECT_EQ(found->from, 400U) << size << " " << file;
+        if (!right) EXPECT_EQ(found.error().message.code, "audit.log-other-root");
+        ASSERT_TRUE(storage->replace_small("head", to_text(head)));
+      }
+      ASSERT_TRUE(storage->remove("cosigned"));
+    }
+  }
+}
+
 TEST_F(SnapshotTest, AMarkBelowItMustHold) {
   fill(600);
   const auto snapshot = make(600);
@@ -234,11 +292,18 @@ TEST_F(SnapshotTest, ASegmentThatIsGoneIsSeen) {
     if (segment_first_seq(name)) segments.push_back(name);
   }
   ASSERT_GT(segments.size(), 3U);
+  const Bytes second = files[segments[1]];
   files.erase(segments[1]);
   put_files(disk, files);
   const auto found = reopen(std::optional(*snapshot));
   ASSERT_FALSE(found);
   EXPECT_EQ(found.error().message.code, "audit.log-refused");
+  // Or stands under another name.
+  files[segment_name(*segment_first_seq(segments[1]) + 1)] = second;
+  put_files(disk, files);
+  const auto moved = reopen(std::optional(*snapshot));
+  ASSERT_FALSE(moved);
+  EXPECT_EQ(moved.error().message.code, "audit.log-refused");
 }
 
 TEST_F(SnapshotTest, DamageBehindItIsRefusedAsEver) {
@@ -364,9 +429,9 @@ TEST_F(SnapshotInStore, RowsThatAreNotOneWholeSnapshotAreNone) {
   const auto refuses = [&] {
     store = std::make_unique<sim::MemoryStore>(node, image);
     const auto found = load_snapshot(*store);
+    image = good;
     ASSERT_FALSE(found);
     EXPECT_EQ(found.error().message.code, "audit.snapshot-malformed");
-    image = good;
   };
   for (const auto& [key, row] : good.rows) {
     image.rows.erase(key);

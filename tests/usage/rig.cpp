@@ -171,9 +171,7 @@ bool Rig::take_snapshot() {
   const LogMark mark = log->mark();
   if (!log->tree().sync_tiles(mark.size)) return false;
   const auto parts = make_parts()();
-  auto made = audit::make_snapshot(
-      *reader(), snapshot ? &*snapshot : nullptr, mark.size, *parts
-  );
+  auto made = audit::make_snapshot(*reader(), snapshot ? &*snapshot : nullptr, mark.size, *parts);
   if (!made || made->at != mark) return false;
   snapshot = *std::move(made);
   return true;

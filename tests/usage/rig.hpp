@@ -20,6 +20,7 @@
 #include "sim/node.hpp"
 #include "sim/sim_log_storage.hpp"
 #include "sim/world.hpp"
+#include "usage/ledger_part.hpp"
 
 namespace tally::usage::test {
 
@@ -51,14 +52,6 @@ struct Record {
 
 audit::Genesis genesis();
 
-// What a start learns from the log: here the ledger.
-class LedgerPart final : public audit::LogParts {
- public:
-  explicit LedgerPart(std::unique_ptr<Enforcer> of) : enforcer(std::move(of)) {}
-  std::vector<audit::LogPart*> all() override { return {enforcer.get()}; }
-  std::unique_ptr<Enforcer> enforcer;
-};
-
 // The machine: what is here survives restarts.
 class Rig {
  public:
@@ -85,8 +78,8 @@ class Rig {
   std::optional<Grant> use(const std::string& agreement, const std::string& key = {});
   void settle();  // lets everything that is queued be written
 
-  // Takes a snapshot of what is durable, as the daemon does; it is kept as if in a store. False: the
-  // disk did not have it (a failure, or hashes that are not written yet).
+  // Takes a snapshot of what is durable, as the daemon does; it is kept as if in a store. False:
+  // the disk did not have it (a failure, or hashes that are not written yet).
   bool take_snapshot();
 
   void commit_after(Nanos delay);  // from now on every batch takes this long
@@ -103,8 +96,8 @@ class Rig {
   std::vector<AgreementTerms> agreements;
   std::uint64_t starts = 0;
   std::optional<audit::Snapshot> snapshot;
-  std::uint64_t started_from = 0;        // how many records the last start took from the snapshot
-  std::optional<Message> refused;        // and why it took none
+  std::uint64_t started_from = 0;  // how many records the last start took from the snapshot
+  std::optional<Message> refused;  // and why it took none
 
   // Gone while the machine is off.
   std::unique_ptr<sim::Node> node;

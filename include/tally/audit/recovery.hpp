@@ -61,8 +61,8 @@ struct Recovered {
   Frontier tree;
   // For each tile level how many leading hashes its side file holds as they must be.
   std::array<std::uint64_t, tile_levels> side_files{};
-  std::string checkpoint;            // the last one released, as a note; empty: none
-  std::string cosigned;              // the one kept with cosignatures, as a note; empty: none
+  std::string checkpoint;  // the last one released, as a note; empty: none
+  std::string cosigned;    // the one kept with cosignatures, as a note; empty: none
 
   [[nodiscard]] LogMark mark() const;
 };
@@ -94,8 +94,8 @@ struct Reopened {
 // As `recover`, but from the snapshot on when it fits: it is of this log (the record that it ends
 // with stands where it says, and everything that is known of the log before it says the same), and
 // the records behind it are good. When it does not, all records are read, and what they say counts.
-// What lies before a snapshot that fits is not looked at; `verify` does. Errors: those of `recover`,
-// and of the parts.
+// What lies before a snapshot that fits is not looked at; `verify` does. Errors: those of
+// `recover`, and of the parts.
 Result<Reopened> reopen_log(
     LogStorage& storage,
     const LogMark& mark,

@@ -42,8 +42,8 @@ Result<Transaction> replace_snapshot(Store& store, const Snapshot& snapshot);
 // Reads from `base` (from the first record without one) to exactly `size` records, which must be
 // durable and end a frame, and checks each as recovery does. Takes no lock and changes nothing;
 // blocks. `parts` are fresh, and of no use afterwards. Errors: invalid audit.snapshot-malformed,
-// conflict audit.snapshot-unfit (the base is not of this log, or the records do not lead to `size`),
-// internal of a part, unavailable.
+// conflict audit.snapshot-unfit (the base is not of this log, or the records do not lead to
+// `size`), internal of a part, unavailable.
 Result<Snapshot> make_snapshot(
     LogStorage& storage, const Snapshot* base, std::uint64_t size, LogParts& parts
 );
