@@ -1,5 +1,6 @@
 #include "tally/audit/snapshot_keeper.hpp"
 
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -21,7 +22,8 @@ Result<Snapshot> SnapshotKeeper::make(
   auto storage = parts_.open_log();
   if (!storage) return fail(std::move(storage));
   Result<Snapshot> made = fail(ErrorKind::conflict, {"audit.snapshot-unfit", {}});
-  if (base && *base) {
+  // Only one that was read or written here: what a start refused is led on to nothing.
+  if (base && *base && (*base)->at.size == size_) {
     const auto fresh = parts_.make_parts();
     made = make_snapshot(**storage, &**base, mark.size, *fresh);
   }
@@ -40,13 +42,17 @@ Result<Snapshot> SnapshotKeeper::make(
 
 awaitable<Result<void>> SnapshotKeeper::take() {
   const LogMark mark = parts_.log.mark();
-  if (taking_ || mark.size <= size_) co_return Result<void>{};
-  taking_ = true;
+  // The last room on the disk is for what ends things.
+  if (*taking_ || mark.size <= size_ || parts_.log.failed() || parts_.log.on_reserve()) {
+    co_return Result<void>{};
+  }
+  *taking_ = true;
+  // Also when a stop takes this away, perhaps after the keeper.
+  const std::shared_ptr<void> done(nullptr, [taking = taking_](void*) { *taking = false; });
   const auto base = load_snapshot(parts_.store);
   std::optional<Result<Snapshot>> made;
   std::function<void()> job = [this, &made, &base, &mark] { made = make(base, mark); };
   co_await parts_.worker.run(std::move(job));
-  taking_ = false;
   if (!*made) co_return fail(std::move(*made));
   auto transaction = replace_snapshot(parts_.store, **made);
   if (!transaction) co_return fail(std::move(transaction));

@@ -185,8 +185,9 @@ awaitable<void> Connector::stop() {
   refusals_->flush();
   tasks_->cancel();
   co_await tasks_->drained();
-  if (log_->failed()) co_return;
-  // The next start reads what comes after this, which is little or nothing.
+  // So that the next start has little to read. Where that would take reading more than a segment,
+  // it is left to the next run.
+  if (snapshots_->due()) co_return;
   auto taken = co_await snapshots_->take();
   if (!taken) notices_.note(Severity::warning, taken.error().message);
 }

@@ -32,7 +32,8 @@ class SnapshotKeeper {
 
   // Whether the log has begun a segment since the last one.
   [[nodiscard]] bool due() const;
-  // Takes one of what is durable now, if that is more than the last one has. It is durable on
+  // Takes one of what is durable now, if that is more than the last one has, none is being taken,
+  // and neither has the log failed nor is its disk nearly full. It is durable on
   // return, and so are the side files below it. Errors: those of make_snapshot, of LogTree and of
   // Journal::commit; the one before stays then, and another attempt may be made.
   awaitable<Result<void>> take();
@@ -43,7 +44,7 @@ class SnapshotKeeper {
 
   SnapshotKeeperParts parts_;
   std::uint64_t size_;
-  bool taking_ = false;
+  std::shared_ptr<bool> taking_ = std::make_shared<bool>(false);
 };
 
 }  // namespace tally::audit
