@@ -6,7 +6,8 @@
 For each size: a connector with one agreement, its log grown to that many records; one start that
 reads all of them, and takes the snapshot; kill -9; `behind` more records (a segment by default);
 then the starts that count, each ended by kill -9. Times are from the start of the process to the
-notice that it serves. The folder is made in the temporary folder: 0.6 KB a record."""
+notice that it serves; CPU and resident memory are of that moment. The folder is made in the
+temporary folder: 0.6 KB a record."""
 import argparse
 import contextlib
 import json
@@ -30,8 +31,11 @@ def resident(process):
     return 0
 
 
-def segments(side):
-    return [name for name in os.listdir(side.path("log")) if name.endswith(".tlog")]
+def cpu(process):
+    """User and system seconds, all threads."""
+    with open("/proc/%d/stat" % process.pid) as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def timed_start(side):
@@ -43,7 +47,7 @@ def timed_start(side):
             raise SystemExit(side.text())
         time.sleep(0.002)
     took = time.monotonic() - began
-    return took, resident(side.process)
+    return took, cpu(side.process), resident(side.process)
 
 
 def measure(options, records):
@@ -58,22 +62,25 @@ def measure(options, records):
         pair.provider.stop()
         run_long(options.grow_log, side.path("log"), records, agreement)
         os.truncate(side.log_file, 0)
-        all_read, all_memory = timed_start(side)
+        all_read, all_cpu, all_memory = timed_start(side)
         # Its snapshot is due, since the log went on by segments.
         connectors.eventually(lambda: snapshot_size(side) >= records, "snapshot", 600)
         side.kill9()
         run_long(options.grow_log, side.path("log"), options.behind, agreement)
-        times, memory = [], []
+        times, work, memory = [], [], []
         for _ in range(options.rounds):
-            took, megabytes = timed_start(side)
+            took, worked, megabytes = timed_start(side)
             side.kill9()
             times.append(took)
+            work.append(worked)
             memory.append(megabytes)
         read = side.notices("daemon.log-read")[-1]
-        print("%d records: all read %.2f s, %.0f MiB; from the snapshot (%s) %.3f s (%.3f-%.3f), "
-              "%.0f MiB" % (records, all_read, all_memory, read["params"],
-                            statistics.median(times), min(times), max(times), max(memory)),
-              flush=True)
+        print("%d records: all read in %.2f s (CPU %.2f s), %.0f MiB; from the snapshot, %d records: "
+              "%.3f s [%.3f...%.3f] (CPU %.2f s), %.0f MiB" % (
+                  records, all_read, all_cpu, all_memory,
+                  int(read["params"]["size"]) - int(read["params"]["from"]),
+                  statistics.median(times), min(times), max(times), statistics.median(work),
+                  max(memory)), flush=True)
     finally:
         world.close()
 
