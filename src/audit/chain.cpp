@@ -136,10 +136,14 @@ bool is_uuid(std::string_view text) {
   return differs == 0;
 }
 
+Chain::Chain(State state) : state_(std::move(state)) {
+  if (state_.genesis) log_ = quote(state_.genesis->origin);
+}
+
 std::optional<ChainFault> Chain::take(
     std::string_view text, std::string_view file, std::uint64_t offset, RecordView& view
 ) {
-  const std::uint64_t seq = size_;
+  const std::uint64_t seq = state_.size;
   view.seq = seq;
   view.text = text;
   view.file = file;
@@ -168,7 +172,7 @@ std::optional<ChainFault> Chain::take(
   if (*found_seq != seq) {
     return fault("seq", seq, {{"found", std::to_string(*found_seq)}});
   }
-  if (!is_hex_of(plain_content(links.prev), leaf_)) return fault("prev", seq, {});
+  if (!is_hex_of(plain_content(links.prev), state_.leaf)) return fault("prev", seq, {});
 
   // The type and what it must carry.
   if (type_ == nullptr || type_->name != view.type) type_ = find_record_type(view.type);
@@ -185,23 +189,23 @@ std::optional<ChainFault> Chain::take(
     genesis = parse_genesis(scan, text);
     if (!genesis) return fault("genesis", seq, {});
   }
-  const Genesis& of_log = seq == 0 ? *genesis : *genesis_;
+  const Genesis& of_log = seq == 0 ? *genesis : *state_.genesis;
   if (seq != 0 && links.log != log_) return fault("log", seq, {});
   if ((clock == "test") != of_log.test) return fault("clock", seq, {});
 
   // The records of a batch share their time.
-  const bool same_time = view.time == time_ && seq != 0;
+  const bool same_time = view.time == state_.time && seq != 0;
   if (!same_time && !is_record_time(view.time)) {
     return fault("member", seq, {{"member", "time"}});
   }
-  if (view.time < time_) {
-    return fault("time", seq, {{"time", std::string(view.time)}, {"before", time_}});
+  if (view.time < state_.time) {
+    return fault("time", seq, {{"time", std::string(view.time)}, {"before", state_.time}});
   }
 
   // Not taken while it may still fail: a copy, for so rare a record.
   std::optional<LogKeys> keys;
   if (view.type == "key.rotated") {
-    keys = keys_;
+    keys = state_.keys;
     const auto rotated = keys->rotate(seq, text_member(scan, "note"));
     if (!rotated || keys->current().text() != text_member(scan, "vkey")) {
       return fault("key", seq, {});
@@ -210,30 +214,31 @@ std::optional<ChainFault> Chain::take(
 
   if (!view.agreement.empty()) {
     // An agreement without a record has the leaf of zeros, as `aprev` says it.
-    const auto known = agreements_.find(view.agreement);
-    const AgreementHead before = known != agreements_.end() ? known->second : AgreementHead{};
+    const auto known = state_.agreements.find(view.agreement);
+    const AgreementHead before = known != state_.agreements.end() ? known->second : AgreementHead{};
     if (unsigned_number(links.aseq) != before.aseq + 1) {
       return fault("aseq", seq, {{"agreement", view.agreement}});
     }
     if (!is_hex_of(plain_content(links.aprev), before.leaf)) {
       return fault("aprev", seq, {{"agreement", view.agreement}});
     }
-    AgreementHead& head = known != agreements_.end() ? known->second : agreements_[view.agreement];
+    AgreementHead& head =
+        known != state_.agreements.end() ? known->second : state_.agreements[view.agreement];
     head = {before.aseq + 1, view.leaf, seq + 1};
   } else if (!links.aseq.empty() || !links.aprev.empty()) {
     return fault("aseq", seq, {{"agreement", ""}});
   }
 
-  heads_due_ = heads_due_after(view.type, heads_due_);
+  state_.heads_due = heads_due_after(view.type, state_.heads_due);
   if (genesis) {
-    keys_ = LogKeys(*parse_verifier_key(genesis->vkey));
+    state_.keys = LogKeys(*parse_verifier_key(genesis->vkey));
     log_ = links.log;
-    genesis_ = std::move(genesis);
+    state_.genesis = std::move(genesis);
   }
-  if (keys) keys_ = *std::move(keys);
-  leaf_ = view.leaf;
-  if (!same_time) time_ = view.time;
-  ++size_;
+  if (keys) state_.keys = *std::move(keys);
+  state_.leaf = view.leaf;
+  if (!same_time) state_.time = view.time;
+  ++state_.size;
   return std::nullopt;
 }
 

@@ -20,6 +20,20 @@ struct ChainFault {
 
 class Chain {
  public:
+  // All that the next record is held against.
+  struct State {
+    std::uint64_t size = 0;
+    Digest leaf{};
+    std::string time;
+    std::optional<Genesis> genesis;
+    LogKeys keys;
+    std::unordered_map<std::string, AgreementHead> agreements;
+    bool heads_due = false;
+  };
+
+  Chain() = default;
+  explicit Chain(State state);
+
   // Takes the next record, which stands at `offset` of `file`; `view` becomes the record even when
   // a link fails, as far as it could be read. Nothing is taken then. One view for all records
   // spares an allocation for each.
@@ -27,23 +41,20 @@ class Chain {
       std::string_view text, std::string_view file, std::uint64_t offset, RecordView& view
   );
 
-  [[nodiscard]] std::uint64_t size() const { return size_; }
-  [[nodiscard]] const Digest& leaf() const { return leaf_; }
-  [[nodiscard]] const std::string& time() const { return time_; }
-  [[nodiscard]] const std::optional<Genesis>& genesis() const { return genesis_; }
-  [[nodiscard]] const LogKeys& keys() const { return keys_; }
-  [[nodiscard]] bool heads_due() const { return heads_due_; }
-  [[nodiscard]] std::unordered_map<std::string, AgreementHead>& agreements() { return agreements_; }
+  [[nodiscard]] const State& state() const { return state_; }
+  [[nodiscard]] std::uint64_t size() const { return state_.size; }
+  [[nodiscard]] const Digest& leaf() const { return state_.leaf; }
+  [[nodiscard]] const std::string& time() const { return state_.time; }
+  [[nodiscard]] const std::optional<Genesis>& genesis() const { return state_.genesis; }
+  [[nodiscard]] const LogKeys& keys() const { return state_.keys; }
+  [[nodiscard]] bool heads_due() const { return state_.heads_due; }
+  [[nodiscard]] std::unordered_map<std::string, AgreementHead>& agreements() {
+    return state_.agreements;
+  }
 
  private:
-  std::uint64_t size_ = 0;
-  Digest leaf_{};
-  std::string time_;
-  std::optional<Genesis> genesis_;
-  std::string log_;  // its origin as records have it, a canonical string
-  LogKeys keys_;
-  std::unordered_map<std::string, AgreementHead> agreements_;
-  bool heads_due_ = false;
+  State state_;
+  std::string log_;                   // its origin as records have it, a canonical string
   const RecordType* type_ = nullptr;  // of the last record: mostly the next one's too
 };
 

@@ -1,5 +1,8 @@
 #include "tally/audit/journal.hpp"
 
+#include <algorithm>
+#include <limits>
+
 namespace tally::audit {
 
 OutboxSearch::OutboxSearch(std::vector<DraftRow> drafts) : drafts_(std::move(drafts)) {
@@ -10,6 +13,12 @@ void OutboxSearch::see(const RecordView& record) {
   if (wanted_.empty()) return;
   std::string event(record.event);
   if (wanted_.contains(event)) found_.insert(std::move(event));
+}
+
+std::uint64_t OutboxSearch::from() const {
+  std::uint64_t first = std::numeric_limits<std::uint64_t>::max();
+  for (const DraftRow& draft : drafts_) first = std::min(first, draft.log_size);
+  return first;
 }
 
 Journal::Journal(Store& store, LogAppender& log) : store_(store), log_(log) {}

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "log_format.hpp"
+#include "record_places.hpp"
 #include "segment_reader.hpp"
 
 namespace tally::audit {
@@ -80,7 +81,6 @@ struct LogTree::State {
   std::vector<Digest> pending;  // durable, not hashed yet
   Frontier frontier;
   std::array<Level, tile_levels> levels;
-  std::vector<BundlePlace> bundles;
   std::optional<Error> log_failure;
   std::optional<Error> side_failure;
   VerifierKey current;
@@ -92,6 +92,8 @@ struct LogTree::State {
   std::optional<ReleasedCheckpoint> released;
   std::uint64_t in_slot = 0;  // the size of the last checkpoint that went into a slot
   std::optional<Note> cosigned;
+
+  RecordPlaces places;
 
   // One head file, one writer of it at a time. Taken before `mutex`.
   std::mutex head_mutex;
@@ -225,7 +227,7 @@ struct LogTree::State {
     return storage.replace_small(head_file, to_text(Head{origin, mark, note}));
   }
 
-  Result<Bytes> bundle(const Tile& tile) const;
+  Result<Bytes> bundle(const Tile& tile);
 };
 
 LogTree::LogTree(LogStorage& storage, const Recovered& recovered)
@@ -236,7 +238,6 @@ LogTree::LogTree(LogStorage& storage, const Recovered& recovered)
   s.size = recovered.size;
   s.leaf = to_hex(recovered.leaf);
   s.frontier = recovered.tree;
-  s.bundles = recovered.bundles;
   if (!recovered.checkpoint.empty()) {
     // Recovery has verified it.
     const auto checkpoint = checkpoint_of({s.origin, {}, recovered.checkpoint});
@@ -396,20 +397,17 @@ Result<Bytes> LogTree::tile(const Tile& tile) const {
 }
 
 // Entries are read where they were written: the segments hold them, and nothing else does.
-Result<Bytes> LogTree::State::bundle(const Tile& tile) const {
-  BundlePlace place;
-  {
-    const std::scoped_lock lock(mutex);
-    place = bundles.at(tile.index);
-  }
+Result<Bytes> LogTree::State::bundle(const Tile& tile) {
   std::vector<std::string> texts;
   std::uint64_t next = tile.begin();
   while (next < tile.end()) {
-    const std::string name = segment_name(place.segment);
+    const auto place = places.of(storage, next);
+    if (!place) return tl::unexpected(place.error());
+    const std::string name = segment_name(place->segment);
     auto reader = SegmentReader::open(storage, name);
     if (!reader) return fail(std::move(reader));
     const std::uint64_t before = next;
-    for (std::uint64_t offset = place.offset; next < tile.end();) {
+    for (std::uint64_t offset = place->offset; next < tile.end();) {
       auto frame = reader->frame_at(offset);
       if (!frame) return fail(std::move(frame));
       if (frame->state != FrameState::valid || frame->first_seq > next) break;
@@ -422,22 +420,18 @@ Result<Bytes> LogTree::State::bundle(const Tile& tile) const {
     }
     // Durable records do not go away: what is not there now was damaged meanwhile.
     if (next == before) return unreadable(name);
-    place = {next, 0};
   }
   const std::vector<std::string_view> entries(texts.begin(), texts.end());
   return encode_bundle(entries);
 }
 
-void LogTree::feed(std::span<const Digest> leaves, std::uint64_t segment, std::uint64_t offset) {
+void LogTree::feed(std::span<const Digest> leaves) {
   if (leaves.empty()) return;
   State& s = *state_;
   std::string leaf = to_hex(leaves.back());
   const std::scoped_lock lock(s.mutex);
   s.pending.insert(s.pending.end(), leaves.begin(), leaves.end());
   const std::uint64_t end = s.size + leaves.size();
-  for (std::uint64_t first = s.bundles.size() * tile_width; first < end; first += tile_width) {
-    s.bundles.push_back({segment, offset});
-  }
   s.size = end;
   s.leaf = std::move(leaf);
 }
@@ -475,6 +469,26 @@ void LogTree::flush(bool everything) {
       return;
     }
   }
+}
+
+Result<void> LogTree::sync_tiles(std::uint64_t size) {
+  State& s = *state_;
+  const std::uint64_t full = size - size % tile_width;
+  {
+    const std::scoped_lock lock(s.mutex);
+    if (s.side_failure) return tl::unexpected(*s.side_failure);
+    for (unsigned level = 0; level < tile_levels; ++level) {
+      if (s.levels[level].written < hashes_at(level, full)) {
+        return fail(ErrorKind::unavailable, {"audit.tiles-behind", {{"file", level_file(level)}}});
+      }
+    }
+  }
+  for (unsigned level = 0; hashes_at(level, full) > 0; ++level) {
+    auto file = s.storage.open(level_file(level), true);
+    if (!file) return fail(std::move(file));
+    if (auto synced = (*file)->sync(); !synced) return synced;
+  }
+  return {};
 }
 
 Result<void> LogTree::write_head() {

@@ -196,15 +196,15 @@ struct LogWriter::State {
   std::optional<Error> first_failure;
   std::atomic<bool> has_failed{false};
   std::atomic<bool> refuses_ordinary{false};
-  std::atomic<bool> heads_due{false};  // written by the owner
+  std::atomic<bool> heads_due{false};       // written by the owner
+  std::atomic<std::uint64_t> first_seq{0};  // of the open segment; written by the owner
 
   // The owner's alone.
   std::vector<std::shared_ptr<Pending>> taken;
   std::size_t next_taken = 0;
   std::unique_ptr<LogFile> file;
-  std::uint64_t first_seq = 0;  // of the open segment
-  std::uint64_t offset = 0;     // behind the last durable frame
-  std::uint64_t filled = 0;     // zero-filled up to here, and synced or about to be
+  std::uint64_t offset = 0;  // behind the last durable frame
+  std::uint64_t filled = 0;  // zero-filled up to here, and synced or about to be
   std::uint64_t size = 0;
   Digest leaf{};
   std::string prev;  // hex of `leaf`
@@ -358,7 +358,7 @@ struct LogWriter::State {
       if (auto piece = fill_piece(end); !piece) return fail(std::move(piece));
     }
     if (auto synced = file->sync(); !synced) return synced;
-    tree.feed(leaves, first_seq, offset);
+    tree.feed(leaves);
     offset = end;
     filled = std::max(filled, end);
     return {};
@@ -521,6 +521,10 @@ LogMark LogWriter::mark() const {
 std::optional<Error> LogWriter::failure() const {
   const std::scoped_lock lock(state_->mutex);
   return state_->first_failure;
+}
+
+std::uint64_t LogWriter::segment() const {
+  return state_->first_seq;
 }
 
 bool LogWriter::on_reserve() const {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "below_snapshot.hpp"
 #include "chain.hpp"
 #include "log_format.hpp"
+#include "log_state.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
 #include "side_files.hpp"
@@ -30,11 +32,18 @@ Instant parse_record_time(std::string_view text) {
   return parsed ? parsed->instant : Instant{};
 }
 
+// An error ends the opening, before anything is cut.
+using TakeRecord = std::function<Result<void>(const RecordView&)>;
+
 // A log that is being opened: the chain as far as it was read, and where its end is.
 class Opening {
  public:
-  Opening(LogStorage& storage, const EachRecord& each)
-      : storage_(storage), each_(each), side_files_(storage) {}
+  // With `from`, what it says of the log up to there is taken as it is, if it fits.
+  Opening(LogStorage& storage, TakeRecord take, const LogState* from = nullptr)
+      : storage_(storage),
+        take_(std::move(take)),
+        from_(from),
+        side_files_(storage, from != nullptr ? from->tiles : Frontier()) {}
 
   Result<Recovered> run(const LogMark& store_mark) {
     auto segments = list_segments(storage_);
@@ -51,9 +60,16 @@ class Opening {
     if (auto synced = storage_.sync_names(); !synced) return fail(std::move(synced));
     (*last)->drop_cache();
 
+    auto first = segments->begin();
+    if (from_ != nullptr) {
+      if (auto fits = continue_from(*segments); !fits) return fail(std::move(fits));
+      first += static_cast<std::ptrdiff_t>(from_->segments.size() - 1);
+    }
     std::uint64_t end = 0;
-    for (const SegmentName& segment : *segments) {
-      auto read = read_segment(segment, segment.name == segments->back().name);
+    for (auto segment = first; segment != segments->end(); ++segment) {
+      const bool last_one = segment + 1 == segments->end();
+      const bool continued = from_ != nullptr && segment == first;
+      auto read = read_segment(*segment, last_one, continued ? from_->end : 0);
       if (!read) return fail(std::move(read));
       end = *read;
     }
@@ -82,7 +98,6 @@ class Opening {
     side_files_.finish();
     recovered.tree = side_files_.tree();
     recovered.side_files = side_files_.good();
-    recovered.bundles = std::move(bundles_);
     recovered.checkpoint = std::move(head_.checkpoint);
     recovered.cosigned = std::move(cosigned_.checkpoint);
     return recovered;
@@ -110,14 +125,36 @@ class Opening {
     return {};
   }
 
-  // Gives the offset behind the last frame.
-  Result<std::uint64_t> read_segment(const SegmentName& segment, bool last) {
-    if (segment.first_seq != chain_.size()) {
+  // Takes the snapshot's word for the log up to there, if nothing that is known speaks against it.
+  Result<void> continue_from(const std::vector<SegmentName>& segments) {
+    const LogState& from = *from_;
+    const BelowSnapshot below(storage_, from);
+    if (auto stands = below.check_place(segments); !stands) return stands;
+    if (auto held = below.check_tiles(); !held) return held;
+    for (const LogMark& mark : marks_) {
+      if (mark.size > from.chain.size()) continue;
+      const auto leaf = below.leaf(mark.size - 1);
+      if (!leaf || to_hex(*leaf) != mark.leaf) return below.unfit("mark");
+    }
+    for (const auto* told : {&released_, &cosigned_tree_}) {
+      if (!*told || (*told)->size > from.chain.size()) continue;
+      const auto root = below.root((*told)->size);
+      if (!root || *root != (*told)->root) return below.unfit("root");
+      if (told == &cosigned_tree_) cosigned_fits_ = true;
+    }
+    chain_ = from.chain;
+    for (const Digest& leaf : from.edge) side_files_.append(leaf);
+    return {};
+  }
+
+  // From `begin`, where a frame starts. Gives the offset behind the last one.
+  Result<std::uint64_t> read_segment(const SegmentName& segment, bool last, std::uint64_t begin) {
+    if (begin == 0 && segment.first_seq != chain_.size()) {
       return tl::unexpected(refused(segment.name, 0, chain_.size(), "segment"));
     }
     auto reader = SegmentReader::open(storage_, segment.name);
     if (!reader) return fail(std::move(reader));
-    std::uint64_t offset = 0;
+    std::uint64_t offset = begin;
     for (;;) {
       auto frame = reader->frame_at(offset);
       if (!frame) return fail(std::move(frame));
@@ -139,7 +176,6 @@ class Opening {
             );
           }
         }
-        if (view.seq % tile_width == 0) bundles_.push_back({segment.first_seq, offset});
         side_files_.append(view.leaf);
         if (released_ && released_->size == chain_.size() &&
             released_->root != side_files_.tree().root()) {
@@ -148,7 +184,7 @@ class Opening {
         if (cosigned_tree_ && cosigned_tree_->size == chain_.size()) {
           cosigned_fits_ = cosigned_tree_->root == side_files_.tree().root();
         }
-        if (each_) each_(view);
+        if (auto taken = take_(view); !taken) return fail(std::move(taken));
       }
       offset += frame->length;
     }
@@ -222,7 +258,8 @@ class Opening {
   }
 
   LogStorage& storage_;
-  const EachRecord& each_;
+  const TakeRecord take_;
+  const LogState* from_;
   Chain chain_;
   std::vector<LogMark> marks_;
   std::uint64_t largest_ = 0;
@@ -233,7 +270,6 @@ class Opening {
   std::optional<Checkpoint> released_;  // what the head says was told to others
   bool other_root_ = false;             // and the records say otherwise
   SideFileCheck side_files_;
-  std::vector<BundlePlace> bundles_;
   std::optional<TornTail> torn_;
 };
 
@@ -278,8 +314,77 @@ Result<void> create_log(LogStorage& storage, const Genesis& genesis, Clock& cloc
 
 Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRecord& each) {
   if (auto locked = storage.lock(); !locked) return fail(std::move(locked));
-  Opening opening(storage, each);
-  return opening.run(mark);
+  const auto take = [&each](const RecordView& record) -> Result<void> {
+    if (each) each(record);
+    return {};
+  };
+  return Opening(storage, take).run(mark);
+}
+
+namespace {
+
+struct Attempt {
+  std::unique_ptr<LogParts> parts;
+  Recovered recovered;
+  std::uint64_t from = 0;
+};
+
+Result<Attempt> try_to_open(
+    LogStorage& storage,
+    const LogMark& mark,
+    const Snapshot* snapshot,
+    const MakeLogParts& make_parts,
+    const EachRecord& each
+) {
+  Attempt attempt;
+  attempt.parts = make_parts();
+  const auto all = attempt.parts->all();
+  LogState state;
+  if (snapshot != nullptr) {
+    auto restored = restore_pieces(*snapshot, all);
+    if (!restored) return fail(std::move(restored));
+    state = *std::move(restored);
+    attempt.from = state.chain.size();
+  }
+  const auto take = [&](const RecordView& record) -> Result<void> {
+    for (LogPart* part : all) {
+      if (auto replayed = part->replay(record); !replayed) return replayed;
+    }
+    if (each) each(record);
+    return {};
+  };
+  auto recovered = Opening(storage, take, snapshot != nullptr ? &state : nullptr).run(mark);
+  if (!recovered) return fail(std::move(recovered));
+  attempt.recovered = *std::move(recovered);
+  return attempt;
+}
+
+}  // namespace
+
+Result<Reopened> reopen_log(
+    LogStorage& storage,
+    const LogMark& mark,
+    const Result<std::optional<Snapshot>>& snapshot,
+    const MakeLogParts& make_parts,
+    const EachRecord& each
+) {
+  if (auto locked = storage.lock(); !locked) return fail(std::move(locked));
+  std::optional<Error> why;
+  if (!snapshot) why = snapshot.error();
+  if (snapshot && *snapshot) {
+    auto attempt = try_to_open(storage, mark, &**snapshot, make_parts, each);
+    if (attempt) {
+      return Reopened{
+          std::move(attempt->recovered), std::move(attempt->parts), attempt->from, std::nullopt};
+    }
+    why = attempt.error();
+  }
+  // A snapshot never has the last word against a log: all of it is read, and decides.
+  auto attempt = try_to_open(storage, mark, nullptr, make_parts, each);
+  if (!attempt) return fail(std::move(attempt));
+  Reopened reopened{std::move(attempt->recovered), std::move(attempt->parts), 0, std::nullopt};
+  if (why) reopened.refused = why->message;
+  return reopened;
 }
 
 Result<void> for_each_record(LogStorage& storage, std::uint64_t from_seq, const EachRecord& each) {

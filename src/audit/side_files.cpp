@@ -11,7 +11,10 @@ constexpr std::size_t hash_bytes = sizeof(Digest);
 constexpr std::size_t compared_bytes = 64 << 10;  // at once
 }  // namespace
 
-SideFileCheck::SideFileCheck(LogStorage& storage) {
+SideFileCheck::SideFileCheck(LogStorage& storage, Frontier tree) : tree_(std::move(tree)) {
+  for (unsigned level = 0; level < tile_levels; ++level) {
+    good_[level] = hashes_at(level, tree_.size());
+  }
   const auto names = storage.list();
   if (!names) return;
   for (unsigned level = 0; level < tile_levels; ++level) {

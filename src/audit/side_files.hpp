@@ -23,7 +23,8 @@ struct WrongHash {
 // that cannot be read counts as missing from there on.
 class SideFileCheck {
  public:
-  explicit SideFileCheck(LogStorage& storage);
+  // From a tree on whose hashes the files hold for certain.
+  explicit SideFileCheck(LogStorage& storage, Frontier tree = {});
 
   void append(const Digest& leaf);
   // Compares what is still buffered. Call it once, behind the last record.

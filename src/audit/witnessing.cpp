@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include <nlohmann/json.hpp>
+
 namespace tally::audit {
 
 bool is_milestone(std::string_view type) {
@@ -16,13 +18,34 @@ bool is_milestone(std::string_view type) {
   return std::find(std::begin(types), std::end(types), type) != std::end(types);
 }
 
-void Witnessing::replay(const RecordView& record) {
-  if (record.agreement.empty() || !is_milestone(record.type)) return;
+Result<void> Witnessing::replay(const RecordView& record) {
+  if (record.agreement.empty() || !is_milestone(record.type)) return {};
   const auto at = parse_date_time(record.time);
   const std::scoped_lock lock(mutex_);
   Milestone& milestone = milestones_[record.agreement];
   milestone.size = record.seq + 1;
   if (at) milestone.at = at->instant;
+  return {};
+}
+
+void Witnessing::save(const Item& item) const {
+  const std::scoped_lock lock(mutex_);
+  const std::map<std::string, Milestone> sorted(milestones_.begin(), milestones_.end());
+  for (const auto& [agreement, milestone] : sorted) {
+    item({{"agreement", agreement}, {"size", milestone.size}, {"at", format_micros(milestone.at)}});
+  }
+}
+
+Result<void> Witnessing::restore(const Json& item) {
+  const auto agreement = string_member(item, "agreement", "");
+  const auto time = string_member(item, "at", "");
+  const auto at = time ? parse_date_time(*time) : std::nullopt;
+  const auto size = agreement ? item.find("size") : item.end();
+  if (!at || size == item.end() || !size->is_number_unsigned()) return malformed_item(part_name());
+  const std::scoped_lock lock(mutex_);
+  const Milestone milestone{size->get<std::uint64_t>(), at->instant, 0};
+  if (!milestones_.emplace(*agreement, milestone).second) return malformed_item(part_name());
+  return {};
 }
 
 void Witnessing::queued(const std::string& agreement, Instant at) {

@@ -26,9 +26,6 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
   auto store = store::SqliteStore::open(std::move(options), notices);
   if (!store) return fail(std::move(store));
   opened.store = std::move(*store);
-  auto mark = opened.store->mark();
-  if (!mark) return fail(std::move(mark));
-
   const std::string origin = config.participant.uri + "/log/1";
   auto credentials = load_credentials(config);
   if (!credentials) return fail(std::move(credentials));
@@ -39,26 +36,11 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
   auto log_signer = load_log_signer(config.log_key, origin);
   if (!log_signer) return fail(std::move(log_signer));
 
-  const auto folder = config.folder / "log";
-  std::error_code failed;
-  std::filesystem::create_directories(folder, failed);
-  auto storage = audit::open_log_folder(folder, audit::FolderAccess::writable);
-  if (!storage) return fail(std::move(storage));
-  opened.log_storage = std::move(*storage);
-  auto recovered = audit::recover(*opened.log_storage, *mark);
-  if (!recovered && recovered.error().kind == ErrorKind::not_found && mark->size == 0) {
-    // A first start: the log begins here.
-    audit::Genesis genesis{origin, config.participant, log_signer->key.text(), config.test_log};
-    SystemClock clock(config.test_log);
-    OsRandom random;
-    auto created = audit::create_log(*opened.log_storage, genesis, clock, random);
-    if (!created) return fail(std::move(created));
-    recovered = audit::recover(*opened.log_storage, *mark);
-  }
-  if (!recovered) return fail(std::move(recovered));
-  opened.recovered = std::move(*recovered);
-  const auto& genesis = opened.recovered.genesis;
-  if (genesis.actor != config.participant || genesis.test != config.test_log) {
+  audit::Genesis first{origin, config.participant, log_signer->key.text(), config.test_log};
+  std::unique_ptr<Connector> connector(new Connector(std::move(config), notices));
+  if (auto read = connector->open_log(opened, first); !read) return fail(std::move(read));
+  const auto& genesis = opened.log.recovered.genesis;
+  if (genesis.actor != first.actor || genesis.test != first.test) {
     return fail(
         ErrorKind::invalid,
         {"daemon.log-of-another",
@@ -67,23 +49,77 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
   }
 
   // A rotation that a crash left is finished or undone before anything is signed.
-  if (auto settled = settle_log_key(config.log_key, opened.recovered.keys); !settled) {
+  if (auto settled = settle_log_key(connector->config_.log_key, opened.log.recovered.keys);
+      !settled) {
     return fail(std::move(settled));
   }
-  log_signer = load_log_signer(config.log_key, genesis.origin);
+  log_signer = load_log_signer(connector->config_.log_key, genesis.origin);
   if (!log_signer) return fail(std::move(log_signer));
   opened.log_signer = *std::move(log_signer);
 
-  std::unique_ptr<Connector> connector(new Connector(std::move(config), notices, genesis.test));
   auto assembled = connector->assemble(std::move(opened));
   if (!assembled) return fail(std::move(assembled));
   return connector;
 }
 
-Connector::Connector(Config config, Notices& notices, bool test_clock)
+// Reads the log from its snapshot on, and makes it where there is none: `genesis` is how it begins
+// then.
+Result<void> Connector::open_log(Opened& opened, const audit::Genesis& genesis) {
+  const auto mark = opened.store->mark();
+  if (!mark) return tl::unexpected(mark.error());
+  auto drafts = opened.store->drafts();
+  if (!drafts) return fail(std::move(drafts));
+  outbox_.emplace(std::move(*drafts));
+  auto quorum = load_witness_quorum(config_);
+  if (!quorum) return fail(std::move(quorum));
+  make_from_log_ = [this, quorum = *std::move(quorum)] {
+    return std::make_unique<FromLog>(clock_, random_, config_.limits, quorum);
+  };
+
+  const auto folder = config_.folder / "log";
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  auto storage = audit::open_log_folder(folder, audit::FolderAccess::writable);
+  if (!storage) return fail(std::move(storage));
+  opened.log_storage = std::move(*storage);
+  const auto snapshot = audit::load_snapshot(*opened.store);
+  const auto reopen = [&] {
+    const auto see = [this](const audit::RecordView& record) { outbox_->see(record); };
+    return audit::reopen_log(*opened.log_storage, *mark, snapshot, make_from_log_, see);
+  };
+  auto log = reopen();
+  if (!log && log.error().kind == ErrorKind::not_found && mark->size == 0) {
+    // A first start: the log begins here.
+    auto created = audit::create_log(*opened.log_storage, genesis, clock_, random_);
+    if (!created) return created;
+    log = reopen();
+  }
+  if (!log) return fail(std::move(log));
+  if (log->refused) notices_.note(Severity::warning, *log->refused);
+  if (outbox_->from() < log->from) {
+    // What was not marked as recorded may stand before the snapshot.
+    auto read = audit::for_each_record(
+        *opened.log_storage,
+        outbox_->from(),
+        [this](const audit::RecordView& record) { outbox_->see(record); }
+    );
+    if (!read) return read;
+  }
+  if (log->from > 0) {
+    notices_.note(
+        Severity::info,
+        {"daemon.log-read",
+         {{"from", std::to_string(log->from)}, {"size", std::to_string(log->recovered.size)}}}
+    );
+  }
+  opened.log = *std::move(log);
+  return {};
+}
+
+Connector::Connector(Config config, Notices& notices)
     : config_(std::move(config)),
       notices_(notices),
-      clock_(test_clock),
+      clock_(config_.test_log),
       timers_(clock_),
       worker_(std::make_unique<ThreadWorker>(2)) {
   for (unsigned i = 0; i < config_.threads; ++i) {
@@ -100,19 +136,25 @@ Result<void> Connector::assemble(Opened opened) {
   // Store and log, and what binds the two.
   store_ = std::move(opened.store);
   log_storage_ = std::move(opened.log_storage);
-  genesis_ = opened.recovered.genesis;
-  auto log_keys = opened.recovered.keys;
-  const std::uint64_t recorded = opened.recovered.size;
+  genesis_ = opened.log.recovered.genesis;
+  auto log_keys = opened.log.recovered.keys;
   log_ = std::make_unique<audit::LogWriter>(
-      *log_storage_, std::move(opened.recovered), clock_, random_, limits
+      *log_storage_, std::move(opened.log.recovered), clock_, random_, limits
   );
-  auto quorum = load_witness_quorum(config_);
-  if (!quorum) return fail(std::move(quorum));
-  witnessing_ = std::make_unique<audit::Witnessing>(*std::move(quorum));
-  milestones_ = std::make_unique<audit::MilestoneAppender>(*log_, *witnessing_, clock_, [this] {
-    if (sender_) sender_->milestone();
-  });
+  // make_from_log_ makes nothing else.
+  from_log_.reset(static_cast<FromLog*>(opened.log.parts.release()));
+  milestones_ =
+      std::make_unique<audit::MilestoneAppender>(*log_, from_log_->witnessing, clock_, [this] {
+        if (sender_) sender_->milestone();
+      });
   journal_ = std::make_unique<audit::Journal>(*store_, *milestones_);
+  const auto open_log = [folder = log_folder()] {
+    return audit::open_log_folder(folder, audit::FolderAccess::read_only);
+  };
+  snapshots_ = std::make_unique<audit::SnapshotKeeper>(
+      audit::SnapshotKeeperParts{*store_, *journal_, *log_, *worker_, open_log, make_from_log_},
+      opened.log.from
+  );
 
   // Facts about persons, beside the log.
   if (!config_.wrapping_key.empty()) {
@@ -126,41 +168,16 @@ Result<void> Connector::assemble(Opened opened) {
     if (!files) return fail(std::move(files));
     fact_files_ = std::move(*files);
     facts_ = std::make_unique<custody::PrivateFacts>(*fact_files_, *key_source_, random_);
-    auto open_log = [folder = log_folder()] {
-      return audit::open_log_folder(folder, audit::FolderAccess::read_only);
-    };
-    facts_of_log_ = std::make_unique<FactsOfLog>(
-        *facts_, *log_, clock_, random_, *worker_, std::move(open_log)
-    );
-    if (auto begun = facts_of_log_->begin(); !begun) return begun;
+    facts_of_log_ =
+        std::make_unique<FactsOfLog>(*facts_, *log_, clock_, random_, *worker_, open_log);
+    if (auto tidied = facts_of_log_->tidy(from_log_->facts); !tidied) return tidied;
   }
 
   // The ledger is the sum of the log.
-  enforcer_ = std::make_unique<usage::Enforcer>(*milestones_, clock_, random_, limits);
-  enforcer_->attach(*witnessing_);
-  auto drafts = store_->drafts();
-  if (!drafts) return fail(std::move(drafts));
-  outbox_.emplace(std::move(*drafts));
-  Result<void> replayed;
-  enrolments_ = std::make_unique<Enrolments>(*log_, clock_, random_);
-  std::uint64_t seen = 0;
-  auto read = audit::for_each_record(*log_storage_, 0, [&](const audit::RecordView& record) {
-    ++seen;
-    outbox_->see(record);
-    witnessing_->replay(record);
-    enrolments_->see(record);
-    if (facts_of_log_) facts_of_log_->see(record);
-    if (record.type == "config.changed") {
-      in_force_ = Json::parse(record.raw("digests"), nullptr, false);
-    }
-    if (replayed) replayed = enforcer_->replay(record);
-  });
-  if (!read) return fail(std::move(read));
-  if (!replayed) return fail(std::move(replayed));
-  if (seen != recorded) return fail(ErrorKind::unavailable, {"daemon.log-short-read", {}});
-  if (facts_of_log_) {
-    if (auto tidied = facts_of_log_->tidy(); !tidied) return tidied;
-  }
+  enforcer_ = &from_log_->enforcer;
+  enforcer_->attach(*milestones_);
+  enforcer_->attach(from_log_->witnessing);
+  enrolments_ = std::make_unique<Enrolments>(*log_, clock_, random_, from_log_->certificates);
 
   // Who is who.
   credentials_ = std::move(opened.credentials);
@@ -285,7 +302,7 @@ Result<void> Connector::assemble(Opened opened) {
           *checkpoints_,
           [this] { return witness_targets(negotiations_->partners(), *peers_, config_.witnesses); },
           [this] { return log_->heads_due(); },
-          *witnessing_,
+          from_log_->witnessing,
           [this] {
             // What waited for the answer goes on. At start everything is taken up later anyway.
             if (!serving_) return;

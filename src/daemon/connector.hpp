@@ -15,6 +15,7 @@
 #include "tally/audit/log_writer.hpp"
 #include "tally/audit/milestones.hpp"
 #include "tally/audit/posix.hpp"
+#include "tally/audit/snapshot_keeper.hpp"
 #include "tally/custody/custody.hpp"
 #include "tally/custody/holdings.hpp"
 #include "tally/custody/keeper.hpp"
@@ -33,6 +34,7 @@
 #include "config.hpp"
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
+#include "from_log.hpp"
 #include "keys.hpp"
 #include "log_key_rotation.hpp"
 #include "loopback_credential.hpp"
@@ -75,19 +77,21 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   struct Opened {
     std::unique_ptr<store::SqliteStore> store;
     std::unique_ptr<audit::LogStorage> log_storage;
-    audit::Recovered recovered;
+    audit::Reopened log;
     Credentials credentials;
     LogSigner log_signer;
     std::shared_ptr<const identity::TrustStore> trust;
   };
   struct Serving;  // listeners and their routers
 
-  Connector(Config config, Notices& notices, bool test_clock);
+  Connector(Config config, Notices& notices);
   Result<void> assemble(Opened opened);
   awaitable<Result<void>> start();
   awaitable<void> start_and_report();
   awaitable<void> stop();
   awaitable<void> housekeeping();
+  awaitable<void> keep_snapshots();
+  Result<void> open_log(Opened& opened, const audit::Genesis& genesis);
   awaitable<Result<void>> record_configuration(std::string change, Json digests);
   Result<void> listen();
   void reload();
@@ -114,10 +118,13 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<audit::LogWriter> log_;
   std::unique_ptr<audit::LogThread> log_thread_;
   std::unique_ptr<LogKeyRotation> log_key_;
-  std::unique_ptr<audit::Witnessing> witnessing_;
+  audit::MakeLogParts make_from_log_;
+  std::unique_ptr<FromLog> from_log_;
+  usage::Enforcer* enforcer_ = nullptr;                   // of from_log_
   std::unique_ptr<audit::MilestoneAppender> milestones_;  // before the log, for journal and ledger
   std::unique_ptr<audit::Journal> journal_;
   std::optional<audit::OutboxSearch> outbox_;
+  std::unique_ptr<audit::SnapshotKeeper> snapshots_;
 
   // Who is who.
   Credentials credentials_;
@@ -128,11 +135,9 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
   std::unique_ptr<Enrolments> enrolments_;
-  Json in_force_;  // digests of the configuration, as last recorded
 
   // The services.
   std::unique_ptr<TaskGroup> tasks_;
-  std::unique_ptr<usage::Enforcer> enforcer_;
   std::unique_ptr<usage::AppRegistry> apps_;
   std::unique_ptr<sources::FileSources> sources_;
   std::unique_ptr<CatalogKeeper> catalog_;

@@ -114,7 +114,7 @@ awaitable<Result<void>> Connector::start() {
   // Also of what was changed while nothing ran.
   auto digests = digests_in_force(config_, credentials_);
   if (!digests) co_return fail(std::move(digests));
-  if (!differing(in_force_, *digests).empty()) {
+  if (!differing(from_log_->configuration.digests(), *digests).empty()) {
     auto changed = co_await record_configuration("start", *std::move(digests));
     if (!changed) co_return changed;
   }
@@ -129,6 +129,7 @@ awaitable<Result<void>> Connector::start() {
   if (auto done = co_await catalog_->reload(); !done) co_return done;
   tasks_->spawn("catalogue", catalog_->watch());
   tasks_->spawn("housekeeping", housekeeping());
+  tasks_->spawn("snapshots", keep_snapshots());
   tasks_->spawn("checkpoints", sender_->run());
   for (const auto& id : enforcer_->agreements()) {
     const auto state = enforcer_->state(id);
@@ -160,6 +161,17 @@ awaitable<void> Connector::housekeeping() {
   }
 }
 
+awaitable<void> Connector::keep_snapshots() {
+  for (;;) {
+    co_await timers_.sleep_for(seconds(1));
+    if (!snapshots_->due()) continue;
+    auto taken = co_await snapshots_->take();
+    if (taken) continue;
+    notices_.note(Severity::warning, taken.error().message);
+    co_await timers_.sleep_for(seconds(60));
+  }
+}
+
 awaitable<void> Connector::stop() {
   notices_.note(Severity::info, {"daemon.stopping", {}});
   // A start that is under way comes to its end first: what it spawns has to be ended too.
@@ -173,6 +185,11 @@ awaitable<void> Connector::stop() {
   refusals_->flush();
   tasks_->cancel();
   co_await tasks_->drained();
+  // So that the next start has little to read. Where that would take reading more than a segment,
+  // it is left to the next run.
+  if (snapshots_->due()) co_return;
+  auto taken = co_await snapshots_->take();
+  if (!taken) notices_.note(Severity::warning, taken.error().message);
 }
 
 void Connector::reload() {
@@ -228,11 +245,12 @@ void Connector::reload() {
 
 awaitable<Result<void>> Connector::record_configuration(std::string change, Json digests) {
   audit::RecordDraft draft("config.changed", new_event(random_, clock_.read().at));
-  draft.set("change", change).set_json("changed", differing(in_force_, digests));
+  draft.set("change", change)
+      .set_json("changed", differing(from_log_->configuration.digests(), digests));
   draft.set_json("digests", digests);
   auto recorded = co_await audit::append(*log_, std::move(draft));
   if (!recorded) co_return fail(std::move(recorded));
-  in_force_ = std::move(digests);
+  from_log_->configuration.set(std::move(digests));
   co_return Result<void>{};
 }
 

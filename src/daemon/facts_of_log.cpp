@@ -28,6 +28,40 @@ tl::unexpected<Error> no_fact() {
 
 }  // namespace
 
+std::set<Digest> CommittedFacts::all() const {
+  std::set<Digest> found;
+  for (const auto& [seq, commitment] : by_record_) found.insert(commitment);
+  return found;
+}
+
+Result<void> CommittedFacts::replay(const audit::RecordView& record) {
+  if (const auto commitment = commitment_in(record)) by_record_[record.seq] = *commitment;
+  if (record.type != "private.erased") return {};
+  const Json targets = Json::parse(record.raw("target"), nullptr, false);
+  if (!targets.is_array()) return {};
+  for (const auto& target : targets) {
+    if (target.is_number_unsigned()) by_record_.erase(target.get<std::uint64_t>());
+  }
+  return {};
+}
+
+void CommittedFacts::save(const Item& item) const {
+  for (const auto& [seq, commitment] : by_record_) {
+    item({{"seq", seq}, {"private", digest_text(commitment)}});
+  }
+}
+
+Result<void> CommittedFacts::restore(const Json& item) {
+  const auto text = string_member(item, "private", "");
+  const auto commitment = text ? parse_digest_text(*text) : std::nullopt;
+  const auto seq = text ? item.find("seq") : item.end();
+  if (!commitment || seq == item.end() || !seq->is_number_unsigned() ||
+      !by_record_.emplace(seq->get<std::uint64_t>(), *commitment).second) {
+    return audit::malformed_item(part_name());
+  }
+  return {};
+}
+
 FactsOfLog::FactsOfLog(
     custody::PrivateFacts& facts,
     audit::LogAppender& log,
@@ -51,38 +85,14 @@ auto FactsOfLog::off_loop(Job job) -> awaitable<decltype(job())> {
   co_return result;
 }
 
-Result<void> FactsOfLog::begin() {
+Result<void> FactsOfLog::tidy(const CommittedFacts& committed) {
   if (auto recovered = facts_.recover(); !recovered) return recovered;
-  const auto all = facts_.list();
-  if (!all) return tl::unexpected(all.error());
-  for (const Digest& commitment : *all) there_[commitment];
-  return {};
-}
-
-void FactsOfLog::see(const audit::RecordView& record) {
-  if (there_.empty()) return;
-  if (record.type == "private.erased") {
-    const Json targets = Json::parse(record.raw("target"), nullptr, false);
-    if (!targets.is_array()) return;
-    for (const auto& target : targets) {
-      if (target.is_number_unsigned()) erased_.insert(target.get<std::uint64_t>());
-    }
-    return;
-  }
-  const auto commitment = commitment_in(record);
-  if (!commitment) return;
-  const auto found = there_.find(*commitment);
-  if (found != there_.end()) found->second.insert(record.seq);
-}
-
-Result<void> FactsOfLog::tidy() {
-  const auto all = std::exchange(there_, {});
-  const auto erased = std::exchange(erased_, {});
-  for (const auto& [commitment, records] : all) {
-    const bool stays = std::any_of(records.begin(), records.end(), [&erased](std::uint64_t seq) {
-      return !erased.contains(seq);
-    });
-    if (stays) continue;
+  const auto there = facts_.list();
+  if (!there) return tl::unexpected(there.error());
+  if (there->empty()) return {};
+  const std::set<Digest> stay = committed.all();
+  for (const Digest& commitment : *there) {
+    if (stay.contains(commitment)) continue;
     if (auto gone = facts_.destroy(commitment); !gone) return gone;
   }
   return {};

@@ -2,22 +2,39 @@
 // before its record, `private.erased` before the fact goes, and a start ends what lies between.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tally/api/data_routes.hpp"
 #include "tally/api/management_routes.hpp"
 #include "tally/audit/appender.hpp"
+#include "tally/audit/log_part.hpp"
 #include "tally/audit/log_storage.hpp"
 #include "tally/audit/record.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/custody/private_facts.hpp"
 
 namespace tally::daemon {
+
+// The commitments that stand in the log and are not erased.
+class CommittedFacts final : public audit::LogPart {
+ public:
+  [[nodiscard]] std::set<Digest> all() const;
+
+  [[nodiscard]] std::string_view part_name() const override { return "facts"; }
+  Result<void> replay(const audit::RecordView& record) override;
+  void save(const Item& item) const override;
+  Result<void> restore(const Json& item) override;
+
+ private:
+  std::map<std::uint64_t, Digest> by_record_;
+};
 
 class FactsOfLog final : public api::FactKeeper {
  public:
@@ -32,11 +49,8 @@ class FactsOfLog final : public api::FactKeeper {
       OpenLog open_log
   );
 
-  // At start, blocking, in this order: `begin`, `see` for every record, `tidy`. Then whatever has
-  // no record, and whatever a record calls erased, is destroyed.
-  Result<void> begin();
-  void see(const audit::RecordView& record);
-  Result<void> tidy();
+  // At start, blocking: whatever has no record, and whatever a record calls erased, is destroyed.
+  Result<void> tidy(const CommittedFacts& committed);
 
   // Any executor from here on.
   awaitable<Result<Digest>> keep_fact(std::string subject, Json fact) override;
@@ -62,8 +76,6 @@ class FactsOfLog final : public api::FactKeeper {
   Random& random_;
   Worker& worker_;
   OpenLog open_log_;
-  std::map<Digest, std::set<std::uint64_t>> there_;  // until `tidy`: facts and their records
-  std::set<std::uint64_t> erased_;                   // until `tidy`
 };
 
 }  // namespace tally::daemon

@@ -52,4 +52,27 @@ std::vector<std::string> differing(const Json& before, const Json& now) {
   return {names.begin(), names.end()};
 }
 
+ConfigurationInForce::ConfigurationInForce() : digests_(std::make_unique<Json>()) {}
+ConfigurationInForce::~ConfigurationInForce() = default;
+
+void ConfigurationInForce::set(Json digests) {
+  *digests_ = std::move(digests);
+}
+
+Result<void> ConfigurationInForce::replay(const audit::RecordView& record) {
+  if (record.type == "config.changed") set(Json::parse(record.raw("digests"), nullptr, false));
+  return {};
+}
+
+void ConfigurationInForce::save(const Item& item) const {
+  // A record of an earlier version has none, and then none are in force.
+  if (digests_->is_object()) item(*digests_);
+}
+
+Result<void> ConfigurationInForce::restore(const Json& item) {
+  if (!item.is_object() || !digests_->is_null()) return audit::malformed_item(part_name());
+  set(item);
+  return {};
+}
+
 }  // namespace tally::daemon

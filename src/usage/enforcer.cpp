@@ -6,6 +6,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "ledger.hpp"
 #include "refusal.hpp"
 #include "use_records.hpp"
@@ -639,6 +641,31 @@ Result<void> Enforcer::replay(const audit::RecordView& record) {
     entry.closing_durable = true;
     ++entry.closings;
   }
+  return {};
+}
+
+void Enforcer::save(const Item& item) const {
+  std::vector<std::pair<std::string, const Entry*>> all;
+  for (const auto& shard : state_->shards) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [agreement, entry] : shard.entries) all.emplace_back(agreement, &entry);
+  }
+  std::sort(all.begin(), all.end());
+  for (const auto& [agreement, entry] : all) {
+    Json saved = entry->save();
+    saved["agreement"] = agreement;
+    item(std::move(saved));
+  }
+}
+
+Result<void> Enforcer::restore(const Json& item) {
+  const auto agreement = string_member(item, "agreement", "");
+  auto entry = agreement ? Entry::restore(item) : std::nullopt;
+  if (!entry) return audit::malformed_item(part_name());
+  auto& shard = state_->shard_of(*agreement);
+  const std::lock_guard lock(shard.mutex);
+  const bool fresh = shard.entries.emplace(*agreement, *std::move(entry)).second;
+  if (!fresh) return audit::malformed_item(part_name());
   return {};
 }
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "tally/audit/appender.hpp"
+#include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/odrl/evaluate.hpp"
 #include "tally/usage/enforcer.hpp"
@@ -82,6 +83,10 @@ class Entry {
   void remember_key(const UsePtr& use, Instant now, const Limits& limits);
   void forget_key(UsePtr use);  // by value: the map that holds it changes
 
+  // What replay made of it, for a snapshot, and back; nullopt: that is none.
+  [[nodiscard]] Json save() const;
+  static std::optional<Entry> restore(const Json& saved);
+
  private:
   // When uses were, as far as policies ask. The last but one is what the last was before the last
   // use.
@@ -89,6 +94,8 @@ class Entry {
     std::optional<Instant> first, last, last_but_one;
     void add(Instant at);
     void give(odrl::RuleUsage& usage) const;
+    [[nodiscard]] Json save() const;
+    static Times restore(const Json& saved);
   };
   // One counter. The times of uses that cannot be undone are kept apart, so that an abort of the
   // first use gives the right first use afterwards.
@@ -96,6 +103,7 @@ class Entry {
     odrl::RuleUsage usage;
     Times all, ended;
   };
+  static Entry read(const Json& saved);
   std::size_t index_of(const RuleId& rule);
   void refresh();  // usage_ and total_ from the counters and the open uses, after an abort
   void forget_if_done(const UsePtr& use);

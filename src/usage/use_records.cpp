@@ -73,6 +73,13 @@ std::string_view to_string(Closed state) {
   return "terminated";
 }
 
+std::optional<Closed> parse_closed(std::string_view text) {
+  for (const auto state : {Closed::open, Closed::suspended, Closed::expired, Closed::terminated}) {
+    if (text == to_string(state)) return state;
+  }
+  return std::nullopt;
+}
+
 void mark_ledger(audit::RecordDraft& record, Closed state) {
   record.set(ledger_member, to_string(state));
 }
@@ -240,11 +247,11 @@ Result<std::vector<std::string>> read_uses(const audit::RecordView& record) {
 
 Result<std::optional<Closed>> read_ledger(const audit::RecordView& record) {
   if (const auto raw = record.raw(ledger_member); !raw.empty()) {
-    for (const auto state :
-         {Closed::open, Closed::suspended, Closed::expired, Closed::terminated}) {
-      if (raw == json_text(to_string(state))) return std::optional(state);
-    }
-    return unreadable(record, ledger_member);
+    // No state's name has an escape.
+    const bool text = raw.size() >= 2 && raw.front() == '"';
+    const auto state = text ? parse_closed(raw.substr(1, raw.size() - 2)) : std::nullopt;
+    if (!state) return unreadable(record, ledger_member);
+    return state;
   }
   if (record.type == "contract.terminated" || record.type == "policy.revoked") {
     return std::optional(Closed::terminated);

@@ -2,6 +2,7 @@
 // (docs/audit-log-format.md). What the agreement fixes is not repeated in them. Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -43,6 +44,9 @@ audit::RecordDraft aborted_draft(
 audit::RecordDraft interrupted_draft(
     const AgreementId& agreement, const EventId& event, const std::string& use
 );
+
+// As to_string prints it.
+std::optional<Closed> parse_closed(std::string_view text);
 
 // use.permitted as it was written; no ticket: it is durable.
 Result<UsePtr> read_permit(const audit::RecordView& record);

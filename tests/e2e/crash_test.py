@@ -61,7 +61,11 @@ class Uses(Crash):
             for reader in readers:
                 reader.start()
             time.sleep(self.random.uniform(0.02, 0.3))
-            self.consumer.kill9()
+            # Now and then a clean stop, so that the next starts go on from its snapshot.
+            if number % 3 == 1:
+                self.consumer.stop()
+            else:
+                self.consumer.kill9()
             self.stop.set()
             for reader in readers:
                 reader.join()

@@ -7,6 +7,8 @@
 #include "tally/audit/note.hpp"
 #include "tally/dsp/binding.hpp"
 
+#include "usage/ledger_part.hpp"
+
 namespace tally::negotiation::test {
 
 const testing::TestPki& pki() {
@@ -124,33 +126,49 @@ void Machine::start() {
   };
   auto mark = store->mark();
   must(mark, "mark");
-  auto recovered = audit::recover(*storage, *mark);
-  if (!recovered && recovered.error().kind == ErrorKind::not_found && mark->size == 0) {
+  auto drafts = store->drafts();
+  must(drafts, "drafts");
+  audit::OutboxSearch search(std::move(*drafts));
+  const auto snapshot = audit::load_snapshot(*store);
+  must(snapshot, "snapshot");
+  const audit::MakeLogParts make_parts = [this] {
+    return std::make_unique<usage::test::LedgerPart>(
+        std::make_unique<usage::Enforcer>(node->clock(), node->random(), limits)
+    );
+  };
+  const auto see = [&search](const audit::RecordView& record) { search.see(record); };
+  auto reopened = audit::reopen_log(*storage, *mark, snapshot, make_parts, see);
+  if (!reopened && reopened.error().kind == ErrorKind::not_found && mark->size == 0) {
     audit::Genesis genesis;
     genesis.origin = origin();
     genesis.actor = self;
     genesis.vkey = log_key.text();
     must(audit::create_log(*storage, genesis, node->clock(), node->random()), "create_log");
-    recovered = audit::recover(*storage, *mark);
+    reopened = audit::reopen_log(*storage, *mark, snapshot, make_parts, see);
   }
-  must(recovered, "recover");
-  enforcer = std::make_unique<usage::Enforcer>(node->clock(), node->random(), limits);
-  auto drafts = store->drafts();
-  must(drafts, "drafts");
-  audit::OutboxSearch search(std::move(*drafts));
-  Result<void> replayed;
-  auto read = audit::for_each_record(*storage, 0, [&](const audit::RecordView& record) {
-    search.see(record);
-    if (replayed) replayed = enforcer->replay(record);
-  });
-  must(read, "read");
-  must(replayed, "replay");
+  must(reopened, "reopen");
+  // What a snapshot stands on was durable before it.
+  if (reopened->refused) throw std::runtime_error(render(*reopened->refused, Lang::en));
+  if (search.from() < reopened->from) {
+    must(audit::for_each_record(*storage, search.from(), see), "read");
+  }
+  enforcer = std::move(static_cast<usage::test::LedgerPart&>(*reopened->parts).enforcer);
   log = std::make_unique<audit::LogWriter>(
-      *storage, std::move(*recovered), node->clock(), node->random(), limits
+      *storage, std::move(reopened->recovered), node->clock(), node->random(), limits
   );
   pump = std::make_unique<sim::LogPump>(*node, *log);
   enforcer->attach(*log);
   journal = std::make_unique<audit::Journal>(*store, *log);
+  snapshots = std::make_unique<audit::SnapshotKeeper>(
+      audit::SnapshotKeeperParts{
+          *store,
+          *journal,
+          *log,
+          node->worker(),
+          [this] { return std::make_unique<sim::SimLogStorage>(disk); },
+          make_parts},
+      reopened->from
+  );
   trust = std::make_unique<identity::TrustSource>(pki().trust());
   tasks = std::make_unique<TaskGroup>(node->executor(), node->notices());
   peer = network.peer(*node, self);
@@ -183,6 +201,9 @@ void Machine::start() {
       std::move(settings)
   );
   build();
+  // The next start goes on from here. Before anything moves by itself; where a test has the disk
+  // fail, there is none.
+  (void)await(snapshots->take());
   must(await(begin_all(std::move(search))), "begin");
   network.serve(
       *node,
@@ -219,6 +240,7 @@ void Machine::destroy() {
   peer.reset();
   tasks.reset();
   trust.reset();
+  snapshots.reset();
   journal.reset();
   pump.reset();
   log.reset();

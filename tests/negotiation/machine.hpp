@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/journal.hpp"
+#include "tally/audit/snapshot_keeper.hpp"
 #include "tally/audit/log_writer.hpp"
 #include "tally/audit/note.hpp"
 #include "tally/audit/recovery.hpp"
@@ -125,6 +126,7 @@ class Machine {
   std::unique_ptr<audit::LogWriter> log;
   std::unique_ptr<sim::LogPump> pump;
   std::unique_ptr<audit::Journal> journal;
+  std::unique_ptr<audit::SnapshotKeeper> snapshots;
   std::unique_ptr<identity::TrustSource> trust;
   std::unique_ptr<TaskGroup> tasks;
   std::unique_ptr<Peer> peer;

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "tally/usage/enforcer.hpp"
 
@@ -73,6 +74,147 @@ TEST(Usage, ReplayLeadsToTheSameState) {
       EXPECT_EQ(test::image(*rig.enforcer, name(n)), before[n]) << name(n) << " seed " << seed;
     }
   }
+}
+
+// A random history, over open, ended, given back and continued uses, and over closings.
+void act_at_random(Rig& rig, int steps) {
+  auto& chance = rig.world.chance();
+  std::vector<Grant> open;
+  for (int i = 0; i < steps; ++i) {
+    const std::string agreement = name(chance.below(3));
+    const auto what = chance.below(100);
+    if (what < 60) {
+      const std::string key = chance.happens(0.5) ? "k" + std::to_string(chance.below(9)) : "";
+      if (auto grant = rig.use(agreement, key)) open.push_back(std::move(*grant));
+    } else if (what < 94 && !open.empty()) {
+      const auto which = static_cast<std::ptrdiff_t>(chance.below(open.size()));
+      const Grant grant = open[static_cast<std::size_t>(which)];
+      open.erase(open.begin() + which);
+      if (chance.happens(0.4)) {
+        (void)rig.await(rig.enforcer->abort(grant));
+      } else {
+        rig.enforcer->complete(grant, Outcome{});
+      }
+    } else if (what < 97) {
+      auto record = test::draft(rig, "policy.revoked", agreement);
+      (void)rig.await(rig.enforcer->close(AgreementId(agreement), Closed::suspended, record));
+    } else {
+      auto record = test::draft(rig, "transfer.started", agreement);
+      (void)rig.await(rig.enforcer->reopen(AgreementId(agreement), record));
+    }
+    rig.world.run_for(chance.span(0, seconds(120)));
+  }
+}
+
+std::vector<std::string> items_of(const audit::LogPart& part) {
+  std::vector<std::string> items;
+  part.save([&items](const Json& item) { items.push_back(to_jcs(item)); });
+  return items;
+}
+
+// The property that a snapshot rests on: at every record, what was saved there, restored and led on
+// by the records behind is what all records lead to.
+TEST(Usage, TheLedgerSavedAtAnyRecordLeadsToTheSameLedger) {
+  Limits limits;
+  limits.use_keys = 4;  // so that keys are forgotten by number and by time
+  limits.stream_resume_window = seconds(3600);
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    Rig rig(seed, limits);
+    rig.start();
+    for (std::uint64_t n = 0; n < 3; ++n) rig.agree(terms(name(n), policy(Json::array())));
+    act_at_random(rig, 90);
+    rig.stop();
+    rig.start();  // interrupts what is open
+    const auto reader = rig.reader();
+    std::vector<std::string> texts;
+    const auto keep = [&](const audit::RecordView& record) { texts.emplace_back(record.text); };
+    ASSERT_TRUE(audit::for_each_record(*reader, 0, keep));
+    const auto replay = [&](Enforcer& into, std::size_t from, std::size_t to) {
+      for (std::size_t i = from; i < to; ++i) {
+        audit::RecordView view;
+        view.seq = i;
+        view.text = texts[i];
+        view.leaf = audit::leaf_hash(view.text);
+        const Json json = Json::parse(texts[i]);
+        const std::string type = json["type"];
+        const std::string event = json["event"];
+        view.type = type;
+        view.event = event;
+        view.agreement = json.value("agreement", "");
+        ASSERT_TRUE(into.replay(view));
+      }
+    };
+    const auto fresh = [&] {
+      return std::make_unique<Enforcer>(rig.node->clock(), rig.node->random(), limits);
+    };
+    const auto whole = fresh();
+    replay(*whole, 0, texts.size());
+    const auto expected = items_of(*whole);
+    const auto prefix = fresh();
+    for (std::size_t k = 0; k <= texts.size(); ++k) {
+      const auto restored = fresh();
+      for (const auto& item : items_of(*prefix)) {
+        ASSERT_TRUE(restored->restore(Json::parse(item))) << item;
+      }
+      ASSERT_EQ(items_of(*restored), items_of(*prefix)) << "seed " << seed << " at " << k;
+      replay(*restored, k, texts.size());
+      ASSERT_EQ(items_of(*restored), expected) << "seed " << seed << " at " << k;
+      if (k < texts.size()) replay(*prefix, k, k + 1);
+    }
+  }
+}
+
+TEST(Usage, WhatIsNoEntryOfTheLedgerIsNotRestored) {
+  Rig rig(3);
+  rig.start();
+  rig.agree(terms(name(0), policy(Json::array())));
+  rig.agree(terms(name(1), policy(Json::array())));
+  rig.agree(terms(name(2), policy(Json::array())));
+  act_at_random(rig, 60);
+  rig.enforcer->flush_completions(true);
+  rig.settle();
+  Enforcer replayed(rig.node->clock(), rig.node->random());
+  const auto reader = rig.reader();
+  const auto replay = [&](const audit::RecordView& view) { EXPECT_TRUE(replayed.replay(view)); };
+  ASSERT_TRUE(audit::for_each_record(*reader, 0, replay));
+  std::size_t refused = 0;
+  const auto refuses = [&](const Json& item) {
+    Enforcer fresh(rig.node->clock(), rig.node->random());
+    const auto restored = fresh.restore(item);
+    ASSERT_FALSE(restored) << item.dump();
+    EXPECT_EQ(restored.error().message.code, "audit.snapshot-malformed");
+    ++refused;
+  };
+  for (const auto& text : items_of(replayed)) {
+    // Each member gone, or of another kind.
+    const Json flat = Json::parse(text).flatten();
+    for (const auto& [pointer, value] : flat.items()) {
+      if (value.is_null() || value.is_array()) continue;  // no time yet; an empty list
+      const Json::json_pointer at(pointer);
+      Json item = Json::parse(text);
+      item[at] = value.is_string() ? Json(7) : Json("7");
+      refuses(item);
+      item = Json::parse(text);
+      Json& parent = item[at.parent_pointer()];
+      if (parent.is_object()) {
+        parent.erase(at.back());
+        refuses(item);
+      }
+    }
+    Json item = Json::parse(text);
+    item["total"]["count"] = -1;
+    refuses(item);
+    item = Json::parse(text);
+    item["closed"] = "ajar";
+    refuses(item);
+    // The same agreement twice.
+    Enforcer fresh(rig.node->clock(), rig.node->random());
+    EXPECT_TRUE(fresh.restore(Json::parse(text)));
+    EXPECT_FALSE(fresh.restore(Json::parse(text)));
+  }
+  EXPECT_GT(refused, 100U);
+  refuses(Json());
+  refuses(Json::array());
 }
 
 TEST(Usage, APermitWithoutAnEndIsInterruptedAndCounts) {

@@ -140,26 +140,41 @@ Result<void> Rig::start_without_finish() {
   node = std::make_unique<sim::Node>(world, "connector");
   storage = reader();
   if (lying_disk) storage = std::make_unique<LyingStorage>(std::move(storage));
-  enforcer = std::make_unique<Enforcer>(node->clock(), node->random(), limits);
   if (starts == 1) {
     const audit::Genesis genesis = test::genesis();
     auto created = audit::create_log(*storage, genesis, node->clock(), node->random());
     if (!created) return created;
   }
-  Result<void> replayed;
-  const auto each = [&](const audit::RecordView& record) {
-    if (replayed) replayed = enforcer->replay(record);
-  };
-  auto recovered = audit::recover(*storage, LogMark{}, each);
-  if (!recovered) return fail(std::move(recovered));
-  if (!replayed) return replayed;
+  auto reopened = audit::reopen_log(*storage, LogMark{}, snapshot, make_parts());
+  if (!reopened) return fail(std::move(reopened));
+  enforcer = std::move(static_cast<LedgerPart&>(*reopened->parts).enforcer);
+  started_from = reopened->from;
+  refused = reopened->refused;
   log = std::make_unique<audit::LogWriter>(
-      *storage, std::move(*recovered), node->clock(), node->random(), limits
+      *storage, std::move(reopened->recovered), node->clock(), node->random(), limits
   );
   pump = std::make_unique<sim::LogPump>(*node, *log);
   enforcer->attach(*log);
   for (const auto& terms : agreements) enforcer->activate(terms);
   return {};
+}
+
+audit::MakeLogParts Rig::make_parts() {
+  return [this] {
+    return std::make_unique<LedgerPart>(
+        std::make_unique<Enforcer>(node->clock(), node->random(), limits)
+    );
+  };
+}
+
+bool Rig::take_snapshot() {
+  const LogMark mark = log->mark();
+  if (!log->tree().sync_tiles(mark.size)) return false;
+  const auto parts = make_parts()();
+  auto made = audit::make_snapshot(*reader(), snapshot ? &*snapshot : nullptr, mark.size, *parts);
+  if (!made || made->at != mark) return false;
+  snapshot = *std::move(made);
+  return true;
 }
 
 void Rig::start() {

@@ -12,6 +12,7 @@
 
 #include "tally/audit/log_writer.hpp"
 #include "tally/audit/recovery.hpp"
+#include "tally/audit/snapshot.hpp"
 #include "tally/odrl/policy.hpp"
 #include "tally/odrl/terms.hpp"
 #include "tally/usage/enforcer.hpp"
@@ -19,6 +20,7 @@
 #include "sim/node.hpp"
 #include "sim/sim_log_storage.hpp"
 #include "sim/world.hpp"
+#include "usage/ledger_part.hpp"
 
 namespace tally::usage::test {
 
@@ -76,6 +78,10 @@ class Rig {
   std::optional<Grant> use(const std::string& agreement, const std::string& key = {});
   void settle();  // lets everything that is queued be written
 
+  // Takes a snapshot of what is durable, as the daemon does; it is kept as if in a store. False:
+  // the disk did not have it (a failure, or hashes that are not written yet).
+  bool take_snapshot();
+
   void commit_after(Nanos delay);  // from now on every batch takes this long
   std::unique_ptr<audit::LogStorage> reader();
 
@@ -89,6 +95,9 @@ class Rig {
   Limits limits;
   std::vector<AgreementTerms> agreements;
   std::uint64_t starts = 0;
+  std::optional<audit::Snapshot> snapshot;
+  std::uint64_t started_from = 0;  // how many records the last start took from the snapshot
+  std::optional<Message> refused;  // and why it took none
 
   // Gone while the machine is off.
   std::unique_ptr<sim::Node> node;
@@ -98,6 +107,7 @@ class Rig {
   std::unique_ptr<sim::LogPump> pump;
 
  private:
+  audit::MakeLogParts make_parts();
   void destroy();
 };
 

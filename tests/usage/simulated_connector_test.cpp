@@ -33,6 +33,8 @@ struct Told {
   std::set<std::string> closed;  // agreements
   std::size_t answers = 0;
   std::size_t crashes = 0;
+  std::size_t snapshots = 0;
+  std::size_t starts_from_one = 0;
 };
 
 // Several segments in a run, and little to fill ahead.
@@ -85,6 +87,7 @@ class Simulation {
     running_ = true;
     for (int n = 0; n < 12; ++n) spawn(client(n));
     if (chance.happens(0.4)) spawn(closer());
+    if (chance.happens(0.7)) spawn(photographer());
     // An end at any moment, also in the middle of a batch.
     rig_.world.run_for(faults_.any ? chance.span(milliseconds(5), milliseconds(180)) : seconds(1));
     if (!faults_.any) {
@@ -118,6 +121,9 @@ class Simulation {
     } catch (const std::runtime_error& error) {
       throw Broken(error.what());
     }
+    // What it stands on was durable before it was kept.
+    if (rig_.refused) throw Broken("refused: " + render(*rig_.refused, Lang::en));
+    if (rig_.started_from > 0) ++told_.starts_from_one;
   }
 
   void spawn(awaitable<void> task) {
@@ -154,6 +160,15 @@ class Simulation {
       }
       if (chance.happens(0.1)) rig_.enforcer->flush_completions(false);
       co_await rig_.node->timers().sleep_for(chance.span(0, milliseconds(5)));
+    }
+  }
+
+  // Takes snapshots while the others are at it: the next start goes on from the last.
+  awaitable<void> photographer() {
+    auto& chance = rig_.world.chance();
+    while (running_) {
+      co_await rig_.node->timers().sleep_for(chance.span(0, milliseconds(60)));
+      if (rig_.take_snapshot()) ++told_.snapshots;
     }
   }
 
@@ -241,6 +256,8 @@ TEST(SimulatedConnector, KeepsItsPromisesOverFailingWritesAndPowerCuts) {
   std::size_t uses = 0;
   std::size_t answers = 0;
   std::size_t crashes = 0;
+  std::size_t snapshots = 0;
+  std::size_t starts_from_one = 0;
   for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
     Simulation simulation(seed, Faults{});
     try {
@@ -248,6 +265,8 @@ TEST(SimulatedConnector, KeepsItsPromisesOverFailingWritesAndPowerCuts) {
       uses += told.granted.size();
       answers += told.answers;
       crashes += told.crashes;
+      snapshots += told.snapshots;
+      starts_from_one += told.starts_from_one;
     } catch (const Broken& broken) {
       FAIL() << broken.what() << " (" << simulation.where() << ")";
     }
@@ -255,6 +274,8 @@ TEST(SimulatedConnector, KeepsItsPromisesOverFailingWritesAndPowerCuts) {
   EXPECT_GT(uses, 50 * seeds);
   EXPECT_GT(answers, uses);
   EXPECT_EQ(crashes, 4 * seeds);
+  EXPECT_GT(snapshots, seeds);
+  EXPECT_GT(starts_from_one, 2 * seeds);
 }
 
 TEST(SimulatedConnector, WithoutACrashEveryPermitWasAcknowledged) {

@@ -24,6 +24,8 @@ class OutboxSearch {
   explicit OutboxSearch(std::vector<DraftRow> drafts);
   void see(const RecordView& record);  // for every record, in any order
 
+  // No draft that is looked for stands in a record before this one.
+  [[nodiscard]] std::uint64_t from() const;
   [[nodiscard]] const std::vector<DraftRow>& drafts() const { return drafts_; }
   [[nodiscard]] bool found(const std::string& event) const { return found_.contains(event); }
 

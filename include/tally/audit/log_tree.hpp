@@ -77,11 +77,16 @@ class LogTree {
   // Errors: not_found audit.tile-absent, unavailable.
   Result<Bytes> tile(const Tile& tile) const;
 
+  // Makes durable what the side files hold of the full tiles of the first `size` records: a
+  // snapshot of that size relies on them. Blocks. Errors: unavailable, also audit.tiles-behind (not
+  // written yet: try again).
+  Result<void> sync_tiles(std::uint64_t size);
+
   // --- the writer's ---
 
-  // Records that became durable, in order, in the frame at `offset` of the segment that begins with
-  // `segment`. Cheap: they are hashed later. Called before anybody is told of them.
-  void feed(std::span<const Digest> leaves, std::uint64_t segment, std::uint64_t offset);
+  // Records that became durable, in order. Cheap: they are hashed later. Called before anybody is
+  // told of them.
+  void feed(std::span<const Digest> leaves);
   // What the slot of a frame that is about to be written is worth: the checkpoint over all records
   // before it, once for each that was released since the last slot; else nothing. Whoever has the
   // segments alone finds there what the log's key said as the log grew.

@@ -5,6 +5,7 @@
 // from one owner: a thread in the daemon (audit/posix.hpp), events in the simulator.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -47,6 +48,8 @@ class LogWriter final : public LogAppender {
   // Writes what is queued, then the head file with a checkpoint over all of it. A clean stop.
   Result<void> close();
 
+  // The first record of the segment that is written now. Any thread.
+  [[nodiscard]] std::uint64_t segment() const;
   // The first failure, for readiness; nullopt while the log works.
   [[nodiscard]] std::optional<Error> failure() const;
   // The tree over what is durable: checkpoints, proofs, tiles. Any thread; lives as long as this.

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -14,8 +15,10 @@
 
 #include "tally/audit/heads.hpp"
 #include "tally/audit/key_rotation.hpp"
+#include "tally/audit/log_part.hpp"
 #include "tally/audit/log_storage.hpp"
 #include "tally/audit/record.hpp"
+#include "tally/audit/snapshot.hpp"
 #include "tally/audit/tiles.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/limits.hpp"
@@ -43,13 +46,6 @@ struct TornTail {
   Digest digest{};
 };
 
-// Where the first record of a bundle of 256 entries stands: in the frame at `offset` of the segment
-// that begins with record `segment`.
-struct BundlePlace {
-  std::uint64_t segment = 0;
-  std::uint64_t offset = 0;
-};
-
 // A log that may be continued: what the writer needs.
 struct Recovered {
   Genesis genesis;
@@ -65,9 +61,8 @@ struct Recovered {
   Frontier tree;
   // For each tile level how many leading hashes its side file holds as they must be.
   std::array<std::uint64_t, tile_levels> side_files{};
-  std::vector<BundlePlace> bundles;  // one for each 256 records begun
-  std::string checkpoint;            // the last one released, as a note; empty: none
-  std::string cosigned;              // the one kept with cosignatures, as a note; empty: none
+  std::string checkpoint;  // the last one released, as a note; empty: none
+  std::string cosigned;    // the one kept with cosignatures, as a note; empty: none
 
   [[nodiscard]] LogMark mark() const;
 };
@@ -87,6 +82,27 @@ using EachRecord = std::function<void(const RecordView&)>;  // the view lives as
 //             Nothing was changed.
 //   unavailable                   the files could not be read or synced
 Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRecord& each = {});
+
+// A log that may be continued, and what its records add up to.
+struct Reopened {
+  Recovered recovered;
+  std::unique_ptr<LogParts> parts;
+  std::uint64_t from = 0;  // records before this one were not read: the snapshot stands for them
+  std::optional<Message> refused;  // why the snapshot was not taken, if there was one
+};
+
+// As `recover`, but from the snapshot on when it fits: it is of this log (the record that it ends
+// with stands where it says, and everything that is known of the log before it says the same), and
+// the records behind it are good. When it does not, all records are read, and what they say counts.
+// What lies before a snapshot that fits is not looked at; `verify` does. Errors: those of
+// `recover`, and of the parts.
+Result<Reopened> reopen_log(
+    LogStorage& storage,
+    const LogMark& mark,
+    const Result<std::optional<Snapshot>>& snapshot,
+    const MakeLogParts& make_parts,
+    const EachRecord& each = {}
+);
 
 // Reads a log without a lock and changes nothing; stops at the first thing that is not a record.
 // For readers beside a running writer (history, story): what is not complete yet is not seen.

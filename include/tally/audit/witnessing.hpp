@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tally/audit/log_part.hpp"
 #include "tally/audit/log_policy.hpp"
 #include "tally/audit/note.hpp"
 #include "tally/audit/record.hpp"
@@ -49,14 +50,17 @@ struct QuorumState {
 // transfers that completed, rights that expired, data that was destroyed.
 bool is_milestone(std::string_view type);
 
-class Witnessing {
+class Witnessing final : public LogPart {
  public:
   // Without a quorum it is the other party of the agreement that has to have cosigned.
   explicit Witnessing(std::optional<LogPolicy> quorum = std::nullopt)
       : quorum_(std::move(quorum)) {}
 
   // --- milestones of an agreement ---
-  void replay(const RecordView& record);  // at start, for every record
+  [[nodiscard]] std::string_view part_name() const override { return "milestones"; }
+  Result<void> replay(const RecordView& record) override;
+  void save(const Item& item) const override;
+  Result<void> restore(const Json& item) override;
   // Queued, and not durable yet: nothing can have cosigned it.
   void queued(const std::string& agreement, Instant at);
   // What came of one that was queued: the size of the log with it, or nothing (not written).

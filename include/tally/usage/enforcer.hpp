@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "tally/audit/appender.hpp"
+#include "tally/audit/log_part.hpp"
 #include "tally/audit/record.hpp"
 #include "tally/audit/witnessing.hpp"
 #include "tally/core/clock.hpp"
@@ -127,7 +128,7 @@ struct AgreementState {
 // contract.terminated, policy.revoked and policy.expired.
 void mark_ledger(audit::RecordDraft& record, Closed state);
 
-class Enforcer {
+class Enforcer final : public audit::LogPart {
  public:
   // The order at start: Enforcer, audit::recover with replay() for each record, the log's writer
   // over what was recovered, attach(), activate() for each agreement, finish_replay().
@@ -138,7 +139,7 @@ class Enforcer {
   void attach(const audit::Witnessing& witnessing);
   // Both in one, for a log that is there already.
   Enforcer(audit::LogAppender& log, Clock& clock, Random& random, const Limits& limits = {});
-  ~Enforcer();
+  ~Enforcer() override;
 
   // Makes the agreement known. Idempotent; its record (`contract.finalized`) must be durable first.
   void activate(AgreementTerms terms);
@@ -202,7 +203,10 @@ class Enforcer {
   // --- recovery, before anything is served; single-threaded ---
   // Called for every record of the log in order; ignores what does not concern uses. Agreements may
   // be activated before or after. Errors: internal (usage.record-unreadable): do not start.
-  Result<void> replay(const audit::RecordView& record);
+  Result<void> replay(const audit::RecordView& record) override;
+  [[nodiscard]] std::string_view part_name() const override { return "ledger"; }
+  void save(const Item& item) const override;
+  Result<void> restore(const Json& item) override;
   // After the last record and after all `activate`: permits that have no end get `use.interrupted`.
   awaitable<Result<void>> finish_replay();
 
