@@ -5,8 +5,8 @@
 // which are written behind the acknowledgement, never synced, and made again at the next start.
 //
 // The questions are for any thread; they block for reads, and checkpoint() for two syncs, so a
-// coroutine asks through a Worker. feed(), slot_checkpoint(), flush() and
-// write_head() are the writer's.
+// coroutine asks through a Worker. feed(), slot_checkpoint(), flush() and write_head() are the
+// writer's.
 #pragma once
 
 #include <cstdint>

@@ -21,14 +21,13 @@ struct Finding {
   std::uint64_t seq = 0;  // the record at fault
   std::string file;
   std::uint64_t offset = 0;  // of the record, or of the frame when the frame itself is at fault
-  std::string
-      link;  // which link failed: frame, canonical, member, type, seq, prev, time, event,
-             // aseq, aprev, heads (a `log.heads` with another root than the
-             // records before it have), log, clock, genesis, key (a
-             // `key.rotated` that the current key did not sign), head, short, tail,
-             // segment, file, checkpoint (the one in the head file or in the slot of a
-             // frame: its signature), tree (the same: another root), tile (a wrong hash in a side
-             // file, which the next start makes again); with Depth::deep also form and rule
+  // Which link failed: frame, canonical, member, type, seq, prev, time, event, aseq, aprev, heads
+  // (a `log.heads` with another root than the records before it have), log, clock, genesis, key (a
+  // `key.rotated` that the current key did not sign), head, short, tail, segment, file, checkpoint
+  // (the one in the head file or in the slot of a frame: its signature), tree (the same: another
+  // root), tile (a wrong hash in a side file, which the next start makes again); with Depth::deep
+  // also form and rule.
+  std::string link;
   Message message;
 };
 
