@@ -253,15 +253,25 @@ class Scanner {
 
 namespace {
 
+// Behind the quote that ends the string whose first character stands at `begin`.
+std::size_t skip_string(std::string_view text, std::size_t begin) {
+  for (std::size_t from = begin;;) {
+    const std::size_t quote = text.find('"', from);
+    if (quote == std::string_view::npos) return text.size();
+    std::size_t escapes = 0;
+    while (quote - escapes > begin && text[quote - escapes - 1] == '\\') ++escapes;
+    if (escapes % 2 == 0) return quote + 1;
+    from = quote + 1;
+  }
+}
+
 // Past a value of a record that is known to be canonical.
 std::size_t skip_value(std::string_view text, std::size_t at) {
   int depth = 0;
   while (at < text.size()) {
     const char c = text[at];
     if (c == '"') {
-      ++at;
-      while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2U : 1U;
-      ++at;
+      at = skip_string(text, at + 1);
       if (depth == 0) return at;
       continue;
     }
@@ -313,10 +323,10 @@ std::string_view find_member(std::string_view record, std::string_view key) {
     const std::size_t key_end = record.find('"', at + 1);
     if (key_end == std::string_view::npos) return {};
     const std::string_view name = record.substr(at + 1, key_end - at - 1);
+    if (name > key) return {};  // keys are sorted
     const std::size_t start = key_end + 2;
     const std::size_t end = skip_value(record, start);
     if (name == key) return record.substr(start, end - start);
-    if (name > key) return {};  // keys are sorted
     at = end + 1;
   }
   return {};

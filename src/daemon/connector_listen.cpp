@@ -104,7 +104,7 @@ Result<void> Connector::listen() {
        *enforcer_,
        *apps_,
        {*sender_,
-        *witnessing_,
+        from_log_->witnessing,
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },
         {*store_, *journal_, clock_, random_}},
        config_.participant,
