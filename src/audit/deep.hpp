@@ -38,7 +38,8 @@ class DeepCheck {
     std::map<std::string, std::int64_t> allowed;  // of the limits that this side owns
     std::map<std::string, std::int64_t> counted;
     std::unordered_map<std::string, Use> uses;
-    std::set<std::string> started;  // transfers
+    std::set<std::string> started;   // transfers
+    std::set<std::string> receipts;  // that are held
   };
 
   std::optional<Message> rule_broken(const RecordView& record, const Json& json);
