@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/dataplane/sealed_payload.hpp"
 #include "tally/dataplane/stream.hpp"
 #include "tally/odrl/terms.hpp"
 
@@ -128,6 +129,46 @@ class SentReader final : public BodyReader {
   std::shared_ptr<Sending> sending_;
 };
 
+// What is needed at the end of a payload that goes out encrypted, to say what its key opens.
+struct OutgoingSeal {
+  transfer::DataKey key;
+  std::uint64_t chunks = 0;
+  std::uint64_t plain_bytes = 0;
+  std::shared_ptr<const dataplane::SealedSource::Plain> plain;
+  std::string media_type;
+
+  void describe(transfer::Sent& sent) const {
+    transfer::OpenedContent opens{plain->content, plain_bytes, media_type};
+    sent.sealed = transfer::SealedContent{chunks, transfer::key_commitment(key, opens)};
+    sent.opens = std::move(opens);
+  }
+};
+
+// Puts the seal of this transfer on `source`; its key is durable on return. Errors: those of the
+// source and of the keys.
+awaitable<Result<std::shared_ptr<const OutgoingSeal>>> seal_source(
+    const PeerDataParts& parts,
+    Pid process,
+    std::unique_ptr<dataplane::Source>& source,
+    std::string media_type
+) {
+  auto identity = co_await source->identify();
+  if (!identity) co_return fail(std::move(identity));
+  auto key = co_await parts.keys->key_for(process, identity->text);
+  if (!key) co_return fail(std::move(key));
+  auto sealed = std::make_unique<dataplane::SealedSource>(
+      std::move(source), *identity, key->bytes, process.value
+  );
+  auto seal = std::make_shared<OutgoingSeal>();
+  seal->key = *key;
+  seal->chunks = sealed->shape().chunks;
+  seal->plain_bytes = identity->length;
+  seal->plain = sealed->plain();
+  seal->media_type = std::move(media_type);
+  source = std::move(sealed);
+  co_return std::shared_ptr<const OutgoingSeal>(std::move(seal));
+}
+
 awaitable<HttpResponse> serve(Parts parts, Call& call) {
   const auto found = parts->tokens.find(bearer_token(call.caller), *call.caller.peer);
   if (const auto* refused = std::get_if<transfer::TokenRefusal>(&found)) {
@@ -148,7 +189,14 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   auto purposes = parts->assets.purposes_of(grant.agreement);
   if (!purposes) co_return problem(purposes.error(), call.lang);
 
+  const bool pull = grant.action == odrl::iri::archive;
   // What would fail anyway must not cost a use: look at the data first.
+  std::shared_ptr<const OutgoingSeal> seal;
+  if (pull && parts->keys != nullptr && parts->enforcer.receipt_before_key(grant.agreement)) {
+    auto sealed = co_await seal_source(*parts, grant.transfer, *source, (*asset)->media_type);
+    if (!sealed) co_return problem(sealed.error(), call.lang);
+    seal = std::move(*sealed);
+  }
   auto small = (*source)->small();
   dataplane::SourceIdentity identity;
   if (small) {
@@ -162,7 +210,6 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
   if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
 
-  const bool pull = grant.action == odrl::iri::archive;
   usage::Act act;
   act.agreement = grant.agreement;
   act.action = grant.action;
@@ -170,6 +217,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   act.purposes = std::move(*purposes);
   act.purpose_source = odrl::Source::asserted;
   act.process = grant.transfer;
+  act.receipt_before_key = seal != nullptr;
   // A pull is one act, however often it is resumed; a call is one act for each key.
   act.idempotency_key = pull
                             ? "pull " + grant.transfer.value
@@ -185,7 +233,9 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
   HttpResponse response;
   response.status = selection.status;
-  response.headers.set("Content-Type", (*asset)->media_type);
+  response.headers.set(
+      "Content-Type", seal ? std::string("application/octet-stream") : (*asset)->media_type
+  );
   if (auto said = co_await describe_use(response, sending->grant, parts->receipts); !said) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(said.error(), call.lang);
@@ -195,15 +245,18 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   std::function<void(const std::string&, std::uint64_t)> whole;
   if (pull) {
     const std::uint64_t length = identity.length;
-    whole = [parts, process = grant.transfer, length](const std::string& content, std::uint64_t) {
-      boost::asio::post(parts->home, [parts, process, content, length] {
-        auto record = [](Parts p, transfer::Sent sent) -> awaitable<void> {
-          auto recorded = co_await p->transfers.sent(std::move(sent));
-          if (!recorded) p->notices.note(Severity::error, recorded.error().message);
+    whole =
+        [parts, process = grant.transfer, length, seal](const std::string& content, std::uint64_t) {
+          transfer::Sent sent{process, content, length, std::nullopt, std::nullopt};
+          if (seal) seal->describe(sent);
+          boost::asio::post(parts->home, [parts, sent] {
+            auto record = [](Parts p, transfer::Sent sent) -> awaitable<void> {
+              auto recorded = co_await p->transfers.sent(std::move(sent));
+              if (!recorded) p->notices.note(Severity::error, recorded.error().message);
+            };
+            parts->tasks.spawn("sent", record(parts, sent));
+          });
         };
-        parts->tasks.spawn("sent", record(parts, transfer::Sent{process, content, length}));
-      });
-    };
   }
   if (small) {
     sending->content = small->content;

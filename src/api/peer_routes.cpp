@@ -194,6 +194,7 @@ std::vector<Route> peer_routes(PeerApiParts given) {
   } tally_steps[] = {
       {"GET", "/receipts/:pid", &TransferService::get_receipt},
       {"POST", "/receipts/:pid", &TransferService::receive_receipt},
+      {"POST", "/keys/:pid", &TransferService::release_key},
       {"POST", "/tokens/:pid", &TransferService::fresh_token},
       {"POST", "/deletion-records", &TransferService::receive_deletion},
       {"POST", "/statements", &TransferService::receive_statement},

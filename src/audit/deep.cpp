@@ -17,6 +17,8 @@ struct MemberForm {
   std::string_view key;
   Form form;
 };
+// A table reads by rows.
+// clang-format off
 constexpr std::array forms = {
     MemberForm{"actor", Form::party},
     MemberForm{"agreement", Form::text},
@@ -30,6 +32,7 @@ constexpr std::array forms = {
     MemberForm{"outputs", Form::list},
     MemberForm{"peer", Form::object},
     MemberForm{"pid", Form::text},
+    MemberForm{"plain", Form::object},
     MemberForm{"private", Form::digest},
     MemberForm{"reason", Form::message},
     MemberForm{"receipt", Form::digest},
@@ -37,6 +40,7 @@ constexpr std::array forms = {
     MemberForm{"use", Form::text},
     MemberForm{"uses", Form::list},
 };
+// clang-format on
 static_assert(std::ranges::is_sorted(forms, {}, &MemberForm::key));
 
 // The values here are canonical; these look at the kind of one.
@@ -156,6 +160,11 @@ std::optional<Message> DeepCheck::rule_broken(const RecordView& record, const Re
   } else if (record.type == "transfer.sent") {
     const std::string pid = unquote(scan.value("pid"));
     if (!of.started.contains(pid)) return broken("sent-before-started", record, pid);
+  } else if (record.type == "receipt.held") {
+    of.receipts.insert(unquote(scan.value("receipt")));
+  } else if (record.type == "key.released") {
+    const std::string receipt = unquote(scan.value("receipt"));
+    if (!of.receipts.contains(receipt)) return broken("key-before-receipt", record, receipt);
   } else if (record.type == "obligation.due") {
     of.due = true;
   } else if (record.type == "data.destroyed") {

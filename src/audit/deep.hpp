@@ -50,7 +50,8 @@ class DeepCheck {
     std::map<std::string, Limit, std::less<>> limits;
     std::map<std::string, Adds, std::less<>> adds;  // by the text of `rules`
     std::unordered_map<EventKey, Use, EventKeyHash> uses;
-    std::set<std::string> started;  // transfers
+    std::set<std::string> started;   // transfers
+    std::set<std::string> receipts;  // that are held
   };
 
   std::optional<Message> rule_broken(const RecordView& record, const RecordScan& scan);

@@ -14,7 +14,8 @@ namespace tally::audit {
 namespace {
 
 bool is_evidence(std::string_view type) {
-  return type.starts_with("transfer.") || type == "receipt.issued" || type == "receipt.held";
+  return type.starts_with("transfer.") || type == "receipt.issued" || type == "receipt.held" ||
+         type == "key.released" || type == "key.received";
 }
 
 void add_seen(LogSide& side, const RecordView& record, const Event& event) {

@@ -13,7 +13,7 @@
 
 namespace tally::audit {
 
-// A record of a transfer or of a receipt.
+// A record of a transfer, a receipt or a key that was given for one.
 struct Event {
   std::string type;
   std::uint64_t seq = 0;

@@ -204,6 +204,7 @@ class Agreement {
     if (pairs.empty()) return;
     receipts(process, sender, true);
     receipts(process, 1 - sender, received);
+    keys(process, sender);
   }
 
   void pair(const Process& process, std::size_t sender, const Event& sent, const Event& got) {
@@ -240,6 +241,30 @@ class Agreement {
       add(Reconciled::unsigned_, "receipt.issued", process.pid, {}, {});
     }
     notes("receipt.issued", process.pid, issuer, issued, held);
+  }
+
+  // Keys of payloads that went out encrypted: what `sender` gave, and what opened at the other
+  // side.
+  void keys(const Process& process, std::size_t sender) {
+    std::set<std::string> released;
+    std::set<std::string> opened;
+    for (const Event* event : select(process.of[sender], {"key.released"})) {
+      released.insert(event->content);
+    }
+    for (const Event* event : select(process.of[1 - sender], {"key.received"})) {
+      opened.insert(event->content);
+    }
+    for (const auto& content : released) {
+      if (opened.contains(content)) {
+        add(Reconciled::match, "key.released", process.pid, content, content);
+      } else {
+        of_one(missing_at(1 - sender), "key.released", process.pid, sender, content);
+      }
+    }
+    for (const auto& content : opened) {
+      if (released.contains(content)) continue;
+      of_one(missing_at(sender), "key.received", process.pid, 1 - sender, content);
+    }
   }
 
   void notes(

@@ -33,6 +33,8 @@ const std::vector<RecordType>& record_types() {
       {"hold.lifted", {"agreement", "content"}},
       {"hold.ordered", {"agreement", "content"}},
       {"hold.refused", {"agreement", "content", "reason"}},
+      {"key.received", {"agreement", "content", "pid", "plain"}},
+      {"key.released", {"agreement", "content", "pid", "receipt"}},
       {"key.rotated", {"note", "vkey"}},
       {"log.genesis", {"actor", "suite", "test", "vkey"}},
       {"log.heads", {"root"}},

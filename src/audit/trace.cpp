@@ -118,6 +118,13 @@ class Lineage {
         add(received_[record.agreement], content);
       }
       add(hop.to, content);
+    } else if (type == "key.received") {
+      // What had come encrypted, and what it opened to: that is held from here on.
+      const Json plain = Json::parse(record.raw("plain"), nullptr, false);
+      const std::string opened = plain.is_object() ? plain.value("content", "") : std::string();
+      add(hop.from, unquote(record.raw("content")));
+      add(hop.to, opened);
+      add(received_[record.agreement], opened);
     } else if (type == "use.executed") {
       take_uses(record, hop);
     } else if (type == "process.executed") {

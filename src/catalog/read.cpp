@@ -8,6 +8,7 @@
 
 #include "tally/dsp/policy_form.hpp"
 #include "tally/odrl/compare.hpp"
+#include "tally/odrl/terms.hpp"
 
 #include "publish.hpp"
 
@@ -264,6 +265,12 @@ void read_terms(
       in.fault(problem.message, at + problem.pointer);
     }
     return;
+  }
+  if ((*loaded)->asks_for(odrl::iri::receipt_before_key, odrl::required_word)) {
+    if (asset.delivery == Delivery::call) {
+      in.fault({"catalog.receipt-before-key-call", {{"asset", asset.id.value}}}, at);
+    }
+    if (!options.keeps_keys) in.fault({"catalog.receipt-before-key-wrapping", {}}, at);
   }
   const Json published = publish(policy, load.default_owner);
   const auto form = dsp::check_wire_policy(

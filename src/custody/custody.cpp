@@ -48,7 +48,7 @@ tl::unexpected<Error> damaged(const ArtefactId& id, std::uint64_t chunk) {
 
 // What an open reader and the destruction of its artefact share.
 struct Opened {
-  explicit Opened(const SecretKey& key) : aead(std::in_place, key) {}
+  explicit Opened(const SecretKey& key) : aead(std::in_place, key.bytes) {}
   std::mutex mutex;
   std::optional<Aead> aead;  // mutex; empty: destroyed
 };
@@ -205,7 +205,7 @@ class Writer final : public ArtefactWriter {
       const SecretKey& key,
       std::unique_ptr<BlobFile> file
   )
-      : state_(std::move(state)), id_(std::move(id)), aead_(key), file_(std::move(file)) {
+      : state_(std::move(state)), id_(std::move(id)), aead_(key.bytes), file_(std::move(file)) {
     plain_.reserve(chunk_bytes);
     sealed_.resize(chunk_bytes + tag_bytes);
   }
@@ -254,7 +254,7 @@ class Writer final : public ArtefactWriter {
   // and an artefact that is begun anew has a new key.
   Result<void> write_chunk(bool last) {
     const auto out = std::span(sealed_).first(plain_.size() + tag_bytes);
-    aead_.seal(chunk_nonce(next_), chunk_aad(id_, next_, last), plain_, out);
+    aead_.seal(numbered_nonce(next_), chunk_aad(id_, next_, last), plain_, out);
     if (auto written = file_->write_at(chunk_offset(next_), out); !written) return written;
     ++next_;
     plain_.clear();
@@ -359,7 +359,7 @@ class Reader final : public BodyReader {
     if (!n) return tl::unexpected(n.error());
     plain_.resize(size);
     const Bytes aad = chunk_aad(id_, index, index + 1 == shape_.chunks);
-    if (*n != sealed_.size() || !opened_->aead->open(chunk_nonce(index), aad, sealed_, plain_)) {
+    if (*n != sealed_.size() || !opened_->aead->open(numbered_nonce(index), aad, sealed_, plain_)) {
       return damaged(id_, index);
     }
     loaded_ = index;
@@ -376,6 +376,40 @@ class Reader final : public BodyReader {
   Bytes plain_;
   Bytes sealed_;
 };
+
+Result<OpenedArtefact> open_now(
+    const std::shared_ptr<Custody::State>& state,
+    const ArtefactId& id,
+    std::string_view suffix,
+    std::uint64_t offset
+) {
+  if (!is_valid_id(id)) return unknown(id);
+  auto key = state->read_key(id);
+  if (!key) return fail(std::move(key));
+  auto opened = std::make_shared<Opened>(*key);
+  {
+    // Registered before the bytes are looked for: a destruction from here on reaches the reader.
+    const std::lock_guard guard(state->mutex);
+    state->opened.emplace(id.value, opened);
+  }
+  auto file = state->blobs.open(blob_name(id, suffix));
+  Result<std::uint64_t> size = file ? (*file)->size() : tl::unexpected(file.error());
+  const auto shape = size ? blob_shape(*size) : std::nullopt;
+  auto reader = std::make_unique<Reader>(
+      state, id, opened, file ? std::move(*file) : nullptr, shape.value_or(BlobShape{}), offset
+  );
+  if (!size) {
+    if (size.error().kind == ErrorKind::not_found) return unknown(id);
+    return fail(std::move(size));
+  }
+  if (!shape) return damaged(id, 0);
+  if (auto whole = reader->check_header(); !whole) return fail(std::move(whole));
+  if (auto end = reader->check_end(); !end) return fail(std::move(end));
+  OpenedArtefact out;
+  out.length = shape->plain;
+  out.body = std::move(reader);
+  return out;
+}
 
 }  // namespace
 
@@ -433,35 +467,14 @@ awaitable<Result<void>> Custody::destroy(ArtefactId id) {
 }
 
 awaitable<Result<OpenedArtefact>> Custody::open(ArtefactId id, std::uint64_t offset) {
-  if (!is_valid_id(id)) co_return unknown(id);
   auto state = state_;
-  auto job = [&state, &id, offset]() -> Result<OpenedArtefact> {
-    auto key = state->read_key(id);
-    if (!key) return fail(std::move(key));
-    auto opened = std::make_shared<Opened>(*key);
-    {
-      // Registered before the bytes are looked for: a destruction from here on reaches the reader.
-      const std::lock_guard guard(state->mutex);
-      state->opened.emplace(id.value, opened);
-    }
-    auto file = state->blobs.open(blob_name(id, held_suffix));
-    Result<std::uint64_t> size = file ? (*file)->size() : tl::unexpected(file.error());
-    const auto shape = size ? blob_shape(*size) : std::nullopt;
-    auto reader = std::make_unique<Reader>(
-        state, id, opened, file ? std::move(*file) : nullptr, shape.value_or(BlobShape{}), offset
-    );
-    if (!size) {
-      if (size.error().kind == ErrorKind::not_found) return unknown(id);
-      return fail(std::move(size));
-    }
-    if (!shape) return damaged(id, 0);
-    if (auto whole = reader->check_header(); !whole) return fail(std::move(whole));
-    if (auto end = reader->check_end(); !end) return fail(std::move(end));
-    OpenedArtefact out;
-    out.length = shape->plain;
-    out.body = std::move(reader);
-    return out;
-  };
+  auto job = [&state, &id, offset] { return open_now(state, id, held_suffix, offset); };
+  co_return co_await state->off_loop(job);
+}
+
+awaitable<Result<OpenedArtefact>> Custody::open_sealed(ArtefactId id) {
+  auto state = state_;
+  auto job = [&state, &id] { return open_now(state, id, sealed_suffix, 0); };
   co_return co_await state->off_loop(job);
 }
 

@@ -173,7 +173,7 @@ Result<Digest> PrivateFacts::keep(std::string_view subject, std::string_view fac
   const std::size_t header = file.size();
   file.resize(header + plain.size() + tag_bytes);
   // One message under this key, ever: the nonce may be zero.
-  Aead(key).seal(Nonce{}, aad_of(*person, id), plain, std::span(file).subspan(header));
+  Aead(key.bytes).seal(Nonce{}, aad_of(*person, id), plain, std::span(file).subspan(header));
   OPENSSL_cleanse(plain.data(), plain.size());
   if (auto written = put(fact_name(id), file); !written) return fail(std::move(written));
   return commitment;
@@ -202,7 +202,7 @@ Result<audit::Opening> PrivateFacts::open(const Digest& commitment) {
   }
   Bytes plain(file->size() - header - tag_bytes);
   const auto sealed = std::span(*file).subspan(header);
-  if (!Aead(*key).open(Nonce{}, aad_of(person, id), sealed, plain)) return damaged(id);
+  if (!Aead(key->bytes).open(Nonce{}, aad_of(person, id), sealed, plain)) return damaged(id);
   audit::Opening opening;
   opening.salt.assign(plain.begin(), plain.begin() + salt_bytes);
   opening.fact.assign(plain.begin() + salt_bytes, plain.end());

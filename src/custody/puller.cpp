@@ -6,7 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/core/aead.hpp"
 #include "tally/core/json.hpp"
+#include "tally/dataplane/sealed_payload.hpp"
 
 namespace tally::custody {
 
@@ -59,6 +61,16 @@ awaitable<std::string> problem_code(BodyReader* body) {
   co_return string_member_or(*json, "code", "", "").value_or("");
 }
 
+awaitable<Result<void>> read_whole(BodyReader& body, std::span<std::uint8_t> out) {
+  for (std::size_t have = 0; have < out.size();) {
+    const auto n = co_await body.read(out.subspan(have));
+    if (!n) co_return tl::unexpected(n.error());
+    if (*n == 0) co_return fail(ErrorKind::invalid, odd_answer("length"));
+    have += *n;
+  }
+  co_return Result<void>();
+}
+
 bool worth_another_try(int status) {
   return status == 408 || status == 429 || status >= 500;
 }
@@ -72,6 +84,10 @@ ArtefactId artefact_of(const Pid& process) {
     if (is_valid_id(id)) return id;
   }
   return ArtefactId(to_hex(sha256(process.value)));
+}
+
+ArtefactId payload_of(const Pid& process) {
+  return ArtefactId("payload-" + artefact_of(process).value);
 }
 
 struct Puller::Progress {
@@ -119,7 +135,7 @@ awaitable<Result<transfer::Pulled>> Puller::pull(transfer::PullOrder order) {
 
 awaitable<Result<transfer::Pulled>> Puller::fetch(transfer::PullOrder order) {
   Progress progress;
-  progress.id = artefact_of(order.process);
+  progress.id = order.sealed ? payload_of(order.process) : artefact_of(order.process);
   progress.order = std::move(order);
   progress.piece.resize(limits_.stream_piece);
   const ArtefactId& id = progress.id;
@@ -178,21 +194,8 @@ awaitable<Result<transfer::Pulled>> Puller::fetch(transfer::PullOrder order) {
       holding.bytes = sealed->bytes;
       holding.media_type = progress.media_type;
       holding.received = clock_.read().at;
-      // Its agreement may have ended meanwhile, and an earlier attempt's row with it.
-      known = holdings_.find(id);
-      if (known && known->state != HoldingState::staged) {
-        co_await custody_.destroy(id);
-        Message message{"custody.already-destroyed", {{"artefact", id.value}}};
-        co_return fail(ErrorKind::conflict, std::move(message));
-      }
-      holding.version = known ? known->version : 0;
-      std::vector<Holding> changed{std::move(holding)};
-      std::vector<audit::RecordDraft> none;
-      auto saved = co_await holdings_.save(std::move(changed), std::move(none));
-      if (!saved) {
-        co_await custody_.destroy(id);
-        co_return fail(std::move(saved));
-      }
+      auto staged = co_await stage(std::move(holding));
+      if (!staged) co_return fail(std::move(staged));
       co_return transfer::Pulled{sealed->content, sealed->bytes};
     }
     // What came along makes the next wait short again: the provider is there.
@@ -317,6 +320,84 @@ awaitable<Result<std::string>> Puller::fresh_token(transfer::PullOrder order) {
   co_return string_member(*json, "token", "");
 }
 
+awaitable<Result<void>> Puller::stage(Holding holding) {
+  const ArtefactId id = holding.id;
+  // Its agreement may have ended meanwhile, and an earlier attempt's row with it.
+  const auto known = holdings_.find(id);
+  if (known && known->state != HoldingState::staged) {
+    co_await custody_.destroy(id);
+    Message message{"custody.already-destroyed", {{"artefact", id.value}}};
+    co_return fail(ErrorKind::conflict, std::move(message));
+  }
+  holding.version = known ? known->version : 0;
+  std::vector<Holding> changed{std::move(holding)};
+  std::vector<audit::RecordDraft> none;
+  auto saved = co_await holdings_.save(std::move(changed), std::move(none));
+  if (saved) co_return Result<void>();
+  co_await custody_.destroy(id);
+  co_return fail(std::move(saved));
+}
+
+// Chunk by chunk from one artefact into another; the one that is encrypted twice stays until the
+// other may be read.
+awaitable<Result<void>> Puller::open(transfer::OpenOrder order) {
+  const ArtefactId id = artefact_of(order.process);
+  const ArtefactId from = payload_of(order.process);
+  auto payload = holdings_.find(from);
+  if (!payload || payload->state != HoldingState::staged) {
+    Message message{"custody.already-destroyed", {{"artefact", from.value}}};
+    co_return fail(ErrorKind::conflict, std::move(message));
+  }
+  const Message not_opened{"custody.payload-not-opened", {{"process", order.process.value}}};
+  auto sealed = co_await custody_.open_sealed(from);
+  if (!sealed) co_return fail(std::move(sealed));
+  const auto shape = dataplane::shape_of_sealed(sealed->length);
+  if (!shape) co_return fail(ErrorKind::invalid, not_opened);
+  auto cleared = co_await custody_.destroy(id);  // of an earlier attempt
+  if (!cleared) co_return cleared;
+  auto writer = co_await custody_.begin(id);
+  if (!writer) co_return fail(std::move(writer));
+
+  dataplane::PayloadCipher cipher(order.key.bytes, order.provider_pid.value);
+  Bytes chunk(dataplane::payload_chunk_bytes + aead_tag_bytes);
+  Bytes plain(dataplane::payload_chunk_bytes);
+  Result<void> done;
+  for (std::uint64_t index = 0; done && index < shape->chunks; ++index) {
+    const std::size_t size = shape->plain_of(index);
+    const auto in = std::span(chunk).first(size + aead_tag_bytes);
+    const auto out = std::span(plain).first(size);
+    done = co_await read_whole(*sealed->body, in);
+    if (!done) break;
+    if (!cipher.open(index, index + 1 == shape->chunks, in, out)) {
+      done = fail(ErrorKind::invalid, not_opened);
+      break;
+    }
+    done = co_await (*writer)->write(out);
+  }
+  wipe(plain);
+  sealed->body.reset();
+  if (!done) {
+    co_await (*writer)->abandon();
+    co_return done;
+  }
+  auto opened = co_await (*writer)->finish();
+  if (!opened) {
+    co_await (*writer)->abandon();
+    co_return fail(std::move(opened));
+  }
+  if (opened->content != order.opens.content || opened->bytes != order.opens.bytes) {
+    co_await custody_.destroy(id);
+    co_return fail(ErrorKind::invalid, not_opened);
+  }
+  Holding holding = *std::move(payload);
+  holding.id = id;
+  holding.content = opened->content;
+  holding.bytes = opened->bytes;
+  holding.media_type = order.opens.media_type;
+  holding.received = clock_.read().at;
+  co_return co_await stage(std::move(holding));
+}
+
 awaitable<Result<void>> Puller::publish(Pid process) {
   const ArtefactId id = artefact_of(process);
   auto known = holdings_.find(id);
@@ -324,8 +405,15 @@ awaitable<Result<void>> Puller::publish(Pid process) {
     Message message{"custody.unknown-artefact", {{"artefact", id.value}}};
     co_return fail(ErrorKind::not_found, std::move(message));
   }
+  // What it was opened from is not needed any more.
+  if (holdings_.find(payload_of(process))) {
+    auto gone = co_await discard_one(payload_of(process));
+    if (!gone) co_return gone;
+  }
   // Its agreement ended in between, and it is gone: received all the same, and not to be read.
-  if (known->state == HoldingState::destroying || known->state == HoldingState::destroyed) {
+  known = holdings_.find(id);
+  if (!known || known->state == HoldingState::destroying ||
+      known->state == HoldingState::destroyed) {
     co_return Result<void>();
   }
   // The row first: what is on the disk is always known to who destroys it.
@@ -340,7 +428,12 @@ awaitable<Result<void>> Puller::publish(Pid process) {
 }
 
 awaitable<Result<void>> Puller::discard(Pid process) {
-  const ArtefactId id = artefact_of(process);
+  auto gone = co_await discard_one(payload_of(process));
+  if (!gone) co_return gone;
+  co_return co_await discard_one(artefact_of(process));
+}
+
+awaitable<Result<void>> Puller::discard_one(ArtefactId id) {
   auto known = holdings_.find(id);
   if (known && known->state != HoldingState::staged) co_return Result<void>();
   auto gone = co_await custody_.destroy(id);

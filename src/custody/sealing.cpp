@@ -1,21 +1,14 @@
 #include "sealing.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <string_view>
-
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
+#include <utility>
 
 namespace tally::custody {
 
 namespace {
 
 constexpr std::string_view blob_magic = "TALLYCU1";
-constexpr std::string_view key_magic = "TALLYCK1";
-constexpr std::size_t key_id_bytes = 16;
-constexpr std::size_t key_file_bytes =
-    key_magic.size() + key_id_bytes + sizeof(Nonce) + 32 + tag_bytes;
+constexpr std::size_t wrapping_name_bytes = 16;
 
 void append(Bytes& out, std::string_view text) {
   out.insert(out.end(), text.begin(), text.end());
@@ -29,128 +22,93 @@ void append_big_endian(Bytes& out, Integer value) {
 }
 
 // Names the wrapping key without telling it, so that the wrong one is called by its name.
-Bytes key_id(const SecretKey& wrapping) {
+Bytes wrapping_name(const SecretKey& wrapping) {
   Sha256 sha;
   sha.update("tally-custody/wrapping-key/1");
   sha.update(std::span<const std::uint8_t>(wrapping.bytes));
   const Digest digest = sha.finish();
-  return {digest.begin(), digest.begin() + key_id_bytes};
+  return {digest.begin(), digest.begin() + wrapping_name_bytes};
 }
 
-Bytes key_aad(const Bytes& id_of_wrapping, const ArtefactId& id) {
+Bytes wrapped_aad(const WrappedKind& kind, const Bytes& name, const ArtefactId& id) {
   Bytes aad;
-  append(aad, key_magic);
-  aad.insert(aad.end(), id_of_wrapping.begin(), id_of_wrapping.end());
+  append(aad, kind.magic);
+  aad.insert(aad.end(), name.begin(), name.end());
   append(aad, id.value);
   return aad;
 }
 
-int as_int(std::size_t size) {
-  return static_cast<int>(size);
-}
-
-// OpenSSL refuses these calls only when it is broken or out of memory; going on would be worse.
-void must(int ok) {
-  if (ok != 1) std::abort();
+std::size_t file_bytes(const WrappedKind& kind) {
+  return kind.magic.size() + wrapping_name_bytes + sizeof(Nonce) + kind.secret_bytes + tag_bytes;
 }
 
 }  // namespace
 
-struct Aead::State {
-  EVP_CIPHER_CTX* sealing = EVP_CIPHER_CTX_new();
-  EVP_CIPHER_CTX* opening = EVP_CIPHER_CTX_new();
-  ~State() {
-    EVP_CIPHER_CTX_free(sealing);
-    EVP_CIPHER_CTX_free(opening);
+Bytes wrap(
+    const WrappedKind& kind,
+    std::span<const std::uint8_t> secret,
+    const SecretKey& wrapping,
+    const ArtefactId& id,
+    const Nonce& nonce
+) {
+  const Bytes name = wrapping_name(wrapping);
+  Bytes file;
+  file.reserve(file_bytes(kind));
+  append(file, kind.magic);
+  file.insert(file.end(), name.begin(), name.end());
+  file.insert(file.end(), nonce.begin(), nonce.end());
+  const std::size_t at = file.size();
+  file.resize(at + secret.size() + tag_bytes);
+  Aead(wrapping.bytes)
+      .seal(nonce, wrapped_aad(kind, name, id), secret, std::span(file).subspan(at));
+  return file;
+}
+
+bool is_wrapped(const WrappedKind& kind, std::span<const std::uint8_t> file) {
+  const auto magic = as_bytes(kind.magic);
+  return file.size() == file_bytes(kind) && std::equal(magic.begin(), magic.end(), file.begin());
+}
+
+Result<void> unwrap(
+    const WrappedKind& kind,
+    std::span<const std::uint8_t> file,
+    const SecretKey& wrapping,
+    const ArtefactId& id,
+    std::span<std::uint8_t> secret
+) {
+  const auto damaged = [&] {
+    return fail(ErrorKind::internal, {"custody.damaged", {{"artefact", id.value}, {"at", "key"}}});
+  };
+  if (!is_wrapped(kind, file)) return damaged();
+  const Bytes name = wrapping_name(wrapping);
+  if (!std::ranges::equal(name, file.subspan(kind.magic.size(), name.size()))) {
+    return fail(ErrorKind::invalid, {"custody.wrong-key", {{"artefact", id.value}}});
   }
-};
-
-Aead::Aead(const SecretKey& key) : state_(std::make_unique<State>()) {
-  const EVP_CIPHER* cipher = EVP_aes_256_gcm();
-  must(EVP_EncryptInit_ex(state_->sealing, cipher, nullptr, key.bytes.data(), nullptr));
-  must(EVP_DecryptInit_ex(state_->opening, cipher, nullptr, key.bytes.data(), nullptr));
-}
-
-Aead::~Aead() = default;
-Aead::Aead(Aead&&) noexcept = default;
-
-void Aead::seal(
-    const Nonce& nonce,
-    std::span<const std::uint8_t> aad,
-    std::span<const std::uint8_t> plain,
-    std::span<std::uint8_t> out
-) {
-  EVP_CIPHER_CTX* context = state_->sealing;
-  int n = 0;
-  must(EVP_EncryptInit_ex(context, nullptr, nullptr, nullptr, nonce.data()));
-  must(EVP_EncryptUpdate(context, nullptr, &n, aad.data(), as_int(aad.size())));
-  must(EVP_EncryptUpdate(context, out.data(), &n, plain.data(), as_int(plain.size())));
-  must(EVP_EncryptFinal_ex(context, out.data() + plain.size(), &n));
-  must(EVP_CIPHER_CTX_ctrl(
-      context, EVP_CTRL_GCM_GET_TAG, as_int(tag_bytes), out.data() + plain.size()
-  ));
-}
-
-bool Aead::open(
-    const Nonce& nonce,
-    std::span<const std::uint8_t> aad,
-    std::span<const std::uint8_t> sealed,
-    std::span<std::uint8_t> out
-) {
-  if (sealed.size() < tag_bytes) return false;
-  EVP_CIPHER_CTX* context = state_->opening;
-  const auto cipher = sealed.first(sealed.size() - tag_bytes);
-  std::array<std::uint8_t, tag_bytes> tag{};
-  std::copy(sealed.end() - tag_bytes, sealed.end(), tag.begin());
-  std::array<std::uint8_t, 16> rest{};
-  int n = 0;
-  must(EVP_DecryptInit_ex(context, nullptr, nullptr, nullptr, nonce.data()));
-  must(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, as_int(tag_bytes), tag.data()));
-  must(EVP_DecryptUpdate(context, nullptr, &n, aad.data(), as_int(aad.size())));
-  must(EVP_DecryptUpdate(context, out.data(), &n, cipher.data(), as_int(cipher.size())));
-  if (EVP_DecryptFinal_ex(context, rest.data(), &n) == 1) return true;
-  OPENSSL_cleanse(out.data(), out.size());
-  return false;
+  const auto rest = file.subspan(kind.magic.size() + name.size());
+  Nonce nonce{};
+  std::copy_n(rest.begin(), nonce.size(), nonce.begin());
+  Aead aead(wrapping.bytes);
+  const Bytes aad = wrapped_aad(kind, name, id);
+  if (!aead.open(nonce, aad, rest.subspan(nonce.size()), secret)) return damaged();
+  return {};
 }
 
 Bytes wrap_key(
     const SecretKey& key, const SecretKey& wrapping, const ArtefactId& id, const Nonce& nonce
 ) {
-  const Bytes name = key_id(wrapping);
-  Bytes file;
-  file.reserve(key_file_bytes);
-  append(file, key_magic);
-  file.insert(file.end(), name.begin(), name.end());
-  file.insert(file.end(), nonce.begin(), nonce.end());
-  std::array<std::uint8_t, 32 + tag_bytes> sealed{};
-  Aead(wrapping).seal(nonce, key_aad(name, id), key.bytes, sealed);
-  file.insert(file.end(), sealed.begin(), sealed.end());
-  return file;
+  return wrap(artefact_key, key.bytes, wrapping, id, nonce);
 }
 
 bool is_wrapped_key(std::span<const std::uint8_t> file) {
-  const auto magic = as_bytes(key_magic);
-  return file.size() == key_file_bytes && std::equal(magic.begin(), magic.end(), file.begin());
+  return is_wrapped(artefact_key, file);
 }
 
 Result<SecretKey> unwrap_key(
     std::span<const std::uint8_t> file, const SecretKey& wrapping, const ArtefactId& id
 ) {
-  const auto damaged = [&] {
-    return fail(ErrorKind::internal, {"custody.damaged", {{"artefact", id.value}, {"at", "key"}}});
-  };
-  if (!is_wrapped_key(file)) return damaged();
-  const auto magic = as_bytes(key_magic);
-  const Bytes name = key_id(wrapping);
-  if (!std::ranges::equal(name, file.subspan(magic.size(), name.size()))) {
-    return fail(ErrorKind::invalid, {"custody.wrong-key", {{"artefact", id.value}}});
-  }
-  const auto rest = file.subspan(magic.size() + name.size());
-  Nonce nonce{};
-  std::copy_n(rest.begin(), nonce.size(), nonce.begin());
   SecretKey key;
-  Aead aead(wrapping);
-  if (!aead.open(nonce, key_aad(name, id), rest.subspan(nonce.size()), key.bytes)) return damaged();
+  auto opened = unwrap(artefact_key, file, wrapping, id, key.bytes);
+  if (!opened) return fail(std::move(opened));
   return key;
 }
 
@@ -167,14 +125,6 @@ std::array<std::uint8_t, header_bytes> blob_header() {
 bool is_blob_header(std::span<const std::uint8_t> bytes) {
   const auto wanted = blob_header();
   return std::equal(bytes.begin(), bytes.end(), wanted.begin(), wanted.end());
-}
-
-Nonce chunk_nonce(std::uint64_t index) {
-  Nonce nonce{};
-  for (std::size_t i = 0; i < 8; ++i) {
-    nonce[nonce.size() - 1 - i] = static_cast<std::uint8_t>(index >> (8 * i));
-  }
-  return nonce;
 }
 
 Bytes chunk_aad(const ArtefactId& id, std::uint64_t index, bool last) {

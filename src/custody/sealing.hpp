@@ -1,14 +1,15 @@
-// AES-256-GCM over OpenSSL, and the layout of the two files of an artefact
+// Secrets wrapped under the wrapping key, and the layout of the two files of an artefact
 // (docs/custody-format.md). Pure: bytes in, bytes out.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
+#include "tally/core/aead.hpp"
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/result.hpp"
@@ -17,47 +18,46 @@
 namespace tally::custody {
 
 constexpr std::size_t chunk_bytes = 64 << 10;  // plain
-constexpr std::size_t tag_bytes = 16;
+constexpr std::size_t tag_bytes = aead_tag_bytes;
 constexpr std::size_t header_bytes = 16;
 
-using Nonce = std::array<std::uint8_t, 12>;
+using Nonce = AeadNonce;
 
-// One key, many messages; not thread-safe.
-class Aead {
- public:
-  explicit Aead(const SecretKey& key);
-  ~Aead();
-  Aead(Aead&&) noexcept;
-  Aead& operator=(Aead&&) = delete;
+// --- files that hold a secret, wrapped ---
 
-  // `out` has plain.size() + tag_bytes.
-  void seal(
-      const Nonce& nonce,
-      std::span<const std::uint8_t> aad,
-      std::span<const std::uint8_t> plain,
-      std::span<std::uint8_t> out
-  );
-  // `out` has sealed.size() − tag_bytes; it is wiped when the tag does not fit.
-  [[nodiscard]] bool open(
-      const Nonce& nonce,
-      std::span<const std::uint8_t> aad,
-      std::span<const std::uint8_t> sealed,
-      std::span<std::uint8_t> out
-  );
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
+// What such a file begins with (8 bytes), and how long its secret is.
+struct WrappedKind {
+  std::string_view magic;
+  std::size_t secret_bytes = 0;
 };
+// The key of an artefact.
+inline constexpr WrappedKind artefact_key{"TALLYCK1", 32};
 
-// --- the key file ---
+// Precondition: `secret` has the length of its kind.
+Bytes wrap(
+    const WrappedKind& kind,
+    std::span<const std::uint8_t> secret,
+    const SecretKey& wrapping,
+    const ArtefactId& id,
+    const Nonce& nonce
+);
+// By its beginning: one that a destruction has overwritten is none.
+bool is_wrapped(const WrappedKind& kind, std::span<const std::uint8_t> file);
+// Fills `secret`, which has the length of its kind. Errors: internal (custody.damaged), invalid
+// (custody.wrong-key).
+Result<void> unwrap(
+    const WrappedKind& kind,
+    std::span<const std::uint8_t> file,
+    const SecretKey& wrapping,
+    const ArtefactId& id,
+    std::span<std::uint8_t> secret
+);
 
+// The same of an artefact's key.
 Bytes wrap_key(
     const SecretKey& key, const SecretKey& wrapping, const ArtefactId& id, const Nonce& nonce
 );
-// By its beginning: one that a destruction has overwritten is none.
 bool is_wrapped_key(std::span<const std::uint8_t> file);
-// Errors: internal (custody.damaged), invalid (custody.wrong-key).
 Result<SecretKey> unwrap_key(
     std::span<const std::uint8_t> file, const SecretKey& wrapping, const ArtefactId& id
 );
@@ -69,7 +69,6 @@ bool is_blob_header(std::span<const std::uint8_t> bytes);
 constexpr std::uint64_t chunk_offset(std::uint64_t index) {
   return header_bytes + index * (chunk_bytes + tag_bytes);
 }
-Nonce chunk_nonce(std::uint64_t index);
 Bytes chunk_aad(const ArtefactId& id, std::uint64_t index, bool last);
 
 // How a blob of `size` bytes is cut; nullopt when no artefact has that size.

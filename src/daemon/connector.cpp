@@ -219,14 +219,25 @@ Result<void> Connector::assemble(Opened opened) {
     if (!source) return fail(std::move(source));
     return {};
   };
+  build.keeps_keys = !config_.wrapping_key.empty();
   catalog_ = std::make_unique<CatalogKeeper>(
       CatalogParts{*store_, *journal_, clock_, random_, timers_, *worker_, notices_},
       config_.folder,
       std::move(build)
   );
 
-  // What is held for others.
+  // The keys of what goes out encrypted, and what is held for others.
   if (!config_.wrapping_key.empty()) {
+    const auto key_folder = config_.folder / "payload-keys";
+    std::error_code not_made;
+    std::filesystem::create_directories(key_folder, not_made);
+    auto key_files = custody::open_posix_blob_store(key_folder);
+    if (!key_files) return fail(std::move(key_files));
+    payload_key_files_ = std::move(*key_files);
+    payload_keys_ = std::make_unique<custody::KeptDataKeys>(
+        *payload_key_files_, *key_source_, *worker_, random_
+    );
+    if (auto loaded = payload_keys_->load(); !loaded) return loaded;
     const auto folder = config_.folder / "custody";
     std::error_code failed;
     std::filesystem::create_directories(folder, failed);
@@ -256,6 +267,7 @@ Result<void> Connector::assemble(Opened opened) {
   negotiation::NegotiationSettings negotiation_settings;
   negotiation_settings.self = config_.participant;
   negotiation_settings.base_url = peer_base(config_);
+  negotiation_settings.keeps_keys = payload_keys_ != nullptr;
   negotiation_settings.key_statement =
       identity::sign_key_statement(statement, *credentials_.signer);
   negotiations_ = std::make_unique<negotiation::NegotiationService>(
@@ -337,7 +349,8 @@ Result<void> Connector::assemble(Opened opened) {
           *tokens_,
           puller_.get(),
           credentials_.signer,
-          limits},
+          limits,
+          payload_keys_.get()},
       std::move(transfer_settings)
   );
   deletions_ = std::make_unique<transfer::DeletionSender>(

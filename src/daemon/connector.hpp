@@ -19,6 +19,7 @@
 #include "tally/custody/custody.hpp"
 #include "tally/custody/holdings.hpp"
 #include "tally/custody/keeper.hpp"
+#include "tally/custody/kept_data_keys.hpp"
 #include "tally/custody/key_source.hpp"
 #include "tally/custody/posix_blob_store.hpp"
 #include "tally/custody/private_facts.hpp"
@@ -145,6 +146,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<custody::BlobStore> fact_files_;
   std::unique_ptr<custody::PrivateFacts> facts_;
   std::unique_ptr<FactsOfLog> facts_of_log_;  // null: no wrapping key
+  std::unique_ptr<custody::BlobStore> payload_key_files_;
+  std::unique_ptr<custody::KeptDataKeys> payload_keys_;  // null: no wrapping key
   std::unique_ptr<custody::BlobStore> blobs_;
   std::unique_ptr<custody::Custody> custody_;
   std::unique_ptr<custody::Holdings> holdings_;

@@ -50,7 +50,8 @@ Result<void> Connector::listen() {
        home,
        notices_,
        limits,
-       use_receipts_.get()}
+       use_receipts_.get(),
+       payload_keys_.get()}
   );
   peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
   if (witness_) {

@@ -532,6 +532,10 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
             {"negotiation.rule-not-enforceable",
              {{"rule", why.pointer}, {"problem", render(why.message, Lang::en)}}}
         );
+      } else if (auto lacks = state_->lacks_key_exchange(*terms->policy, moved.peer)) {
+        moved.objection = std::move(lacks);
+      } else if (!is_signed && asks_for_key_exchange(*terms->policy)) {
+        moved.objection = Message{"negotiation.not-signed", {}};
       }
     }
     moved.agreement = agreement.id;

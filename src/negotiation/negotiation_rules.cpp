@@ -11,6 +11,7 @@
 #include "tally/identity/enrolment.hpp"
 #include "tally/identity/message_signature.hpp"
 #include "tally/odrl/compare.hpp"
+#include "tally/odrl/terms.hpp"
 
 #include "negotiation_state.hpp"
 
@@ -45,6 +46,10 @@ std::string statement_of(const std::string& archive) {
 }
 
 }  // namespace
+
+bool asks_for_key_exchange(const odrl::CompiledPolicy& policy) {
+  return policy.asks_for(odrl::iri::receipt_before_key, odrl::required_word);
+}
 
 void NegotiationService::State::advance_soon(const Pid& pid) {
   parts.tasks.spawn("negotiation", advance(pid));
@@ -87,6 +92,18 @@ std::optional<Message> NegotiationService::State::waits_for(const PartyId& peer)
   if (against && *against) return std::nullopt;
   return Message{
       "negotiation.not-asked-yet", {{"peer", peer.uri}, {"since", format_seconds(*since)}}};
+}
+
+std::optional<Message> NegotiationService::State::lacks_key_exchange(
+    const odrl::CompiledPolicy& policy, const PartyId& peer
+) const {
+  if (!asks_for_key_exchange(policy)) return std::nullopt;
+  if (!parts.signer) return Message{"negotiation.cannot-sign", {}};
+  if (parts.peers.tally_url(peer)) return std::nullopt;
+  return bounded(
+      {"negotiation.no-key-exchange",
+       {{"term", std::string(odrl::iri::receipt_before_key)}, {"peer", peer.uri}}}
+  );
 }
 
 Result<std::optional<Step>> NegotiationService::State::next_step(Process process) const {
@@ -193,6 +210,7 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   }
   Json document = dsp::policy_core(process.offer);
   Agreement agreement;
+  bool demands_key_exchange = false;
   if (!refusal) {
     agreement.id = AgreementId(new_pid(parts.random).value);
     agreement.made_at = format_seconds(now());
@@ -215,10 +233,16 @@ Result<Step> NegotiationService::State::agree(Process process) const {
     agreement.peer_base = process.peer_base;
     agreement.purposes = purposes_of(document);
     const auto terms = terms_of(agreement);
+    if (terms) demands_key_exchange = asks_for_key_exchange(*terms->policy);
     if (!terms) {
       refusal = Message{
           "negotiation.rule-not-enforceable",
           {{"rule", terms.error().pointer}, {"problem", render(terms.error().message, Lang::en)}}};
+    } else if (auto lacks = lacks_key_exchange(*terms->policy, process.peer)) {
+      refusal = std::move(lacks);
+    } else if (demands_key_exchange && !settings.keeps_keys) {
+      refusal = Message{
+          "negotiation.keeps-no-keys", {{"term", std::string(odrl::iri::receipt_before_key)}}};
     } else if (!parts.signer && offer->require_signature) {
       refusal = Message{"negotiation.cannot-sign", {}};
     }
@@ -231,7 +255,8 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   }
 
   process.agreement = agreement.id;
-  process.require_signature = offer->require_signature;
+  // A receipt that nobody can check would be none.
+  process.require_signature = offer->require_signature || demands_key_exchange;
   process.accept_unconfirmed = offer->accept_unconfirmed;
   const auto pids = process.pids();
   dsp::ContractAgreementMessage message;

@@ -28,6 +28,9 @@ struct Step {
   audit::Priority priority = audit::Priority::ordinary;
 };
 
+// Whether data goes out encrypted under this policy, and the key only for a receipt.
+bool asks_for_key_exchange(const odrl::CompiledPolicy& policy);
+
 struct NegotiationService::State {
   State(NegotiationParts with, NegotiationSettings options)
       : parts(std::move(with)), settings(std::move(options)) {}
@@ -99,6 +102,10 @@ struct NegotiationService::State {
   // --- what follows by rule (negotiation_rules.cpp) ---
   // Why no contract is made with `peer` now: what its log was caught at.
   Result<std::optional<Message>> objection_to(const PartyId& peer) const;
+  // Why nothing can go out under this policy to `peer`, or come from it: there are no two that sign
+  // and answer `/tally/v1`.
+  std::optional<Message> lacks_key_exchange(const odrl::CompiledPolicy& policy, const PartyId& peer)
+      const;
   // Why contracts with `peer` wait.
   std::optional<Message> waits_for(const PartyId& peer) const;
   void advance_soon(const Pid& pid);

@@ -552,6 +552,13 @@ std::optional<Node> Loader::read_atom(const Members& members, NodeText& text) {
       }
     }
   }
+  if (term.iri == iri::receipt_before_key) {
+    // Said in any other way it would still be done, and permit nothing.
+    const auto values = plan_->values_of(node.inner);
+    const bool good =
+        node.op == Operator::eq && values.size() == 1 && to_text(values.front()) == required_word;
+    if (!good) problem("odrl.receipt-before-key-value", {}, members.at());
+  }
   text.pointer = members.at();
   text.id = read_uid(members);
   if (problems_.size() != before) return std::nullopt;

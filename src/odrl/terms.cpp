@@ -176,6 +176,7 @@ constexpr auto operands = std::to_array<OperandTerm>({
     {TALLY "frequency", ValueKind::rate, Origin::recent_uses, OperandRole::condition, true, false, false, false, "measured"},
     {TALLY "checkIn", ValueKind::duration, Origin::contact, OperandRole::condition, true, false, false, false, "measured"},
     {TALLY "witnessing", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, true, "measured"},
+    {TALLY "receiptBeforeKey", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, true, "measured"},
     {TALLY "vouchedBy", ValueKind::name, Origin::given, OperandRole::modifier, true, false, false, false, ""},
     {TALLY "rowFilter", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, false, ""},
     {TALLY "columns", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, false, ""},

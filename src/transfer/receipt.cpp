@@ -73,6 +73,10 @@ Result<std::string> sign_receipt(
   };
   if (receipt.from) content["from"] = place_json(*receipt.from);
   if (receipt.to) content["to"] = place_json(*receipt.to);
+  if (receipt.sealed) {
+    content["chunks"] = receipt.sealed->chunks;
+    content["key"] = receipt.sealed->key;
+  }
   return sign(receipt_line, content, name, signer);
 }
 
@@ -117,6 +121,12 @@ Result<Receipt> verify_receipt(
   };
   if (!optional_place("from", receipt.from) || !optional_place("to", receipt.to)) {
     return malformed();
+  }
+  if (content->contains("chunks") || content->contains("key")) {
+    auto chunks = number(*content, "chunks");
+    auto key = string_member(*content, "key", "");
+    if (!chunks || !key || !parse_digest_text(*key)) return malformed();
+    receipt.sealed = SealedContent{*chunks, std::move(*key)};
   }
   return receipt;
 }

@@ -227,6 +227,8 @@ Json describe_process(const Process& process) {
     json["content"] = measured->content;
     json["bytes"] = measured->bytes;
   }
+  if (process.sealed) json["sealed"] = true;
+  if (process.opens) json["opens"] = plain_of(*process.opens);
   if (process.role == Role::consumer) json["received"] = process.received;
   if (process.published) json["published"] = true;
   json["receipts"] = {

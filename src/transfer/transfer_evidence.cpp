@@ -48,14 +48,17 @@ awaitable<Result<void>> TransferService::sent(Sent sent) {
     Step step;
     step.process = std::move(**found);
     Process& process = step.process;
-    const bool known = process.sent == measured;
+    const bool known = process.sent == measured && process.sealed == sent.sealed;
     if (known && !process.sent_receipt.empty()) co_return Result<void>{};
     if (!known) {
       process.sent = measured;
+      process.sealed = sent.sealed;
+      process.opens = sent.opens;
       process.sent_receipt.clear();
       process.place.reset();
       auto record = state.draft("transfer.sent", process);
       record.set("content", measured.content).set("bytes", measured.bytes);
+      if (process.opens) record.set_json("plain", plain_of(*process.opens));
       step.drafts.push_back(std::move(record));
       state.note(process, "local", "sent", "", measured.content);
       auto done = co_await state.commit(std::move(step));
@@ -70,6 +73,7 @@ awaitable<Result<void>> TransferService::sent(Sent sent) {
     receipt.process = process.pid;
     receipt.content = measured.content;
     receipt.bytes = measured.bytes;
+    receipt.sealed = process.sealed;
     receipt.time = format_micros(state.now());
     if (const auto place = state.sent_at.find(process.pid.value); place != state.sent_at.end()) {
       receipt.from = place->second;
@@ -131,6 +135,67 @@ awaitable<HttpAnswer> TransferService::get_receipt(Received received) {
   co_return json_answer(200, body);
 }
 
+tl::expected<Receipt, HttpAnswer> TransferService::State::check_receipt(
+    const Process& process, const std::string& note
+) const {
+  auto agreement = agreement_of(process);
+  if (!agreement) return tl::unexpected(refuse(agreement.error()));
+  const auto key = agreement->peer_key();
+  if (!key) return tl::unexpected(refuse(400, {"transfer.no-key", {}}));
+  const auto receipt = verify_receipt(note, process.peer.uri, *key);
+  if (!receipt) return tl::unexpected(refuse(receipt.error()));
+  if (receipt->agreement != process.agreement || receipt->process != process.pid) {
+    return tl::unexpected(refuse(400, {"transfer.receipt-of-another", {}}, "/note"));
+  }
+  const Process::Measured measured{receipt->content, receipt->bytes};
+  if (process.sent != measured || process.sealed != receipt->sealed) {
+    const Message differs{
+        "transfer.digest-mismatch",
+        {{"sent", process.sent ? process.sent->content : std::string()},
+         {"received", receipt->content}}};
+    return tl::unexpected(refuse(400, negotiation::bounded(differs), "/note"));
+  }
+  return *receipt;
+}
+
+void TransferService::State::hold_receipt(
+    Step& step, const std::string& note_text, const Receipt& receipt
+) const {
+  Process& process = step.process;
+  process.received_receipt = note_text;
+  auto record = draft("receipt.held", process);
+  record.set("receipt", sha256(note_text));
+  if (receipt.to) {
+    const Json to = {
+        {"origin", receipt.to->origin}, {"seq", receipt.to->seq}, {"leaf", receipt.to->leaf}};
+    record.set_json("peer", to);
+  }
+  step.drafts.push_back(std::move(record));
+  note(process, "in", "receipt", "", receipt.content);
+}
+
+Result<void> TransferService::State::issue_receipt(Step& step) const {
+  Process& process = step.process;
+  Receipt receipt;
+  receipt.agreement = process.agreement;
+  receipt.process = process.peer_pid;
+  receipt.content = process.pulled->content;
+  receipt.bytes = process.pulled->bytes;
+  receipt.sealed = process.sealed;
+  receipt.time = format_micros(now());
+  if (const auto place = received_at.find(process.pid.value); place != received_at.end()) {
+    receipt.to = place->second;
+    process.place = place->second;
+  }
+  auto signed_note = sign_receipt(receipt, settings.self.uri, *parts.signer);
+  if (!signed_note) return fail(std::move(signed_note));
+  process.received_receipt = *signed_note;
+  auto issued = draft("receipt.issued", process);
+  issued.set("receipt", sha256(*signed_note));
+  step.drafts.push_back(std::move(issued));
+  return {};
+}
+
 awaitable<HttpAnswer> TransferService::receive_receipt(Received received) {
   State& state = *state_;
   const Pid pid(received.own_pid);
@@ -144,45 +209,16 @@ awaitable<HttpAnswer> TransferService::receive_receipt(Received received) {
     if (!body) co_return refuse(body.error());
     Step step;
     step.process = std::move(**found);
-    Process& process = step.process;
-    auto agreement = state.agreement_of(process);
-    if (!agreement) co_return refuse(agreement.error());
-    const auto key = agreement->peer_key();
-    if (!key) {
-      const Message none{"transfer.no-key", {}};
-      co_return refuse(400, none);
-    }
     const auto note = text_of(body->json, "note");
-    const auto receipt = verify_receipt(note, process.peer.uri, *key);
-    if (!receipt) co_return refuse(receipt.error());
-    if (receipt->agreement != process.agreement || receipt->process != process.pid) {
-      const Message other{"transfer.receipt-of-another", {}};
-      co_return refuse(400, other, "/note");
-    }
-    const Process::Measured measured{receipt->content, receipt->bytes};
-    if (process.sent != measured) {
-      const Message differs{
-          "transfer.digest-mismatch",
-          {{"sent", process.sent ? process.sent->content : std::string()},
-           {"received", receipt->content}}};
-      co_return refuse(400, negotiation::bounded(differs), "/note");
-    }
+    const auto receipt = state.check_receipt(step.process, note);
+    if (!receipt) co_return receipt.error();
     const Json answer = {{"held", digest_text(sha256(note))}};
-    if (process.received_receipt == note) {
+    if (step.process.received_receipt == note) {
       if (!state.unpublished.contains(pid.value)) co_return json_answer(200, answer);
       const Message busy{"transfer.busy", {}};
       co_return refuse(503, busy);
     }
-    process.received_receipt = note;
-    auto record = state.draft("receipt.held", process);
-    record.set("receipt", sha256(note));
-    if (receipt->to) {
-      const Json to = {
-          {"origin", receipt->to->origin}, {"seq", receipt->to->seq}, {"leaf", receipt->to->leaf}};
-      record.set_json("peer", to);
-    }
-    step.drafts.push_back(std::move(record));
-    state.note(process, "in", "receipt", "", measured.content);
+    state.hold_receipt(step, note, *receipt);
     auto done = co_await state.commit(std::move(step));
     if (done) co_return json_answer(200, answer);
     if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error());
@@ -201,10 +237,7 @@ awaitable<HttpAnswer> TransferService::fresh_token(Received received) {
     Step step;
     step.process = std::move(**found);
     Process& process = step.process;
-    const auto& pending = process.pending;
-    const bool starting = pending && pending->event == dsp::TransferEvent::start;
-    const bool ending = pending && pending->event == dsp::TransferEvent::termination;
-    if ((process.state != TransferState::started && !starting) || ending) {
+    if (!process.is_running()) {
       const Message not_running{
           "transfer.not-running", {{"state", std::string(dsp::to_string(process.shown()))}}};
       co_return refuse(400, not_running);
@@ -293,7 +326,7 @@ awaitable<HttpAnswer> TransferService::receive_deletion(Received received) {
   if (!transfers) co_return refuse(transfers.error());
   for (const auto& one : *transfers) {
     const auto process = parse_process(one);
-    if (process && process->sent && process->sent->content == note->content) pid = one.id;
+    if (process && process->brought(note->content)) pid = one.id;
   }
   audit::RecordDraft record("receipt.held", state.event());
   record.about(id).set("pid", pid).set("receipt", digest).set("of", "deletion");

@@ -45,6 +45,16 @@ std::string peer_index(const PartyId& peer, const Pid& peer_pid) {
   return to_string(peer) + " " + peer_pid.value;
 }
 
+Json plain_of(const OpenedContent& opens) {
+  return {{"content", opens.content}, {"bytes", opens.bytes}};
+}
+
+bool Process::is_running() const {
+  const bool starting = pending && pending->event == TransferEvent::start;
+  const bool ending = pending && pending->event == TransferEvent::termination;
+  return (state == TransferState::started || starting) && !ending;
+}
+
 std::string Process::key() const {
   return negotiation::process_key(process_kind, pid.value);
 }
@@ -107,6 +117,18 @@ Result<Process> parse_process(const Row& row) {
   process.received_receipt = text_of(*json, "receivedReceipt");
   process.receipt_missing = json->value("receiptMissing", false);
   process.sent_receipt_at = negotiation::text_of(*json, "sentReceiptAt");
+  process.key_released_for = text_of(*json, "keyReleasedFor");
+  process.opened = json->value("opened", false);
+  if (const auto sealed = json->find("sealed"); sealed != json->end()) {
+    process.sealed =
+        SealedContent{sealed->value("chunks", std::uint64_t{0}), text_of(*sealed, "key")};
+  }
+  if (const auto opens = json->find("opens"); opens != json->end()) {
+    process.opens = OpenedContent{
+        text_of(*opens, "content"),
+        opens->value("bytes", std::uint64_t{0}),
+        text_of(*opens, "mediaType")};
+  }
   return process;
 }
 
@@ -137,6 +159,18 @@ Row to_row(const Process& process) {
   set("token", process.token);
   set("sentReceipt", process.sent_receipt);
   set("receivedReceipt", process.received_receipt);
+  set("keyReleasedFor", process.key_released_for);
+  if (process.opened) body["opened"] = true;
+  if (process.sealed) {
+    body["sealed"] = {{"chunks", process.sealed->chunks}, {"key", process.sealed->key}};
+  }
+  if (process.opens) {
+    body["opens"] = {
+        {"content", process.opens->content},
+        {"bytes", process.opens->bytes},
+        {"mediaType", process.opens->media_type},
+    };
+  }
   if (process.received) body["received"] = true;
   if (process.published) body["published"] = true;
   if (process.receipt_missing) body["receiptMissing"] = true;

@@ -51,6 +51,7 @@ struct Process {
   std::string action;       // what the token opens: odrl archive or read
   std::string certificate;  // of the request: what the token is bound to
   std::optional<Measured> sent;
+  std::string key_released_for;  // the receipt ("sha256:…") for which `key.released` is in the log
 
   // The consumer's.
   std::string endpoint;
@@ -58,6 +59,11 @@ struct Process {
   bool received = false;           // `transfer.received` is in the log
   bool published = false;          // the artefact may be read
   std::optional<Measured> pulled;  // of what was received
+  bool opened = false;             // `key.received` is in the log
+
+  // Both, of a payload that went out encrypted; what it opens to the consumer learns with the key.
+  std::optional<SealedContent> sealed;
+  std::optional<OpenedContent> opens;
 
   // Both: the two receipts, and where our own record of the data stands.
   std::optional<LogPlace> place;
@@ -77,6 +83,14 @@ struct Process {
     return receipt_missing && (provider ? received_receipt : sent_receipt).empty();
   }
 
+  // The provider's: data and keys may leave; also while the peer's answer to the start is on its
+  // way.
+  [[nodiscard]] bool is_running() const;
+  // Whether it was data with this digest that the provider sent, encrypted or as it opens.
+  [[nodiscard]] bool brought(const std::string& content) const {
+    return (sent && sent->content == content) || (opens && opens->content == content);
+  }
+
   [[nodiscard]] std::string key() const;
   [[nodiscard]] dsp::TransferState shown() const;
   [[nodiscard]] dsp::TransferProcess as_message() const;
@@ -86,6 +100,8 @@ struct Process {
   }
 };
 
+// What a payload opens to, as records have it.
+Json plain_of(const OpenedContent& opens);
 std::string peer_index(const PartyId& peer, const Pid& peer_pid);
 Result<Process> parse_process(const Row& row);
 Row to_row(const Process& process);

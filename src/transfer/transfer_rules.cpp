@@ -39,6 +39,10 @@ awaitable<void> TransferService::State::advance(Pid pid) {
     auto found = find(pid);
     if (!found || !*found) co_return;
     auto process = std::move(**found);
+    const bool consumes = process.role == Role::consumer && parts.executor != nullptr;
+    if (dsp::is_final(process.state) && consumes && process.sealed && !process.opened) {
+      co_await parts.executor->discard(pid);  // what has no key any more
+    }
     if (process.pending || dsp::is_final(process.state)) co_return;
     Step step;
     if (process.objection) {
@@ -91,6 +95,7 @@ Result<Step> TransferService::State::begin(Process process) const {
     act.party = process.peer;
     act.purposes = agreement->purposes;
     act.process = process.pid;
+    act.receipt_before_key = process.action == odrl::iri::archive && parts.keys != nullptr;
     auto decision = parts.enforcer.dry_run(act);
     if (!decision) return fail(std::move(decision));
     decided = {
@@ -210,6 +215,7 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
     order.provider = process.peer;
     order.endpoint = process.endpoint;
     order.token = process.token;
+    order.sealed = parts.enforcer.receipt_before_key(process.agreement);
     if (const auto base = parts.peers.tally_url(process.peer)) {
       order.fresh_token_url = *base + "/tokens/" + percent_encode_segment(process.peer_pid.value);
     }
@@ -257,7 +263,8 @@ awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid p
   if (!before || !*before) co_return Fetched::stop;
   auto agreement = agreement_of(**before);
   if (!agreement) co_return Fetched::stop;
-  const bool is_signed = !agreement->provider_signature.empty();
+  const bool sealed = parts.enforcer.receipt_before_key((*before)->agreement);
+  const bool is_signed = sealed || !agreement->provider_signature.empty();
   auto note_text = co_await provider_receipt(**before);
 
   auto found = find(pid);
@@ -296,6 +303,8 @@ awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid p
   } else if (receipt->content != pulled.content || receipt->bytes != pulled.bytes) {
     rejection = Message{
         "transfer.digest-mismatch", {{"sent", receipt->content}, {"received", pulled.content}}};
+  } else if (sealed != receipt->sealed.has_value()) {
+    rejection = Message{"transfer.key-not-promised", {}};
   }
   if (receipt) {
     process.sent_receipt = *note_text;
@@ -327,6 +336,7 @@ awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid p
   }
   process.received = true;
   process.pulled = Process::Measured{pulled.content, pulled.bytes};
+  if (receipt) process.sealed = receipt->sealed;
   auto record = draft("transfer.received", process);
   record.set("content", pulled.content).set("bytes", pulled.bytes);
   if (receipt) record.set("receipt", sha256(process.sent_receipt));
@@ -345,6 +355,13 @@ awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid p
 
 // Visible, receipt, completion: each once, whatever was lost before.
 awaitable<Result<void>> TransferService::State::finish(Pid pid) {
+  const auto received = find(pid);
+  if (!received) co_return tl::unexpected(received.error());
+  if (*received && (*received)->sealed) {
+    const auto opened = co_await open_payload(pid);
+    if (!opened) co_return tl::unexpected(opened.error());
+    if (!*opened) co_return Result<void>{};
+  }
   auto published = co_await parts.executor->publish(pid);
   if (!published) co_return published;
   for (;;) {
@@ -358,24 +375,10 @@ awaitable<Result<void>> TransferService::State::finish(Pid pid) {
     process.published = true;
     const auto tally = parts.peers.tally_url(process.peer);
     if (process.received_receipt.empty() && parts.signer && process.pulled) {
-      Receipt receipt;
-      receipt.agreement = process.agreement;
-      receipt.process = process.peer_pid;
-      receipt.content = process.pulled->content;
-      receipt.bytes = process.pulled->bytes;
-      receipt.time = format_micros(now());
-      if (const auto place = received_at.find(pid.value); place != received_at.end()) {
-        receipt.to = place->second;
-        process.place = place->second;
-      }
-      auto signed_note = sign_receipt(receipt, settings.self.uri, *parts.signer);
-      if (!signed_note) co_return fail(std::move(signed_note));
-      process.received_receipt = *signed_note;
-      auto issued = draft("receipt.issued", process);
-      issued.set("receipt", sha256(*signed_note));
-      step.drafts.push_back(std::move(issued));
+      auto issued = issue_receipt(step);
+      if (!issued) co_return issued;
       if (tally) {
-        const Json body = {{"note", *signed_note}};
+        const Json body = {{"note", process.received_receipt}};
         HttpRequest request;
         request.method = "POST";
         request.body = body.dump();

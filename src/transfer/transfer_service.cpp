@@ -69,6 +69,11 @@ Result<void> TransferService::resume() {
     const auto process = parse_process(row);
     if (!process) return tl::unexpected(process.error());
     if (process->is_owed()) state_->receipts_missing.insert(row.id);
+    if (dsp::is_final(process->state)) {
+      state_->drop_key(process->pid);
+      const bool consumer = process->role == Role::consumer;
+      if (consumer && process->sealed && !process->opened) state_->advance_soon(process->pid);
+    }
     if (!process->owes_receipt()) continue;
     state_->parts.tasks.spawn("receipt", state_->await_receipt(process->pid));
   }
@@ -156,7 +161,10 @@ awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(S
     receipts_missing.erase(pid.value);
   }
   if (step.new_token) parts.tokens.add(*step.new_token);
-  if (dsp::is_final(step.process.state)) starts.erase(pid.value);
+  if (dsp::is_final(step.process.state)) {
+    starts.erase(pid.value);
+    drop_key(pid);
+  }
   for (const auto& message : step.messages) {
     const auto& pending = step.process.pending;
     const bool is_start =

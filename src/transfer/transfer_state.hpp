@@ -128,6 +128,28 @@ struct TransferService::State {
 
   // --- evidence (transfer_evidence.cpp) ---
   awaitable<void> await_receipt(Pid pid);
+  // The consumer's receipt of what was sent under `process`, or the answer that says why it is
+  // none.
+  tl::expected<Receipt, HttpAnswer> check_receipt(const Process& process, const std::string& note)
+      const;
+  void hold_receipt(Step& step, const std::string& note, const Receipt& receipt) const;
+  // Our own receipt of what was received.
+  Result<void> issue_receipt(Step& step) const;
+
+  // --- receipt before key (key_release.cpp) ---
+  // Why no key leaves any more under an agreement.
+  [[nodiscard]] std::optional<Message> agreement_over(const AgreementId& agreement) const;
+  // The key that the receipts speak of. Errors: not_found (transfer.key-gone).
+  awaitable<Result<DataKey>> key_of(Process process) const;
+  // A provider's key ends with its transfer.
+  void drop_key(const Pid& pid);
+  // The consumer's: receipt, key, and what it opens to. False: not now, or never.
+  awaitable<Result<bool>> open_payload(Pid pid);
+  struct AnsweredKey {
+    DataKey key;
+    OpenedContent opens;
+  };
+  awaitable<Result<AnsweredKey>> ask_key(Process process) const;
 };
 
 }  // namespace tally::transfer

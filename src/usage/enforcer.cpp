@@ -82,21 +82,35 @@ odrl::Request request_of(const Act& act, const AgreementTerms& terms) {
   return request;
 }
 
-// How our log is witnessed, as policies ask: `strict` holds while nothing is missing.
-std::span<const odrl::Fact> witnessed(bool strictly) {
-  static const auto fact = [](std::vector<std::string> names) {
-    return odrl::declared_names(odrl::iri::witnessing, names, odrl::Source::measured);
+// What holds at this side, as policies ask: `witnessing strict` while nothing is missing,
+// `receiptBeforeKey required` while data goes out so.
+struct Standing {
+  bool witnessed = false;
+  bool receipt_before_key = false;
+};
+
+std::span<const odrl::Fact> facts_of(const Standing& standing) {
+  using Facts = std::vector<odrl::Fact>;
+  static const auto made = [](bool strictly, bool key) {
+    Facts facts;
+    const auto add = [&facts](std::string_view operand, std::vector<std::string> names) {
+      facts.push_back(odrl::declared_names(operand, names, odrl::Source::measured));
+    };
+    add(odrl::iri::witnessing,
+        strictly ? std::vector<std::string>{"async", "strict"} : std::vector<std::string>{"async"});
+    if (key) add(odrl::iri::receipt_before_key, {std::string(odrl::required_word)});
+    return facts;
   };
-  static const std::array loosely_known{fact({"async"})};
-  static const std::array strictly_known{fact({"async", "strict"})};
-  return strictly ? strictly_known : loosely_known;
+  static const std::array<Facts, 4> all{
+      made(false, false), made(false, true), made(true, false), made(true, true)};
+  return all[(standing.witnessed ? 2U : 0U) + (standing.receipt_before_key ? 1U : 0U)];
 }
 
 odrl::World world_of(
     const Entry& entry,
     const ClockReading& reading,
     std::span<const odrl::UsageEntry> usage,
-    bool strictly
+    const Standing& standing
 ) {
   odrl::World world;
   world.now = reading.at;
@@ -104,8 +118,12 @@ odrl::World world_of(
   world.here = entry.terms->our_side;
   world.usage = usage;
   world.overdue = entry.overdue;
-  world.facts = witnessed(strictly);
+  world.facts = facts_of(standing);
   return world;
+}
+
+bool gives_key_for_receipt(const Act& act, const AgreementTerms& terms) {
+  return act.receipt_before_key || terms.our_side == odrl::Side::consumer;
 }
 
 }  // namespace
@@ -190,6 +208,8 @@ void Enforcer::activate(AgreementTerms terms) {
   Entry& entry = shard.entries[id];
   if (entry.terms) return;
   entry.strict = shared->policy->asks_for(odrl::iri::witnessing, "strict");
+  entry.receipt_before_key =
+      shared->policy->asks_for(odrl::iri::receipt_before_key, odrl::required_word);
   entry.terms = std::move(shared);
 }
 
@@ -239,7 +259,8 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   const auto without = earlier ? entry->usage_without(*earlier) : std::vector<odrl::UsageEntry>();
   const auto usage = earlier ? std::span<const odrl::UsageEntry>(without) : entry->usage();
   const auto missing = unwitnessed(*entry);
-  const odrl::World world = world_of(*entry, reading, usage, !missing);
+  const Standing standing{!missing, gives_key_for_receipt(act, terms)};
+  const odrl::World world = world_of(*entry, reading, usage, standing);
   odrl::Decision decision = odrl::evaluate(*terms.policy, request, world, options_for());
   if (!decision.permit) {
     auto explained =
@@ -339,6 +360,13 @@ std::optional<Message> Enforcer::unwitnessed(const AgreementId& agreement) const
   return not_witnessed(*entry->terms, *missing);
 }
 
+bool Enforcer::receipt_before_key(const AgreementId& agreement) const {
+  auto& shard = state_->shard_of(agreement.value);
+  const std::lock_guard lock(shard.mutex);
+  const Entry* entry = State::find(shard, agreement.value);
+  return entry != nullptr && entry->receipt_before_key;
+}
+
 std::vector<Enforcer::Waiting> Enforcer::waiting() const {
   std::vector<Waiting> out;
   for (const auto& shard : state_->shards) {
@@ -370,8 +398,8 @@ Result<odrl::Decision> Enforcer::dry_run(const Act& act) {
   if (!act.purposes_not_registered.empty()) {
     return refuse_unregistered(*entry->terms, act).decision;
   }
-  const bool strictly = !state_->unwitnessed(*entry);
-  const odrl::World world = world_of(*entry, reading, entry->usage(), strictly);
+  const Standing standing{!state_->unwitnessed(*entry), gives_key_for_receipt(act, *entry->terms)};
+  const odrl::World world = world_of(*entry, reading, entry->usage(), standing);
   return odrl::evaluate(
       *entry->terms->policy, request_of(act, *entry->terms), world, options_for(odrl::Explain::full)
   );

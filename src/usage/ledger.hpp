@@ -55,7 +55,8 @@ class Entry {
   audit::Ticket closing;         // the record of the present state, when close() queued it
   bool closing_durable = false;  // and it is in the log
   std::vector<RuleId> overdue;
-  bool strict = false;  // the policy speaks of a log that is witnessed strictly
+  bool strict = false;              // the policy speaks of a log that is witnessed strictly
+  bool receipt_before_key = false;  // and of keys that are given for receipts
 
   std::vector<Completion> gathered;
   Instant gathered_since;

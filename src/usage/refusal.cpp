@@ -82,6 +82,9 @@ Message outer_sentence(
     if (unwitnessed && because(odrl::iri::witnessing, "not-permitted-value") != nullptr) {
       return not_witnessed(terms, *unwitnessed);
     }
+    if (because(odrl::iri::receipt_before_key, "missing-value") != nullptr) {
+      return {"usage.receipt-before-key", {{"agreement", agreement}, {"action", action}}};
+    }
     if (const auto* leaf = because(odrl::iri::date_time, "not-yet")) {
       return {"usage.not-yet", {{"agreement", agreement}, {"from", leaf->required}}};
     }

@@ -87,6 +87,27 @@ TEST_F(ReconcileTest, TheSameStoryMatchesLineByLine) {
   EXPECT_EQ(result.lines[1].here, content);
 }
 
+TEST_F(ReconcileTest, KeysThatWereGivenForReceipts) {
+  good();
+  tell(provider, "key.released", R"(,"content":"sha256:cc","receipt":"sha256:r1")");
+  EXPECT_EQ(different(look()), (Lines{"MISSING_THERE key.released p1 sha256:cc -"}));
+  const std::string opened = R"(,"content":"sha256:cc","plain":{"content":"sha256:dd","bytes":3})";
+  tell(consumer, "key.received", opened);
+  const auto result = look();
+  EXPECT_EQ(different(result), Lines{});
+  EXPECT_EQ(result.lines.back().about, "key.released");
+}
+
+TEST_F(ReconcileTest, AKeyThatWasNotGivenByTheOther) {
+  good();
+  tell(
+      consumer,
+      "key.received",
+      R"(,"content":"sha256:cc","plain":{"content":"sha256:dd","bytes":3})"
+  );
+  EXPECT_EQ(different(look()), (Lines{"MISSING_HERE key.received p1 - sha256:cc"}));
+}
+
 TEST_F(ReconcileTest, HereAndThereAreAsTheLogsAreGiven) {
   begin_transfer();
   tell(provider, "transfer.sent", data());

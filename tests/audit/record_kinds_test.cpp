@@ -181,6 +181,16 @@ constexpr const char* done_2 =
 constexpr const char* ended =
     R"({"agreement":"A","counterparty":{"domain":"d","uri":"v"},"pid":"p","reason":{"code":"c.d"}})";
 
+constexpr const char* held =
+    R"({"agreement":"A","pid":"t",)"
+    R"("receipt":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})";
+constexpr const char* key_for_it =
+    R"({"agreement":"A","content":"sha256:cc","pid":"t",)"
+    R"("receipt":"sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"})";
+constexpr const char* key_for_another =
+    R"({"agreement":"A","content":"sha256:cc","pid":"t",)"
+    R"("receipt":"sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"})";
+
 TEST_F(Deep, FindsNothingInALogThatKeepsToTheRules) {
   const auto report = look(
       {{"contract.finalized", contract},
@@ -193,6 +203,11 @@ TEST_F(Deep, FindsNothingInALogThatKeepsToTheRules) {
        {"contract.terminated", ended},
        {"obligation.due", R"({"agreement":"A","rule":"r"})"}}
   );
+  EXPECT_EQ(report.verdict, Verdict::whole) << render(report.finding->message, Lang::en);
+}
+
+TEST_F(Deep, FindsNothingInAKeyForAReceiptThatIsHeld) {
+  const auto report = look({{"receipt.held", held}, {"key.released", key_for_it}});
   EXPECT_EQ(report.verdict, Verdict::whole) << render(report.finding->message, Lang::en);
 }
 
@@ -225,6 +240,9 @@ TEST_F(Deep, NamesTheRuleAndTheRecordThatBreaksIt) {
       {"audit.rule-sent-before-started",
        1,
        {{"transfer.sent", R"({"agreement":"A","pid":"t","bytes":1,"content":"sha256:aa"})"}}},
+      {"audit.rule-key-before-receipt",
+       2,
+       {{"receipt.held", held}, {"key.released", key_for_another}}},
       {"audit.rule-destroyed-before-due",
        1,
        {{"data.destroyed", R"({"agreement":"A","contents":[],"method":"m"})"}}},

@@ -66,6 +66,26 @@ class TraceTest : public TwoLogs {
   using Lines = std::vector<std::string>;
 };
 
+TEST_F(TraceTest, WhatCameEncryptedIsFollowedThroughItsKey) {
+  say(consumer,
+      "transfer.received",
+      R"({"agreement":"A","pid":"s","content":"sha256:e0","bytes":25})");
+  say(consumer,
+      "key.received",
+      R"({"agreement":"A","pid":"s","content":"sha256:e0","plain":{"content":"sha256:f0","bytes":9}})"
+  );
+  say(consumer,
+      "use.executed",
+      R"({"agreement":"A","uses":[{"use":"u9","bytes":9,"content":"sha256:f0"}]})");
+  EXPECT_EQ(
+      lines(trace("sha256:e0", Direction::down)),
+      (Lines{
+          "1 +1 transfer.received agreement:A sha256:e0 > sha256:e0",
+          "1 +1 key.received sha256:e0 > sha256:f0",
+          "1 +2 use.executed sha256:f0 >"})
+  );
+}
+
 TEST_F(TraceTest, DownFromAContentIsEverythingThatBecameOfIt) {
   EXPECT_EQ(
       lines(trace(whole, Direction::down)),

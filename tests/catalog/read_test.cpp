@@ -236,6 +236,31 @@ TEST(Policies, FaultsAreNamedAtTheirPlace) {
   }
 }
 
+TEST(Policies, ReceiptBeforeKeyNeedsAWrappingKeyAndDataThatIsPulled) {
+  Json policy = policy_json();
+  policy["policy"]["profile"] = "urn:tally:profile:1";
+  policy["policy"]["permission"][0]["constraint"].push_back(
+      {{"leftOperand", "urn:tally:profile:1#receiptBeforeKey"},
+       {"operator", "eq"},
+       {"rightOperand", "required"}}
+  );
+  const auto codes = [&](const char* delivery, bool keeps_keys) {
+    auto with = options();
+    with.keeps_keys = keeps_keys;
+    Json asset = asset_json();
+    asset["delivery"] = delivery;
+    const auto built =
+        build({document("cohort.json", asset)}, {document("offer.json", policy)}, with);
+    std::vector<std::string> found;
+    for (const auto& problem : built.problems) found.push_back(problem.message.code);
+    return found;
+  };
+  using Codes = std::vector<std::string>;
+  EXPECT_EQ(codes("custody", true), Codes{});
+  EXPECT_EQ(codes("custody", false), Codes{"catalog.receipt-before-key-wrapping"});
+  EXPECT_EQ(codes("call", true), Codes{"catalog.receipt-before-key-call"});
+}
+
 TEST(Policies, AMisspeltOperandIsToldTheClosestTerm) {
   Json json = policy_json();
   json["policy"]["permission"][0]["constraint"][0]["leftOperand"] = "porpose";

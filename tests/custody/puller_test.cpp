@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tally/dataplane/sealed_payload.hpp"
 #include "tally/dataplane/stream.hpp"
 
 #include "custody/machine.hpp"
@@ -164,6 +165,79 @@ TEST_F(PullerTest, WhatArrivedIsDigestedAndInvisibleUntilItIsPublished) {
   EXPECT_EQ(provider.requests, 1);
   ASSERT_TRUE(m.run(puller->discard(order().process)));
   EXPECT_EQ(read(), provider.data);
+}
+
+// What a provider sends sealed: chunks as dataplane makes them.
+std::string seal(const std::string& plain, const transfer::DataKey& key, const Pid& transfer) {
+  const auto shape = dataplane::shape_of_plain(plain.size());
+  dataplane::PayloadCipher cipher(key.bytes, transfer.value);
+  std::string all;
+  for (std::uint64_t i = 0; i < shape.chunks; ++i) {
+    const auto in = as_bytes(plain).subspan(i * dataplane::payload_chunk_bytes, shape.plain_of(i));
+    Bytes out(in.size() + aead_tag_bytes);
+    cipher.seal(i, i + 1 == shape.chunks, in, out);
+    all.append(out.begin(), out.end());
+  }
+  return all;
+}
+
+class SealedPull : public PullerTest {
+ protected:
+  SealedPull() {
+    what.key.bytes.fill(9);
+    what.process = order().process;
+    what.provider_pid = Pid("urn:uuid:their-pid");
+    plain = provider.data;
+    what.opens = {digest_text(sha256(plain)), plain.size(), "text/csv"};
+    provider.data = seal(plain, what.key, what.provider_pid);
+    sealed.sealed = true;
+  }
+  Result<void> open(transfer::OpenOrder order) { return m.run(puller->open(std::move(order))); }
+  std::string open_code(transfer::OpenOrder order) {
+    const auto opened = open(std::move(order));
+    return opened ? "opened" : opened.error().message.code;
+  }
+
+  transfer::OpenOrder what;
+  transfer::PullOrder sealed = order();
+  std::string plain;
+};
+
+TEST_F(SealedPull, IsReadableOnceItIsOpenedAndPublishedAndTheCiphertextGoes) {
+  const auto pulled = pull(sealed);
+  ASSERT_TRUE(pulled) << pulled.error().message.code;
+  EXPECT_EQ(pulled->content, digest_text(sha256(provider.data)));
+  EXPECT_EQ(read(), "custody.unknown-artefact");
+  ASSERT_TRUE(open(what));
+  EXPECT_EQ(read(), "custody.unknown-artefact");
+  ASSERT_TRUE(open(what));  // a crash before its record: again
+  ASSERT_TRUE(m.run(puller->publish(what.process)));
+  ASSERT_TRUE(m.run(puller->publish(what.process)));
+  EXPECT_EQ(read(), plain);
+  EXPECT_EQ(m.holdings->find(id())->content, what.opens.content);
+  EXPECT_EQ(m.holdings->find(id())->media_type, "text/csv");
+  EXPECT_EQ(m.holdings->all().size(), 1U);
+  EXPECT_EQ(m.rig.disk.list("custody/keys").size(), 1U);
+}
+
+TEST_F(SealedPull, ThatDoesNotOpenToWhatWasSaidIsNotKept) {
+  ASSERT_TRUE(pull(sealed));
+  const auto with = [&](const std::function<void(transfer::OpenOrder&)>& change) {
+    auto other = what;
+    change(other);
+    return open_code(other);
+  };
+  const std::string no = "custody.payload-not-opened";
+  EXPECT_EQ(with([](auto& order) { order.key.bytes[3] ^= 1; }), no);
+  EXPECT_EQ(with([](auto& order) { order.provider_pid = Pid("urn:uuid:other"); }), no);
+  EXPECT_EQ(with([](auto& order) { order.opens.content = digest_text(sha256("x")); }), no);
+  EXPECT_EQ(with([](auto& order) { order.opens.bytes += 1; }), no);
+  EXPECT_FALSE(m.holdings->find(id()));
+  EXPECT_EQ(m.rig.disk.list("custody/keys").size(), 1U);  // of the ciphertext, still there
+  EXPECT_EQ(open_code(what), "opened");
+  ASSERT_TRUE(m.run(puller->discard(what.process)));
+  expect_nothing_left();
+  EXPECT_EQ(open_code(what), "custody.already-destroyed");
 }
 
 TEST_F(PullerTest, WhatIsDiscardedLeavesNothing) {

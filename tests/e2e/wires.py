@@ -92,13 +92,13 @@ def send_raw(port, pieces, *, context=None, timeout=PATIENCE):
         connection.close()
 
 
-class TamperingProxy:
-    """Stands between a consumer and a provider with the certificates of both and flips one byte of
-    every body that passes. What it does is what a stolen key would allow."""
+class Proxy:
+    """Stands between a consumer and a provider with the certificates of both, and keeps what passes:
+    `seen` has (method, path, body, Answer). What it does is what stolen keys would allow."""
 
     def __init__(self, port, target, certificate, key, context):
         self.target, self.context = target, context
-        self.answered = 0
+        self.seen = []
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.server.load_cert_chain(certificate, key)
         self.listener = socket.create_server(("127.0.0.1", port))
@@ -106,6 +106,10 @@ class TamperingProxy:
 
     def close(self):
         self.listener.close()
+
+    def answer(self, method, path, fields, body):
+        """What the client gets; None: nothing, the connection ends."""
+        return call(self.target, method, path, body or None, headers=fields, context=self.context)
 
     def _accept(self):
         while True:
@@ -124,25 +128,43 @@ class TamperingProxy:
                 pass  # the client went away
 
     def _one_request(self, connection):
-        head = b""
-        while b"\r\n\r\n" not in head:
+        data = b""
+        while b"\r\n\r\n" not in data:
             piece = connection.recv(65536)
             if not piece:
                 return
-            head += piece
-        lines = head.split(b"\r\n\r\n")[0].decode().split("\r\n")
+            data += piece
+        head, body = data.split(b"\r\n\r\n", 1)
+        lines = head.decode().split("\r\n")
         method, path, _ = lines[0].split(" ")
-        fields = dict(line.split(": ", 1) for line in lines[1:])
-        fields.pop("Host", None)
-        fields.pop("Content-Length", None)
-        answer = call(self.target, method, path, headers=fields, context=self.context)
-        body = bytearray(answer.body)
-        if body:
-            body[len(body) // 2] ^= 1
+        fields = {name.lower(): value for name, value in
+                  (line.split(": ", 1) for line in lines[1:])}
+        fields.pop("host", None)
+        length = int(fields.pop("content-length", 0))
+        while len(body) < length:
+            piece = connection.recv(65536)
+            if not piece:
+                return
+            body += piece
+        answer = self.answer(method, path, fields, body)
+        if answer is None:
+            return
+        self.seen.append((method, path, body, answer))
         text = "HTTP/1.1 %d -\r\n" % answer.status
         for name, value in answer.headers.items():
             if name not in ("content-length", "transfer-encoding", "connection"):
                 text += "%s: %s\r\n" % (name, value)
-        text += "Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
-        connection.sendall(text.encode() + bytes(body))
-        self.answered += 1
+        text += "Content-Length: %d\r\nConnection: close\r\n\r\n" % len(answer.body)
+        connection.sendall(text.encode() + answer.body)
+
+
+class TamperingProxy(Proxy):
+    """Flips one byte of every body that passes."""
+
+    def answer(self, method, path, fields, body):
+        answer = super().answer(method, path, fields, body)
+        changed = bytearray(answer.body)
+        if changed:
+            changed[len(changed) // 2] ^= 1
+        answer.body = bytes(changed)
+        return answer

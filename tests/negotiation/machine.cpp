@@ -179,6 +179,7 @@ void Machine::start() {
   settings.self = self;
   settings.base_url = Directory::root_of(self) + dsp_base;
   settings.accept_unsigned = accept_unsigned;
+  settings.keeps_keys = keeps_keys;
   std::shared_ptr<const identity::ContractSigner> signer;
   if (has_signer) signer = signer_of(self);
   if (key_statement && signer) {

@@ -114,6 +114,7 @@ class Machine {
   const OfferBook* book = &offers;  // another one, before `start`
   bool has_signer = true;
   bool accept_unsigned = false;
+  bool keeps_keys = true;
   audit::VerifierKey log_key;                           // before the first `start`
   std::optional<identity::KeyStatement> key_statement;  // before `start`; goes with what is signed
   int starts = 0;

@@ -42,6 +42,12 @@ TEST(Load, RefusesWithCodeAndPointer) {
   const std::string c = "/permission/0/constraint/0";
   const std::vector<Refused> table{
       {"not an object", Json::array(), {"odrl.member-type "}},
+      {"receiptBeforeKey said otherwise",
+       constrained(atom("urn:tally:profile:1#receiptBeforeKey", "eq", "yes")),
+       {"odrl.receipt-before-key-value " + c}},
+      {"receiptBeforeKey turned round",
+       constrained(atom("urn:tally:profile:1#receiptBeforeKey", "neq", "required")),
+       {"odrl.receipt-before-key-value " + c}},
       {"no uid", without("@id"), {"odrl.missing-member "}},
       {"no rules", without("permission"), {"odrl.missing-member "}},
       {"empty rules", policy({{"permission", Json::array()}}), {"odrl.missing-member "}},

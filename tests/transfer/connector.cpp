@@ -7,6 +7,7 @@
 
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
+#include "tally/odrl/terms.hpp"
 
 #include "sim/sim_blob_store.hpp"
 
@@ -56,6 +57,22 @@ class TextSource final : public dataplane::Source {
   std::string text_;
 };
 
+// Passes a body on and keeps what it passed.
+class HeardReader final : public BodyReader {
+ public:
+  HeardReader(std::unique_ptr<BodyReader> inner, std::string& heard)
+      : inner_(std::move(inner)), heard_(heard) {}
+  awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
+    auto got = co_await inner_->read(out);
+    if (got) heard_.append(reinterpret_cast<const char*>(out.data()), *got);
+    co_return got;
+  }
+
+ private:
+  std::unique_ptr<BodyReader> inner_;
+  std::string& heard_;
+};
+
 // Passes a body on with its first byte changed: what a faulty wire that no checksum catches, or a
 // provider that lies, does.
 class ChangedReader final : public BodyReader {
@@ -99,14 +116,17 @@ void Connector::offer(const PartyId& to, int count, const std::string& until) {
   };
   const Json number = {{"@value", std::to_string(count)}, {"@type", "xsd:integer"}};
   const Json end = {{"@value", until}, {"@type", "xsd:dateTime"}};
+  Json constraints = Json::array(
+      {atom("purpose", "isAnyOf", Json::array({research, "urn:test:purpose:statistics"})),
+       atom("count", "lteq", number),
+       atom("dateTime", "lt", end)}
+  );
+  if (receipt_before_key) {
+    constraints.push_back(atom(std::string(odrl::iri::receipt_before_key), "eq", "required"));
+  }
   const Json permission = {
       {"action", "use"},
-      {"constraint",
-       Json::array(
-           {atom("purpose", "isAnyOf", Json::array({research, "urn:test:purpose:statistics"})),
-            atom("count", "lteq", number),
-            atom("dateTime", "lt", end)}
-       )},
+      {"constraint", std::move(constraints)},
       {"duty", Json::array({{{"action", "delete"}}})},
   };
   const Json offer_document = {
@@ -115,10 +135,12 @@ void Connector::offer(const PartyId& to, int count, const std::string& until) {
        {{"@context", "http://www.w3.org/ns/odrl.jsonld"},
         {"@id", "urn:test:offer"},
         {"@type", "Offer"},
+        {"profile", std::string(odrl::iri::profile)},
         {"target", "urn:test:cohort"},
         {"permission", Json::array({permission})}}},
   };
   catalog::BuildOptions options;
+  options.keeps_keys = true;
   options.publisher = {
       self.uri, negotiation::test::Directory::root_of(self) + negotiation::test::dsp_base};
   const auto built = catalog::build(
@@ -139,6 +161,13 @@ void Connector::build() {
   const std::string root = negotiation::test::Directory::root_of(self);
   apps = std::make_unique<usage::AppRegistry>(*store, *journal, node->clock(), node->random());
   keys = std::make_unique<FixedKey>();
+  payload_key_files = std::make_unique<sim::SimBlobStore>(disk, "payload-keys");
+  payload_keys = std::make_unique<custody::KeptDataKeys>(
+      *payload_key_files, *keys, node->worker(), node->random()
+  );
+  if (auto loaded = payload_keys->load(); !loaded) {
+    throw std::runtime_error(loaded.error().message.code);
+  }
   blobs = std::make_unique<sim::SimBlobStore>(disk);
   custody = std::make_unique<custody::Custody>(*blobs, *keys, node->worker(), node->random());
   holdings = std::make_unique<custody::Holdings>(*store, *journal);
@@ -168,7 +197,8 @@ void Connector::build() {
           *tokens,
           puller.get(),
           signer,
-          limits},
+          limits,
+          payload_keys.get()},
       settings
   );
   deletions = std::make_unique<DeletionSender>(
@@ -208,7 +238,9 @@ void Connector::build() {
        *tasks,
        node->executor(),
        node->notices(),
-       limits}
+       limits,
+       nullptr,
+       payload_keys.get()}
   );
   routes.insert(routes.end(), data_routes.begin(), data_routes.end());
   peer_router = std::make_unique<api::Router>(
@@ -250,6 +282,8 @@ void Connector::destroy_more() {
   holdings.reset();
   custody.reset();
   blobs.reset();
+  payload_keys.reset();
+  payload_key_files.reset();
   keys.reset();
   apps.reset();
 }
@@ -282,7 +316,8 @@ awaitable<Result<void>> Connector::set_expired(AgreementId agreement) {
 
 awaitable<HttpResponse> Connector::handle(HttpRequest request, PartyId caller) {
   const bool wants_data = request.target.find("/data/") == 0;
-  if (wants_data && refuse_data) {
+  const bool wants_key = request.target.find("/tally/v1/keys/") == 0;
+  if ((wants_data && refuse_data) || (wants_key && refuse_keys)) {
     HttpResponse response;
     response.status = 503;
     co_return response;
@@ -292,7 +327,12 @@ awaitable<HttpResponse> Connector::handle(HttpRequest request, PartyId caller) {
       negotiation::test::identity_of(caller, peer_certificate)
   );
   called.authorization = std::string(request.headers.get("Authorization").value_or(""));
+  const HttpRequest asked = request;
   auto response = co_await peer_router->handle(std::move(request), called);
+  if (lie) lie(asked, response);
+  if (wants_data && response.stream) {
+    response.stream = std::make_unique<HeardReader>(std::move(response.stream), data_sent);
+  }
   if (wants_data && swapped && response.stream) {
     response.stream = std::make_unique<ChangedReader>(std::move(response.stream));
   }

@@ -14,6 +14,7 @@
 #include "tally/custody/custody.hpp"
 #include "tally/custody/holdings.hpp"
 #include "tally/custody/keeper.hpp"
+#include "tally/custody/kept_data_keys.hpp"
 #include "tally/custody/puller.hpp"
 #include "tally/dataplane/source.hpp"
 #include "tally/transfer/deletion_sender.hpp"
@@ -46,13 +47,18 @@ class Connector final : public negotiation::test::Machine,
 
   // Offers the cohort to `to`; before `start`.
   void offer(const PartyId& to, int count = 3, const std::string& until = "2027-01-01T00:00:00Z");
-  bool require_signature = true;  // of that offer; before `start`
+  bool require_signature = true;    // of that offer; before `start`
+  bool receipt_before_key = false;  // of that offer; before `offer`
   std::string data = cohort_csv();
   // One byte changes on its way out, after it was measured.
   bool swapped = false;
   // The certificate that the peer's calls arrive with.
   int peer_certificate = 1;
   bool refuse_data = false;  // the data endpoint answers 503
+  bool refuse_keys = false;  // and the one that gives keys
+  // What leaves through the data endpoint, and what a provider that lies makes of its answers.
+  std::string data_sent;
+  std::function<void(const HttpRequest& request, HttpResponse& response)> lie;
 
   // Asks the provider's catalogue and negotiates with what it shows.
   Result<Pid> negotiate(const PartyId& provider, std::vector<std::string> purposes);
@@ -89,6 +95,8 @@ class Connector final : public negotiation::test::Machine,
 
   std::unique_ptr<usage::AppRegistry> apps;
   std::unique_ptr<custody::KeySource> keys;
+  std::unique_ptr<custody::BlobStore> payload_key_files;
+  std::unique_ptr<custody::KeptDataKeys> payload_keys;
   std::unique_ptr<custody::BlobStore> blobs;
   std::unique_ptr<custody::Custody> custody;
   std::unique_ptr<custody::Holdings> holdings;

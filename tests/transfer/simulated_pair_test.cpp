@@ -20,7 +20,8 @@ using test::institute;
 using test::research;
 
 struct Pair {
-  explicit Pair(std::uint64_t seed, int count = 3) : world(seed) {
+  explicit Pair(std::uint64_t seed, int count = 3, bool receipt_before_key = false) : world(seed) {
+    provider.receipt_before_key = receipt_before_key;
     provider.offer(institute, count);
   }
 
@@ -145,7 +146,8 @@ struct Broken : std::runtime_error {
 // One story under drops, delays, doubled messages, cut bodies and power cuts.
 class Story {
  public:
-  explicit Story(std::uint64_t seed) : pair_(seed, 3), chance_(seed * 7919 + 1) {
+  explicit Story(std::uint64_t seed, bool receipt_before_key = false)
+      : pair_(seed, 3, receipt_before_key), chance_(seed * 7919 + 1) {
     pair_.network.faults.drop_request = 0.06;
     pair_.network.faults.drop_answer = 0.06;
     pair_.network.faults.double_request = 0.06;
@@ -289,6 +291,17 @@ class Story {
       for (const auto& rule : record.at("rules")) ++permitted[rule.at("id")];
     }
     for (const auto& [rule, count] : permitted) check(count <= 3, "more uses than the limit");
+    std::set<std::string> held;
+    for (const auto& record : pair_.provider.records()) {
+      if (record.at("type") == "receipt.held") held.insert(record.at("receipt"));
+      const bool key = record.at("type") == "key.released";
+      check(!key || held.contains(record.at("receipt")), "a key before its receipt");
+    }
+    check(pair_.provider.records("key.released").size() <= held.size(), "a key twice");
+    check(
+        pair_.provider.payload_key_files->list("keys").value().empty(),
+        "a key outlives its transfer"
+    );
     for (Connector* side : {&pair_.provider, &pair_.consumer}) {
       std::set<std::string> events;
       for (const auto& record : side->records()) {
@@ -331,6 +344,23 @@ TEST(SimulatedPair, EndsInAgreeingStatesOverAHundredSeedsOfFaults) {
   EXPECT_EQ(sum.completed, 100);  // faults that pass end no transfer
   EXPECT_GE(sum.cuts, 200U);
   EXPECT_GE(sum.lost, 100U);
+}
+
+TEST(SimulatedPair, GivesKeysForReceiptsOverFortySeedsOfFaults) {
+  Story::Tally sum;
+  for (std::uint64_t seed = 201; seed <= 240; ++seed) {
+    Story story(seed, true);
+    try {
+      story.run();
+      story.add_to(sum);
+    } catch (const std::exception& broken) {
+      ADD_FAILURE() << "seed " << seed << ": " << broken.what() << "\n" << story.notices();
+      break;
+    }
+  }
+  EXPECT_EQ(sum.completed, 40);
+  EXPECT_GE(sum.cuts, 80U);
+  EXPECT_GE(sum.cut_bodies, 1U);
 }
 
 }  // namespace

@@ -285,5 +285,26 @@ TEST(Usage, AFullDiskBurnsNoUses) {
   EXPECT_EQ(outcome(rig.authorise(act("urn:test:a"))), "usage.limit-reached");
 }
 
+TEST(Usage, ReceiptBeforeKeyIsWhatTheActSaysOfItself) {
+  Rig rig;
+  const auto required =
+      Json::array({atom(std::string(odrl::iri::receipt_before_key), "eq", "required")});
+  rig.agree(terms("urn:test:p", policy(required), odrl::Side::provider));
+  rig.agree(terms("urn:test:c", policy(required), odrl::Side::consumer));
+  rig.agree(terms("urn:test:none", policy(Json::array()), odrl::Side::provider));
+  rig.start();
+  EXPECT_TRUE(rig.enforcer->receipt_before_key(AgreementId("urn:test:p")));
+  EXPECT_FALSE(rig.enforcer->receipt_before_key(AgreementId("urn:test:none")));
+  EXPECT_FALSE(rig.enforcer->receipt_before_key(AgreementId("urn:test:unknown")));
+  // The provider serves only what goes out so; at the consumer it was done when the data came.
+  const auto refused = rig.authorise(act("urn:test:p"));
+  ASSERT_TRUE(std::holds_alternative<Refusal>(*refused));
+  EXPECT_EQ(std::get<Refusal>(*refused).code.code, "usage.receipt-before-key");
+  auto sealed = act("urn:test:p");
+  sealed.receipt_before_key = true;
+  EXPECT_TRUE(std::holds_alternative<Grant>(*rig.authorise(sealed)));
+  EXPECT_TRUE(std::holds_alternative<Grant>(*rig.authorise(act("urn:test:c"))));
+}
+
 }  // namespace
 }  // namespace tally::usage

@@ -16,6 +16,7 @@
 #include "tally/api/router.hpp"
 #include "tally/core/task_group.hpp"
 #include "tally/dataplane/source.hpp"
+#include "tally/transfer/data_keys.hpp"
 #include "tally/transfer/token_registry.hpp"
 #include "tally/transfer/transfer_service.hpp"
 #include "tally/transfer/use_receipts.hpp"
@@ -49,6 +50,7 @@ struct PeerDataParts {
   Notices& notices;
   const Limits& limits;
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
+  transfer::DataKeys* keys = nullptr;         // null: nothing goes out encrypted
 };
 std::vector<Route> peer_data_routes(PeerDataParts parts);
 

@@ -37,6 +37,8 @@ struct BuildOptions {
   std::vector<std::string> domains;
   // Checks the form of an asset's `source`; null: not checked. Pointer relative to the source.
   std::function<Result<void>(const Json& source)> check_source;
+  // There is a wrapping key to keep keys under: offers may say receiptBeforeKey.
+  bool keeps_keys = false;
 };
 
 struct Problem {

@@ -71,6 +71,8 @@ class Custody {
   // Only what is held. Errors: not_found (custody.unknown-artefact), internal (custody.damaged: the
   // bytes are not what was written), invalid (custody.wrong-key: another wrapping key).
   awaitable<Result<OpenedArtefact>> open(ArtefactId id, std::uint64_t offset = 0);
+  // What is sealed and not held: for whoever wrote it, to go on with. Errors: as of `open`.
+  awaitable<Result<OpenedArtefact>> open_sealed(ArtefactId id);
 
   // Whether its key is there, in whatever state it is: what must not be after a destruction.
   awaitable<Result<bool>> key_exists(ArtefactId id);

@@ -34,6 +34,7 @@ class Puller final : public transfer::PullExecutor {
   // (custody.pull-gave-up, custody.*), forbidden (custody.pull-refused {status}), invalid
   // (custody.pull-answer), conflict (custody.pull-running, custody.already-destroyed).
   awaitable<Result<transfer::Pulled>> pull(transfer::PullOrder order) override;
+  awaitable<Result<void>> open(transfer::OpenOrder order) override;
   awaitable<Result<void>> publish(Pid process) override;
   awaitable<Result<void>> discard(Pid process) override;
 
@@ -44,6 +45,9 @@ class Puller final : public transfer::PullExecutor {
   awaitable<Result<Step>> fetch_part(Progress& progress);
   awaitable<Result<Step>> receive(Progress& progress, PeerStream& stream);
   awaitable<Result<std::string>> fresh_token(transfer::PullOrder order);
+  // Stages `holding`, whose artefact is sealed; unless its agreement has ended meanwhile.
+  awaitable<Result<void>> stage(Holding holding);
+  awaitable<Result<void>> discard_one(ArtefactId id);
 
   Peer& peer_;
   Custody& custody_;
@@ -55,7 +59,9 @@ class Puller final : public transfer::PullExecutor {
   std::set<std::string> running_;
 };
 
-// The artefact that a transfer process fills.
+// The artefact that a transfer process fills, and the one in which its encrypted payload waits for
+// the key.
 ArtefactId artefact_of(const Pid& process);
+ArtefactId payload_of(const Pid& process);
 
 }  // namespace tally::custody

@@ -59,6 +59,8 @@ struct NegotiationSettings {
   std::string base_url;  // of our DSP endpoints: also our callbackAddress
   // Whether this side, as a consumer, takes an agreement that the provider did not sign.
   bool accept_unsigned = false;
+  // Whether this side, as a provider, can keep the keys of what goes out encrypted.
+  bool keeps_keys = false;
   std::optional<identity::SignedKeyStatement> key_statement;
   Nanos retry_deadline = Limits{}.retry_deadline;
 };

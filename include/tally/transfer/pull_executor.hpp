@@ -7,6 +7,7 @@
 #include "tally/core/clock.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/result.hpp"
+#include "tally/transfer/data_keys.hpp"
 
 namespace tally::transfer {
 
@@ -19,6 +20,14 @@ struct PullOrder {
   std::string endpoint;
   std::string token;            // empty: the endpoint asks for none
   std::string fresh_token_url;  // where a new one is had after 401 certificate-changed; or empty
+  bool sealed = false;          // what comes is encrypted, and opened later
+};
+
+struct OpenOrder {
+  Pid process;
+  Pid provider_pid;
+  DataKey key;
+  OpenedContent opens;
 };
 
 struct Pulled {
@@ -34,7 +43,12 @@ class PullExecutor {
   // Fetches all of it into a staging place that nobody can read. Errors: unavailable (worth another
   // try), forbidden or invalid (it is not).
   virtual awaitable<Result<Pulled>> pull(PullOrder order) = 0;
-  // Makes it an artefact that may be read. Called after `transfer.received` is durable.
+  // Opens what was pulled sealed into the staging place: durable on return, and what was pulled
+  // stays until `publish` or `discard`. Errors: invalid (custody.payload-not-opened: it opens to
+  // something else or not at all), conflict (custody.already-destroyed), unavailable.
+  virtual awaitable<Result<void>> open(OpenOrder order) = 0;
+  // Makes it an artefact that may be read. Called after `transfer.received` is durable, and
+  // `key.received` where that is needed.
   virtual awaitable<Result<void>> publish(Pid process) = 0;
   virtual awaitable<Result<void>> discard(Pid process) = 0;
 };

@@ -16,6 +16,7 @@
 #include "tally/core/result.hpp"
 #include "tally/core/store.hpp"
 #include "tally/identity/contract_key.hpp"
+#include "tally/transfer/data_keys.hpp"
 
 namespace tally::transfer {
 
@@ -32,8 +33,9 @@ struct Receipt {
   Pid process;  // the provider's pid, on both receipts
   std::string content;
   std::uint64_t bytes = 0;
-  std::optional<LogPlace> from;  // the sender's record
-  std::optional<LogPlace> to;    // the receiver's record; not in a "sent" receipt
+  std::optional<LogPlace> from;         // the sender's record
+  std::optional<LogPlace> to;           // the receiver's record; not in a "sent" receipt
+  std::optional<SealedContent> sealed;  // `content` is encrypted, and its key comes afterwards
   std::string time;
   bool operator==(const Receipt&) const = default;
 };

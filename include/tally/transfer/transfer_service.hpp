@@ -21,6 +21,7 @@
 #include "tally/negotiation/delivery.hpp"
 #include "tally/negotiation/peers.hpp"
 #include "tally/negotiation/received.hpp"
+#include "tally/transfer/data_keys.hpp"
 #include "tally/transfer/pull_executor.hpp"
 #include "tally/transfer/receipt.hpp"
 #include "tally/transfer/token_registry.hpp"
@@ -72,6 +73,7 @@ struct TransferParts {
   PullExecutor* executor = nullptr;  // null: this connector keeps no custody
   std::shared_ptr<const identity::ContractSigner> signer;
   const Limits& limits;
+  DataKeys* keys = nullptr;  // null: nothing goes out encrypted, for want of a wrapping key
 };
 
 // Data in this format is not pulled into custody: applications call for it and the provider counts.
@@ -87,6 +89,8 @@ struct Sent {
   Pid process;
   std::string content;  // "sha256:…" of the whole, known once it went out whole
   std::uint64_t bytes = 0;
+  std::optional<SealedContent> sealed;  // it was encrypted, and opens to `opens`
+  std::optional<OpenedContent> opens;
 };
 
 class TransferService final : public negotiation::ProcessOwner {
@@ -108,6 +112,7 @@ class TransferService final : public negotiation::ProcessOwner {
   // --- /tally/v1 (docs/peer-api.md) ---
   awaitable<HttpAnswer> get_receipt(Received received);        // our "sent" receipt
   awaitable<HttpAnswer> receive_receipt(Received received);    // the peer's "received" receipt
+  awaitable<HttpAnswer> release_key(Received received);        // the key, for that receipt
   awaitable<HttpAnswer> fresh_token(Received received);        // after a renewed certificate
   awaitable<HttpAnswer> receive_deletion(Received received);   // a signed deletion record
   awaitable<HttpAnswer> receive_statement(Received received);  // of the uses that the peer served

@@ -67,6 +67,9 @@ struct Act {
   // again: what has ended meanwhile is refused.
   std::string idempotency_key;
   Pid process;  // the transfer process it happens under, or empty
+  // The data goes out encrypted, and its key only for a receipt: what a policy may demand of a
+  // provider (`receiptBeforeKey`). At the consumer it was done when the data came.
+  bool receipt_before_key = false;
   // Commitment to a fact about a person that is kept beside the log (custody::PrivateFacts).
   std::optional<Digest> fact;
 };
@@ -169,6 +172,9 @@ class Enforcer final : public audit::LogPart {
     audit::Unwitnessed witnesses;
   };
   [[nodiscard]] std::vector<Waiting> waiting() const;
+
+  // Whether its policy demands that data goes out encrypted and the key only for a receipt.
+  [[nodiscard]] bool receipt_before_key(const AgreementId& agreement) const;
 
   // The same decision without counting or recording. For the dry-run route.
   Result<odrl::Decision> dry_run(const Act& act);
