@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/new_log.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/negotiation/agreement.hpp"
 
@@ -26,6 +27,12 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
   auto store = store::SqliteStore::open(std::move(options), notices);
   if (!store) return fail(std::move(store));
   opened.store = std::move(*store);
+  // The store's lock is held: nobody is at it now.
+  if (audit::new_log_under_way(config.folder)) {
+    return fail(
+        ErrorKind::conflict, {"daemon.new-log-unfinished", {{"folder", config.folder.string()}}}
+    );
+  }
   auto mark = opened.store->mark();
   if (!mark) return fail(std::move(mark));
 
@@ -159,6 +166,11 @@ Result<void> Connector::assemble(Opened opened) {
   if (!replayed) return fail(std::move(replayed));
   if (seen != recorded) return fail(ErrorKind::unavailable, {"daemon.log-short-read", {}});
   if (facts_of_log_) {
+    for (const auto& folder : audit::former_logs(config_.folder)) {
+      auto former = audit::open_log_folder(folder, audit::FolderAccess::read_only);
+      if (!former) return fail(std::move(former));
+      if (auto seen_too = facts_of_log_->see_former(**former); !seen_too) return seen_too;
+    }
     if (auto tidied = facts_of_log_->tidy(); !tidied) return tidied;
   }
 
@@ -267,7 +279,7 @@ Result<void> Connector::assemble(Opened opened) {
     );
   }
   // Our own log, cosigned by others.
-  checkpoints_ = std::make_unique<LogCheckpoints>(log_->tree());
+  checkpoints_ = std::make_unique<LogCheckpoints>(log_->tree(), *log_storage_);
   audit::CheckpointSettings sending;
   sending.origin = genesis_.origin;
   sending.log_keys = log_key_->keys();

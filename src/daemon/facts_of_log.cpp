@@ -75,6 +75,25 @@ void FactsOfLog::see(const audit::RecordView& record) {
   if (found != there_.end()) found->second.insert(record.seq);
 }
 
+Result<void> FactsOfLog::see_former(audit::LogStorage& log) {
+  if (there_.empty()) return {};
+  auto of_the_current = std::exchange(there_, {});
+  auto erased_there = std::exchange(erased_, {});
+  for (const auto& [commitment, records] : of_the_current) there_[commitment];
+  const auto take = [this](const audit::RecordView& record) { see(record); };
+  auto read = audit::for_each_record(log, 0, take);
+  // Numbers of records mean something within their own log alone.
+  for (const auto& [commitment, records] : there_) {
+    const bool stays = std::any_of(records.begin(), records.end(), [this](std::uint64_t seq) {
+      return !erased_.contains(seq);
+    });
+    if (stays) of_the_current.erase(commitment);
+  }
+  there_ = std::move(of_the_current);
+  erased_ = std::move(erased_there);
+  return read;
+}
+
 Result<void> FactsOfLog::tidy() {
   const auto all = std::exchange(there_, {});
   const auto erased = std::exchange(erased_, {});

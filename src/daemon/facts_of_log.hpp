@@ -32,10 +32,12 @@ class FactsOfLog final : public api::FactKeeper {
       OpenLog open_log
   );
 
-  // At start, blocking, in this order: `begin`, `see` for every record, `tidy`. Then whatever has
-  // no record, and whatever a record calls erased, is destroyed.
+  // At start, blocking, in this order: `begin`, `see` for every record, `see_former` for each log
+  // before the current one, `tidy`. Then whatever has no record, and whatever a record calls
+  // erased, is destroyed.
   Result<void> begin();
   void see(const audit::RecordView& record);
+  Result<void> see_former(audit::LogStorage& log);
   Result<void> tidy();
 
   // Any executor from here on.
