@@ -5,12 +5,14 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/posix.hpp"
 
 #include "audit/known_keys.hpp"
 #include "audit/log_fixture.hpp"
+#include "log_format.hpp"
 #include "support/temp_dir.hpp"
 
 namespace tally::audit {

@@ -202,9 +202,9 @@ class NewLog(unittest.TestCase):
 
     def test_4_the_old_agreements_have_ended_and_a_new_one_is_witnessed(self):
         size = len(provider.records())
-        said = json.loads(audit("new-log", provider.folder, "--json").stdout)
-        self.assertEqual(said["ended"]["agreements"], 2)
-        self.assertEqual(said["follows"]["size"], size)
+        begun = json.loads(audit("new-log", provider.folder, "--json").stdout)
+        self.assertEqual(begun["ended"]["agreements"], 2)
+        self.assertEqual(begun["follows"]["size"], size)
         # Without a new loss there is no reason for a third log.
         self.assertEqual(audit("new-log", provider.folder, check=False).returncode, 1)
         provider.start()
@@ -215,12 +215,14 @@ class NewLog(unittest.TestCase):
                                                 "params": {"log": provider.uri + "/log/1"}})
             self.assertEqual(record["aseq"], 1)
         for agreement in (held, called):
-            self.assertEqual(provider.agreement(agreement)["status"], "terminated")
+            self.assertEqual(provider.agreement(agreement)["state"], "terminated")
         # The partner does not know it yet, and is refused.
-        self.assertEqual(consumer.agreement(called)["status"], "active")
+        self.assertEqual(consumer.agreement(called)["state"], "active")
         answer = call()
         self.assertNotEqual(answer.status, 200, "the count of an ended agreement is whole again")
-        self.assertIn("terminated", json.dumps(answer.process), answer.process)
+        said = answer.process["reason"]["params"]["reason"]
+        self.assertIn("transfer.agreement-not-active", said)
+        self.assertIn("terminated", said)
 
         fresh = consumer.agree(provider)
         self.assertEqual(consumer.transfer(fresh)["state"], "COMPLETED")
@@ -234,7 +236,7 @@ class NewLog(unittest.TestCase):
         for side in (provider, consumer):
             self.assertEqual(side.stop(), 0)
         report = self.whole(provider.folder)
-        self.assertEqual(report["follows"], said["follows"])
+        self.assertEqual(report["follows"], begun["follows"])
         self.whole(provider.path("log-1"))
         self.whole(consumer.folder)
         self.proven_and_bundled(fresh)
@@ -297,8 +299,8 @@ class NewLog(unittest.TestCase):
         consumer.start()
         eventually(lambda: not [name for name in consumer.custody_files() if ".key" in name],
                    "the keys of what was held are gone")
-        destroyed = eventually(lambda: consumer.records("data.destroyed"), "destroyed")
-        self.assertIn(agreement, {record["agreement"] for record in destroyed})
+        eventually(lambda: [record for record in consumer.records("data.destroyed")
+                            if record["agreement"] == agreement], "its destruction is recorded")
         eventually(lambda: [record for record in provider.records("receipt.held")
                             if record["agreement"] == agreement and
                             record.get("peer", {}).get("origin", "").endswith("/log/2")],
