@@ -13,7 +13,9 @@
 #include "tally/odrl/terms.hpp"
 #include "tally/odrl/vocabulary.hpp"
 
+#include "code.hpp"
 #include "remote_catalog.hpp"
+#include "witness_admin.hpp"
 
 namespace tally::api {
 
@@ -461,10 +463,7 @@ awaitable<HttpResponse> post_erasure(Parts parts, Call& call) {
   Erasure erasure;
   const auto basis = string_member(*body, "basis", "");
   if (!basis) co_return problem(basis.error(), call.lang);
-  const auto in_code = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  };
-  if (basis->empty() || basis->size() > 64 || !std::all_of(basis->begin(), basis->end(), in_code)) {
+  if (!is_code(*basis)) {
     co_return problem(400, {"api.basis-malformed", {}}, call.lang, "/basis");
   }
   erasure.basis = *basis;
@@ -662,6 +661,12 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"GET", "/api/v1/apps", auditor, home, shown(on(get_apps))},
       {"DELETE", "/api/v1/apps/:id", admin, home, ends("remove-app", on(delete_app))},
       {"POST", "/api/v1/decisions", auditor, home, on(post_decision)},
+      {"GET", "/api/v1/witness", auditor, home, shown(on(get_witness))},
+      {"POST",
+       "/api/v1/witness/:origin/lift",
+       operates,
+       home,
+       starts("lift-contradiction", on(post_lift))},
       {"POST",
        "/api/v1/log-key/rotation",
        admin,

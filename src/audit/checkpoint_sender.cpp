@@ -8,6 +8,8 @@
 
 #include "tally/core/json.hpp"
 
+#include "rows.hpp"
+
 namespace tally::audit {
 
 namespace {
@@ -23,13 +25,6 @@ PeerRequest request_to(const WitnessTarget& target, std::string method, std::str
   request.url = target.url + std::string(path);
   request.http.method = std::move(method);
   return request;
-}
-
-// As to_string(PartyId) wrote it.
-PartyId party_of(const Row& row) {
-  const auto bar = row.owner.find('|');
-  if (bar == std::string::npos) return {};
-  return {row.owner.substr(0, bar), row.owner.substr(bar + 1)};
 }
 
 Error refused(const WitnessTarget& target, int status) {
@@ -52,6 +47,7 @@ struct CheckpointSender::Known {
   [[nodiscard]] std::optional<Instant> failing() const {
     return failing_since == 0 ? std::nullopt : std::optional(Instant{failing_since, 0});
   }
+  [[nodiscard]] Cosigned cosigned(const PartyId& party) const;
 };
 
 struct CheckpointSender::Asking {
@@ -79,12 +75,7 @@ Result<CheckpointSender::Known> CheckpointSender::read(Row row) {
   Known known;
   known.row = std::move(row);
   const auto json = parse_json(known.row.body);
-  if (!json || !json->is_object()) {
-    return fail(
-        ErrorKind::internal,
-        {"audit.witness-row-unreadable", {{"kind", known.row.kind}, {"id", known.row.id}}}
-    );
-  }
+  if (!json || !json->is_object()) return unreadable(known.row);
   known.size = json->value("size", std::uint64_t{0});
   known.note = json->value("note", std::string());
   known.failing_since = json->value("failingSince", std::int64_t{0});
@@ -93,10 +84,12 @@ Result<CheckpointSender::Known> CheckpointSender::read(Row row) {
   return known;
 }
 
+Cosigned CheckpointSender::Known::cosigned(const PartyId& party) const {
+  return {row.id, party, size, note, failing(), missing};
+}
+
 void CheckpointSender::tell(const PartyId& party, const Known& known) {
-  parts_.witnessing.cosigned(
-      {known.row.id, party, known.size, known.note, known.failing(), known.missing}
-  );
+  parts_.witnessing.cosigned(known.cosigned(party));
 }
 
 Result<CheckpointSender::Known> CheckpointSender::remember(const WitnessTarget& target) {
@@ -316,12 +309,14 @@ awaitable<void> CheckpointSender::deliver(WitnessTarget target, Result<std::stri
   const Instant now = parts_.clock.read().at;
   if (done) {
     sending.failures = 0;
+    sending.why.reset();
     sending.next = now + (sending.again ? settings_.settle : settings_.every);
     co_return;
   }
   const unsigned doubled = std::min(sending.failures++, 20U);
   sending.next = now + std::min(parts_.limits.retry_first << doubled, parts_.limits.retry_most);
   auto why = std::move(done).error();
+  sending.why = why.message;
   co_await failed(std::move(target), std::move(why));
 }
 
@@ -481,6 +476,29 @@ Result<void> CheckpointSender::begin_again(Store& store, Transaction& change) {
   }
 }
 
+Result<std::vector<WitnessState>> CheckpointSender::witnesses() const {
+  std::vector<WitnessState> out;
+  for (auto& target : parts_.targets()) {
+    const auto known = this->known(target);
+    if (!known) return tl::unexpected(known.error());
+    WitnessState state;
+    state.cosigned = known->cosigned(target.to);
+    if (const auto note = verify_note(known->note, target.keys)) {
+      const auto at = static_cast<std::int64_t>(note->good.back().time);
+      state.at = Instant{at, 0};
+    }
+    if (const auto sending = sending_.find(target.id); sending != sending_.end()) {
+      state.why = sending->second.why;
+    }
+    if (const auto unasked = unasked_.find(target.id); unasked != unasked_.end()) {
+      state.unasked = unasked->second.since;
+    }
+    state.target = std::move(target);
+    out.push_back(std::move(state));
+  }
+  return out;
+}
+
 Result<std::vector<Cosigned>> CheckpointSender::cosigned(Store& store) {
   std::vector<Cosigned> out;
   Store::Query query;
@@ -493,50 +511,9 @@ Result<std::vector<Cosigned>> CheckpointSender::cosigned(Store& store) {
       query.after = row.id;
       auto one = read(std::move(row));
       if (!one) return fail(std::move(one));
-      out.push_back(
-          {one->row.id,
-           party_of(one->row),
-           one->size,
-           std::move(one->note),
-           one->failing(),
-           one->missing}
-      );
+      out.push_back(one->cosigned(owner_of(one->row)));
     }
   }
-}
-
-namespace {
-
-// The ticket of a milestone: what comes of it is told.
-struct MilestoneTicket final : PendingAppend {
-  Ticket inner;
-  std::string agreement;
-};
-
-}  // namespace
-
-Ticket MilestoneAppender::enqueue(RecordDraft draft, Priority priority) {
-  if (!is_milestone(draft.type())) return log_.enqueue(std::move(draft), priority);
-  auto ticket = std::make_shared<MilestoneTicket>();
-  ticket->agreement = draft.agreement();
-  if (!ticket->agreement.empty()) witnessing_.queued(ticket->agreement, clock_.read().at);
-  ticket->inner = log_.enqueue(std::move(draft), priority);
-  tell_();
-  return ticket;
-}
-
-awaitable<Result<Appended>> MilestoneAppender::wait(Ticket ticket) {
-  const auto milestone = std::dynamic_pointer_cast<MilestoneTicket>(ticket);
-  if (!milestone) co_return co_await log_.wait(std::move(ticket));
-  auto appended = co_await log_.wait(milestone->inner);
-  // Whoever gave up waiting does not know: it stays open, and `strict` stays shut.
-  const bool unknown = !appended && appended.error().message.code == "audit.wait-cancelled";
-  if (!milestone->agreement.empty() && !unknown) {
-    witnessing_.settled(
-        milestone->agreement, appended ? std::optional(appended->seq + 1) : std::nullopt
-    );
-  }
-  co_return appended;
 }
 
 }  // namespace tally::audit

@@ -28,6 +28,7 @@ const std::vector<RecordType>& record_types() {
       {"data.destroy_failed", {"agreement", "contents", "reason"}},
       {"data.destroyed", {"agreement", "contents", "method"}},
       {"equivocation.found", {"peer"}},
+      {"equivocation.lifted", {"contents", "peer", "reason"}},
       {"export.made", {"content"}},
       {"hold.lifted", {"agreement", "content"}},
       {"hold.ordered", {"agreement", "content"}},

@@ -7,29 +7,15 @@
 
 #include "tally/core/json.hpp"
 
+#include "rows.hpp"
+
 namespace tally::audit {
 
 namespace {
 
 constexpr std::string_view witnessed_kind = "witnessed";
-constexpr std::string_view contradiction_kind = "contradiction";
-// Of one log. The first says all that matters; a peer cannot fill the disk with more.
-constexpr std::size_t most_contradictions = 8;
-// A record has at most 16 KiB: larger notes stand in the store alone, and here by their digests.
-constexpr std::size_t most_notes_in_record = 8 << 10;
 // How often a request is decided anew when the state keeps moving.
 constexpr int most_decisions = 16;
-
-tl::unexpected<Error> unreadable(const Row& row) {
-  return fail(
-      ErrorKind::internal, {"audit.witness-row-unreadable", {{"kind", row.kind}, {"id", row.id}}}
-  );
-}
-
-std::string text_of(const Json& object, std::string_view key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 WitnessReply refused(WitnessDecision decision) {
   WitnessReply reply;
@@ -65,10 +51,6 @@ std::vector<VerifierKey> current_of(const std::vector<LogKeys>& chains) {
   keys.reserve(chains.size());
   for (const LogKeys& chain : chains) keys.push_back(chain.current());
   return keys;
-}
-
-std::string contradiction_id(const std::string& origin_hash, const Checkpoint& checkpoint) {
-  return origin_hash + " " + std::to_string(checkpoint.size) + " " + to_hex(checkpoint.root);
 }
 
 }  // namespace
@@ -144,13 +126,14 @@ Result<WitnessReply> Witness::cosign(
   kept.signatures.push_back(*cosignature);
   Json body = {{"note", kept.print()}, {"time", time}};
   if (!log.rotations.empty()) body["rotations"] = log.rotations;
-  log.row.owner = watched.owner.empty() ? std::string() : to_string(watched.owner);
+  log.row.owner = owner_text(watched.owner);
   log.row.body = body.dump();
   change.puts.push_back(log.row);
 
   // A signed tree that was not shown to continue the last one, and is now.
-  const auto id = contradiction_id(log.row.id, request.checkpoint);
-  auto answered = parts_.store.row(contradiction_kind, id);
+  auto answered = find_contradiction(
+      parts_.store, request.checkpoint.origin, request.checkpoint.size, request.checkpoint.root
+  );
   if (!answered) return fail(std::move(answered));
   if (*answered) change.erases.push_back(std::move(**answered));
 
@@ -172,40 +155,28 @@ Result<std::optional<RecordDraft>> Witness::evidence(
   const bool unshown = checkpoint.size > log.size && request.old_size == log.size;
   if (!proven && !unshown) return std::nullopt;
 
-  Row row;
-  row.kind = contradiction_kind;
-  row.id = contradiction_id(log.row.id, checkpoint);
-  auto kept = parts_.store.row(row.kind, row.id);
-  if (!kept) return fail(std::move(kept));
-  if (*kept) return std::nullopt;
-  Store::Query query;
-  query.kind = contradiction_kind;
-  query.state = proven ? "proven" : "unshown";
-  query.after = log.row.id;
-  query.most = most_contradictions;
-  auto others = parts_.store.rows(query);
-  if (!others) return fail(std::move(others));
-  const bool full =
-      others->size() == most_contradictions && others->back().id.starts_with(log.row.id);
-  if (full) return std::nullopt;
-
-  const std::string second = request.note.print();
-  row.state = query.state;
-  row.owner = watched.owner.empty() ? std::string() : to_string(watched.owner);
-  const Json body = {
-      {"origin", checkpoint.origin}, {"proven", proven}, {"first", log.note}, {"second", second}};
-  row.body = body.dump();
-  change.puts.push_back(std::move(row));
+  RecordDraft draft("equivocation.found", new_event(parts_.random, parts_.clock.read().at));
+  const Contradiction found{
+      checkpoint.origin,
+      watched.owner,
+      proven,
+      log.note,
+      request.note.print(),
+      draft.event().value,
+      {}};
+  auto row = new_contradiction(parts_.store, found);
+  if (!row) return fail(std::move(row));
+  if (!*row) return std::nullopt;
+  change.puts.push_back(std::move(**row));
   // So that the pair is a pair: the cosigned one has not moved meanwhile.
   change.puts.push_back(log.row);
 
-  RecordDraft draft("equivocation.found", new_event(parts_.random, parts_.clock.read().at));
   draft.set_json("peer", peer_of(checkpoint)).set("proven", proven);
   if (!watched.owner.empty()) draft.set("counterparty", watched.owner);
-  const Json digests = {digest_text(sha256(log.note)), digest_text(sha256(second))};
+  const Json digests = {digest_text(sha256(found.first)), digest_text(found.evidence())};
   draft.set_json("contents", digests);
-  if (log.note.size() + second.size() <= most_notes_in_record) {
-    const Json notes = {log.note, second};
+  if (found.first.size() + found.second.size() <= most_shown_notes) {
+    const Json notes = {found.first, found.second};
     draft.set_json("notes", notes);
   }
   return draft;
@@ -301,8 +272,7 @@ awaitable<Result<void>> Witness::learn_rotations(std::string body, PartyId from)
   for (int decisions = 0; decisions < most_decisions; ++decisions) {
     auto log = known(origin);
     if (!log) co_return fail(std::move(log));
-    if (log->row.version != 0 &&
-        log->row.owner != (watched->owner.empty() ? "" : to_string(watched->owner))) {
+    if (log->row.version != 0 && log->row.owner != owner_text(watched->owner)) {
       co_return tl::unexpected(unknown);
     }
     const std::size_t before = log->rotations.size();
@@ -323,7 +293,7 @@ awaitable<Result<void>> Witness::learn_rotations(std::string body, PartyId from)
       row["time"] = log->time;
     }
     log->row.body = row.dump();
-    log->row.owner = watched->owner.empty() ? std::string() : to_string(watched->owner);
+    log->row.owner = owner_text(watched->owner);
     Transaction change;
     change.puts.push_back(log->row);
     RecordDraft draft("witness.rekeyed", new_event(parts_.random, parts_.clock.read().at));
@@ -367,25 +337,27 @@ Result<std::string> cosigned_checkpoint(Store& store, std::string_view origin) {
   return text_of(*json, "note");
 }
 
-Result<std::vector<Contradiction>> contradictions(Store& store, const PartyId& party) {
+Result<std::vector<WitnessedLog>> witnessed_logs(Store& store) {
+  std::vector<WitnessedLog> out;
   Store::Query query;
-  query.kind = contradiction_kind;
-  query.owner = to_string(party);
-  auto rows = store.rows(query);
-  if (!rows) return fail(std::move(rows));
-  std::vector<Contradiction> out;
-  for (const Row& row : *rows) {
-    const auto json = parse_json(row.body);
-    // One that cannot be read counts all the same.
-    if (!json || !json->is_object()) return unreadable(row);
-    out.push_back(
-        {text_of(*json, "origin"),
-         row.state == "proven",
-         text_of(*json, "first"),
-         text_of(*json, "second")}
-    );
+  query.kind = witnessed_kind;
+  for (;;) {
+    auto rows = store.rows(query);
+    if (!rows) return fail(std::move(rows));
+    for (const Row& row : *rows) {
+      query.after = row.id;
+      const auto json = parse_json(row.body);
+      if (!json || !json->is_object()) return unreadable(row);
+      const auto note = parse_note(text_of(*json, "note"));
+      if (!note) continue;  // never cosigned, though a rotation of its key is known
+      const auto checkpoint = parse_checkpoint(note->text);
+      const auto time = json->find("time");
+      if (!checkpoint || time == json->end() || !time->is_number_unsigned()) return unreadable(row);
+      const Instant at{time->get<std::int64_t>(), 0};
+      out.push_back({checkpoint->origin, owner_of(row), checkpoint->size, checkpoint->root, at});
+    }
+    if (rows->size() < query.most) return out;
   }
-  return out;
 }
 
 }  // namespace tally::audit

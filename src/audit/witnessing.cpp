@@ -54,6 +54,30 @@ bool Witnessing::makes_quorum(const Note& note) const {
   return verified && quorum_->quorum_of(verified->good);
 }
 
+std::vector<GoodSignature> Witnessing::good_at(std::uint64_t size) const {
+  std::vector<GoodSignature> good;
+  for (const auto& [id, witness] : witnesses_) {
+    if (witness.size >= size) good.insert(good.end(), witness.good.begin(), witness.good.end());
+  }
+  return good;
+}
+
+std::optional<QuorumState> Witnessing::quorum() const {
+  if (!quorum_) return std::nullopt;
+  const std::scoped_lock lock(mutex_);
+  QuorumState state;
+  state.name = quorum_->quorum;
+  for (const auto& [id, witness] : witnesses_) {
+    if (witness.size <= state.size) continue;
+    if (quorum_->quorum_of(good_at(witness.size))) state.size = witness.size;
+  }
+  state.reached =
+      std::all_of(milestones_.begin(), milestones_.end(), [&state](const auto& milestone) {
+        return milestone.second.queued == 0 && milestone.second.size <= state.size;
+      });
+  return state;
+}
+
 std::optional<Unwitnessed> Witnessing::missing(const std::string& agreement, const PartyId& other)
     const {
   const std::scoped_lock lock(mutex_);
@@ -66,20 +90,17 @@ std::optional<Unwitnessed> Witnessing::missing(const std::string& agreement, con
     for (const auto& [id, witness] : witnesses_) {
       if (witness.party == other && witness.size >= wanted) return std::nullopt;
     }
-    return Unwitnessed{other.uri, milestone.at};
+    return Unwitnessed{other.uri, milestone.at, other, {}};
   }
-  // A later checkpoint that a witness cosigned continues this one.
-  std::vector<GoodSignature> good;
-  for (const auto& [id, witness] : witnesses_) {
-    if (witness.size >= wanted) good.insert(good.end(), witness.good.begin(), witness.good.end());
-  }
+  const auto good = good_at(wanted);
   if (quorum_->quorum_of(good)) return std::nullopt;
-  Unwitnessed out{{}, milestone.at};
+  Unwitnessed out{{}, milestone.at, {}, {}};
   for (const auto& witness : quorum_->witnesses) {
     const auto same = [&](const GoodSignature& one) { return one.key == witness.key; };
     if (std::any_of(good.begin(), good.end(), same)) continue;
     if (!out.witnesses.empty()) out.witnesses += ", ";
     out.witnesses += witness.name;
+    out.keys.push_back(witness.key);
   }
   return out;
 }

@@ -17,6 +17,7 @@
 #include "new_log_command.hpp"
 #include "policy_commands.hpp"
 #include "private_commands.hpp"
+#include "witness_commands.hpp"
 
 namespace {
 
@@ -322,7 +323,22 @@ int main(int argc, char** argv) {
   check_proof_command->callback([&] {
     run = [&] { return audit_check_proof(console, check_proof_options); };
   });
-  // These two ask the connector, which has the keys; its folder stands where a log's does else.
+  // These ask the connector, which has the keys and knows its witnesses; its folder stands where a
+  // log's does else.
+  auto* witness_command = command(*audit_command, "witness", "help-audit-witness");
+  witness_command->add_option("folder", connection.folder, help("help-connector"))->required();
+  witness_command->callback([&] {
+    run = with_api([&](Management& api) { return audit_witness(console, api); });
+  });
+  LiftOptions lift_options;
+  auto* lift_command = command(*audit_command, "lift", "help-audit-lift");
+  lift_command->add_option("folder", connection.folder, help("help-connector"))->required();
+  lift_command->add_option("log", lift_options.origin, help("help-origin"))->required();
+  lift_command->add_option("--reason", lift_options.reason, help("help-lift-reason"))->required();
+  lift_command->add_option("--evidence", lift_options.evidence, help("help-evidence"));
+  lift_command->callback([&] {
+    run = with_api([&](Management& api) { return audit_lift(console, api, lift_options); });
+  });
   EraseOptions erase_options;
   auto* erase_command = command(*audit_command, "erase", "help-audit-erase");
   erase_command->add_option("folder", connection.folder, help("help-connector"))->required();

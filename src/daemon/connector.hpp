@@ -13,6 +13,7 @@
 
 #include "tally/api/management_routes.hpp"
 #include "tally/audit/log_writer.hpp"
+#include "tally/audit/milestones.hpp"
 #include "tally/audit/posix.hpp"
 #include "tally/custody/custody.hpp"
 #include "tally/custody/holdings.hpp"

@@ -64,7 +64,7 @@ std::vector<audit::WitnessTarget> witness_targets(
   }
   // A space stands in no party, so that no name here is taken for a partner.
   for (const auto& entry : named) {
-    targets.push_back({"witness " + entry.name, entry.party, entry.url, {entry.key}});
+    targets.push_back({"witness " + entry.name, entry.party, entry.url, {entry.key}, entry.name});
   }
   return targets;
 }
@@ -81,6 +81,15 @@ std::optional<audit::Watched> WatchedLogs::find(std::string_view origin, const P
   if (watched.keys.empty()) return std::nullopt;
   watched.owner = from;
   return watched;
+}
+
+std::vector<audit::WatchedName> WatchedLogs::all() const {
+  std::vector<audit::WatchedName> out;
+  for (const auto& key : named_) out.push_back({key.name, {}});
+  for (const auto& party : partners_.parties()) {
+    for (auto& origin : partners_.origins(party)) out.push_back({std::move(origin), party});
+  }
+  return out;
 }
 
 }  // namespace tally::daemon

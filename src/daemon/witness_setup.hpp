@@ -39,6 +39,8 @@ class WatchedLogs final : public audit::WatchList {
 
   [[nodiscard]] std::optional<audit::Watched> find(std::string_view origin, const PartyId& from)
       const override;
+  // For the operator: every one of them.
+  [[nodiscard]] std::vector<audit::WatchedName> all() const;
 
  private:
   const negotiation::PartnerLogs& partners_;

@@ -39,6 +39,14 @@ std::vector<audit::VerifierKey> PartnerLogs::log_keys(const PartyId& party, std:
   return log == partner->second.logs.end() ? std::vector<audit::VerifierKey>{} : log->second;
 }
 
+std::vector<std::string> PartnerLogs::origins(const PartyId& party) const {
+  std::vector<std::string> out;
+  const auto partner = partners_.find(party);
+  if (partner == partners_.end()) return out;
+  for (const auto& [origin, keys] : partner->second.logs) out.push_back(origin);
+  return out;
+}
+
 std::vector<audit::VerifierKey> PartnerLogs::witness_keys(const PartyId& party) const {
   const auto partner = partners_.find(party);
   return partner == partners_.end() ? std::vector<audit::VerifierKey>{} : partner->second.witnesses;

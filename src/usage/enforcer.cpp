@@ -147,7 +147,7 @@ struct Enforcer::State {
     const AgreementTerms& terms = *entry.terms;
     const bool provides = terms.our_side == odrl::Side::provider;
     const PartyId& other = provides ? terms.consumer : terms.provider;
-    if (witnessing == nullptr) return audit::Unwitnessed{other.uri, clock.read().at};
+    if (witnessing == nullptr) return audit::Unwitnessed{other.uri, clock.read().at, other, {}};
     return witnessing->missing(terms.id.value, other);
   }
   EventId event() { return new_event(random, clock.read().at); }
@@ -335,6 +335,22 @@ std::optional<Message> Enforcer::unwitnessed(const AgreementId& agreement) const
   const auto missing = state_->unwitnessed(*entry);
   if (!missing) return std::nullopt;
   return not_witnessed(*entry->terms, *missing);
+}
+
+std::vector<Enforcer::Waiting> Enforcer::waiting() const {
+  std::vector<Waiting> out;
+  for (const auto& shard : state_->shards) {
+    const std::lock_guard lock(shard.mutex);
+    for (const auto& [id, entry] : shard.entries) {
+      if (!entry.terms || entry.closed != Closed::open) continue;
+      auto missing = state_->unwitnessed(entry);
+      if (missing) out.push_back({AgreementId(id), *std::move(missing)});
+    }
+  }
+  std::sort(out.begin(), out.end(), [](const Waiting& a, const Waiting& b) {
+    return a.agreement < b.agreement;
+  });
+  return out;
 }
 
 Result<odrl::Decision> Enforcer::dry_run(const Act& act) {

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tally/audit/milestones.hpp"
 #include "tally/audit/witness.hpp"
 #include "tally/core/task_group.hpp"
 
@@ -289,10 +290,21 @@ TEST_F(Sender, AWitnessThatStaysAwayIsMissedOnceAndTakenUpAgain) {
   EXPECT_EQ(missing[0].at("counterparty").at("uri"), clinic.uri);
   EXPECT_EQ(missing[0].at("size"), 5);
   EXPECT_TRUE(log.state().missing);
+  auto stands = log.sender->witnesses().value();
+  ASSERT_EQ(stands.size(), 1U);
+  EXPECT_EQ(stands[0].target.url, clinic_url);
+  EXPECT_TRUE(stands[0].cosigned.missing);
+  EXPECT_EQ(
+      format_seconds(*stands[0].cosigned.failing_since), missing[0].at("since").get<std::string>()
+  );
+  EXPECT_TRUE(stands[0].why);
+  EXPECT_LT(stands[0].at->seconds, stands[0].cosigned.failing_since->seconds);
   network.join(lab, clinic);
   world.run_for(seconds(120));
   EXPECT_EQ(held(), 9U);
   EXPECT_FALSE(log.state().missing);
+  stands = log.sender->witnesses().value();
+  EXPECT_FALSE(stands[0].cosigned.failing_since || stands[0].why);
 }
 
 TEST_F(Sender, APartnerThatDoesNotYetKnowTheAgreementIsAskedAgain) {

@@ -3,7 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/heads.hpp"
 #include "tally/audit/shown_heads.hpp"
+#include "tally/core/json.hpp"
 
 #include "audit/flat_levels.hpp"
 #include "audit/known_keys.hpp"
@@ -31,6 +33,14 @@ class StaticLogTest : public LogTest {
         ASSERT_TRUE(tree.checkpoint());
       }
     }
+  }
+  // A record as it stands in the log.
+  std::string text_of_record(std::uint64_t seq) {
+    std::string text;
+    EXPECT_TRUE(for_each_record(*open_log(disk), seq, [&](const RecordView& record) {
+      if (record.seq == seq) text = record.text;
+    }));
+    return text;
   }
   struct Written {
     std::map<std::string, Bytes> files;
@@ -91,6 +101,54 @@ TEST_F(StaticLogTest, EachRecordIsProvedAndNoneBehindTheCheckpoint) {
     EXPECT_FALSE(verify_log_proof(proven->proof, leaf_hash(proven->record + " "), policy));
   }
   EXPECT_EQ(code_of(prove_record(*storage, 300)), "audit.record-unsigned");
+}
+
+// Whoever has the log's key can sign a record of heads that counts otherwise than the log: a folder
+// shows nothing from it.
+TEST_F(StaticLogTest, NothingIsShownFromHeadsThatTheRecordsContradict) {
+  make(30, 30);
+  {
+    LogLife life = live();
+    ASSERT_TRUE(life.append("log.heads"));
+  }
+  const auto last_with = [this](const Digest& root) {
+    std::vector<std::string> texts;
+    const auto each = [&texts](const RecordView& record) { texts.emplace_back(record.text); };
+    ASSERT_TRUE(for_each_record(*open_log(disk), 0, each));
+    Json heads = Json::parse(texts.back());
+    heads["root"] = digest_text(root);
+    texts.back() = to_jcs(heads);
+    FrameBuilder frame;
+    frame.start(0);
+    Digest leaf{};
+    for (const std::string& text : texts) {
+      frame.begin_record() += text;
+      leaf = leaf_hash(frame.end_record());
+    }
+    const std::string_view bytes = frame.finish();
+    const auto text = to_text(Head{"clinic.example/log/1", {texts.size(), to_hex(leaf)}});
+    Files files;
+    files[segment_name(0)] = Bytes(bytes.begin(), bytes.end());
+    files["head"] = Bytes(text.begin(), text.end());
+    put_files(disk, files);
+    LogLife life = live();
+    ASSERT_TRUE(life.writer);
+    life.writer->tree().sign_with(key(), signer_of(log_seed));
+    ASSERT_TRUE(life.writer->tree().checkpoint());
+  };
+  const AgreementHead head{29, leaf_hash(text_of_record(29)), 30};
+  const auto right = HeadsMap::make({{AgreementId("urn:a:1"), head}})->root();
+  last_with(right);
+  EXPECT_EQ(code_of(prove_heads(*open_log(disk), AgreementId("urn:a:1"))), "");
+  last_with(leaf_hash("another root"));
+  EXPECT_EQ(
+      code_of(prove_heads(*open_log(disk), AgreementId("urn:a:1"))), "audit.heads-other-root"
+  );
+  // The map of a moment before, which leaves the last record out, is no better.
+  last_with(HeadsMap::make({})->root());
+  EXPECT_EQ(
+      code_of(prove_heads(*open_log(disk), AgreementId("urn:a:1"))), "audit.heads-other-root"
+  );
 }
 
 TEST_F(StaticLogTest, AnAgreementIsShownToBeCompleteOrAbsent) {

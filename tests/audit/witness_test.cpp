@@ -67,6 +67,17 @@ class WitnessService : public ::testing::Test, private OwnWorld, public Station 
   Result<WitnessReply> post(const std::string& body, const PartyId& from = lab) {
     return sim::await(*node, witness->add_checkpoint(body, from));
   }
+  Result<std::vector<Contradiction>> lift(
+      std::vector<Digest> evidence, const std::string& origin = known_origin
+  ) {
+    return sim::await(
+        *node,
+        lift_contradictions(
+            {*store, *journal, node->clock(), node->random()},
+            {origin, std::move(evidence), "restored"}
+        )
+    );
+  }
   int status(const std::string& body, const PartyId& from = lab) {
     const auto reply = post(body, from);
     return reply ? static_cast<int>(reply->answer.status) : 503;
@@ -261,7 +272,7 @@ TEST_F(WitnessService, TwoRootsOfOneSizeAreKeptAsProof) {
   EXPECT_EQ(record[0].at("notes").at(0), one.first);
   EXPECT_EQ(record[0].at("notes").at(1), one.second);
   EXPECT_EQ(record[0].at("counterparty").at("uri"), lab.uri);
-  // Once is enough, and nothing lifts it.
+  // Once is enough, and the log going on does not undo it.
   EXPECT_EQ(status(request(fork, 9, 9)), 422);
   EXPECT_EQ(records("equivocation.found").size(), 1U);
   ASSERT_EQ(status(request(leaves, 9, 12)), 200);
@@ -283,6 +294,89 @@ TEST_F(WitnessService, ATreeThatIsNotShownToContinueStandsAgainstItsOwnerUntilIt
   EXPECT_EQ(
       parse_checkpoint(parse_note(contradictions(*store, lab)->front().second)->text)->size, 15U
   );
+}
+
+// --- what an operator lifts ---
+
+TEST_F(WitnessService, ALiftKeepsTheEvidenceAndIsRecordedWithAllThatItIsAbout) {
+  ASSERT_EQ(status(request(leaves, 0, 9)), 200);
+  EXPECT_EQ(status(request(fork, 9, 9)), 422);
+  const Contradiction before = contradictions(*store, lab)->front();
+  EXPECT_EQ(records("equivocation.found")[0].at("event"), before.event);
+  const auto lifted = lift({before.evidence()});
+  ASSERT_TRUE(lifted) << render(lifted.error().message, Lang::en);
+  EXPECT_TRUE(contradictions(*store, lab)->empty());
+  const auto kept = contradictions_of(*store, known_origin).value();
+  ASSERT_EQ(kept.size(), 1U);
+  EXPECT_EQ(kept[0].first, before.first);
+  EXPECT_EQ(kept[0].second, before.second);
+  EXPECT_TRUE(kept[0].proven);
+  EXPECT_EQ(kept[0].lifted->reason, "restored");
+
+  const auto found = records("equivocation.found");
+  const auto record = records("equivocation.lifted");
+  ASSERT_EQ(record.size(), 1U);
+  EXPECT_EQ(record[0].at("peer"), found[0].at("peer"));
+  EXPECT_EQ(record[0].at("contents"), found[0].at("contents"));
+  EXPECT_EQ(record[0].at("counterparty").at("uri"), lab.uri);
+  EXPECT_EQ(record[0].at("reason"), "restored");
+
+  // Over a power cut; and the same pair again is no news.
+  cut_power();
+  start();
+  EXPECT_TRUE(contradictions(*store, lab)->empty());
+  EXPECT_EQ(status(request(fork, 9, 9)), 422);
+  EXPECT_TRUE(contradictions(*store, lab)->empty());
+  // A new one stands again.
+  ASSERT_EQ(status(request(leaves, 9, 12)), 200);
+  EXPECT_EQ(status(request(fork, 12, 12)), 422);
+  ASSERT_EQ(contradictions(*store, lab)->size(), 1U);
+  EXPECT_EQ(records("equivocation.found").size(), 2U);
+}
+
+TEST_F(WitnessService, OnlyWhatWasNamedIsLiftedAndAllOfItOrNothing) {
+  ASSERT_EQ(status(request(leaves, 0, 9)), 200);
+  EXPECT_EQ(status(request(fork, 9, 9)), 422);
+  const Digest seen = contradictions(*store, lab)->front().evidence();
+  EXPECT_EQ(status(request(fork, 9, 15)), 422);  // comes after the operator looked
+  const auto refused = lift({seen, leaf_hash("nothing")});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message.code, "audit.no-contradiction");
+  EXPECT_EQ(contradictions(*store, lab)->size(), 2U);
+  EXPECT_TRUE(records("equivocation.lifted").empty());
+  EXPECT_EQ(lift({seen}, fair_origin).error().message.code, "audit.no-contradiction");
+  ASSERT_TRUE(lift({seen}));
+  ASSERT_EQ(contradictions(*store, lab)->size(), 1U);
+  EXPECT_NE(contradictions(*store, lab)->front().evidence(), seen);
+  // Once.
+  EXPECT_EQ(lift({seen}).error().message.code, "audit.no-contradiction");
+}
+
+TEST_F(WitnessService, WhatWasLiftedLeavesRoomForWhatComesNext) {
+  ASSERT_EQ(status(request(leaves, 0, 9)), 200);
+  for (std::uint64_t size = 10; size < 20; ++size) EXPECT_EQ(status(request(fork, 9, size)), 422);
+  std::vector<Digest> all;
+  const auto standing = contradictions(*store, lab).value();
+  for (const auto& one : standing) all.push_back(one.evidence());
+  ASSERT_EQ(all.size(), most_contradictions);
+  const auto lifted = lift(all);
+  ASSERT_TRUE(lifted) << render(lifted.error().message, Lang::en);
+  EXPECT_TRUE(contradictions(*store, lab)->empty());
+  EXPECT_EQ(records("equivocation.lifted").size(), most_contradictions);
+  EXPECT_EQ(status(request(fork, 9, 30)), 422);
+  EXPECT_EQ(contradictions(*store, lab)->size(), 1U);
+}
+
+TEST_F(WitnessService, WhatIsKeptOfEachLogIsSaid) {
+  ASSERT_EQ(status(request(leaves, 0, 9)), 200);
+  ASSERT_EQ(status(request(leaves, 0, 5, fair_origin, third_seed), stranger), 200);
+  const auto logs = witnessed_logs(*store).value();
+  ASSERT_EQ(logs.size(), 2U);
+  const auto& ours = logs[0].origin == known_origin ? logs[0] : logs[1];
+  EXPECT_EQ(ours.owner, lab);
+  EXPECT_EQ(ours.size, 9U);
+  EXPECT_EQ(ours.root, reference::root(leaves, 0, 9));
+  EXPECT_EQ(ours.at.seconds, world.now().seconds);
 }
 
 TEST_F(WitnessService, AnUnsignedContradictionIsNobodys) {

@@ -19,7 +19,7 @@ LIMIT = 2
 
 
 def setUpModule():
-    global world, provider, consumer, held, called, rolled_back
+    global world, provider, consumer, held, called, opened, rolled_back
     world = World()
     unittest.addModuleCleanup(world.close)
     pair = Pair(world)
@@ -29,6 +29,9 @@ def setUpModule():
     pair.start()
     held = pair.held()
     called = consumer.agree(provider, CALLED)
+    opened = consumer.begin("transfers", {"agreement": called, "format": "HttpData-QUERY"})
+    consumer.ended_process("transfers", opened, ("STARTED",))
+    provider.app("kept", RESEARCH)  # an order, with the fact whose token gave it
     witnessed(consumer, provider, 1)
     provider.stop()
     rolled_back = world.path("rolled-back")
@@ -203,8 +206,10 @@ class NewLog(unittest.TestCase):
     def test_4_the_old_agreements_have_ended_and_a_new_one_is_witnessed(self):
         size = len(provider.records())
         begun = json.loads(audit("new-log", provider.folder, "--json").stdout)
-        self.assertEqual(begun["ended"]["agreements"], 2)
+        self.assertEqual(begun["ended"], {"agreements": 2, "negotiations": 0, "transfers": 1})
         self.assertEqual(begun["follows"]["size"], size)
+        facts = set(os.listdir(provider.path("private", "blobs")))
+        self.assertTrue(facts)
         # Without a new loss there is no reason for a third log.
         self.assertEqual(audit("new-log", provider.folder, check=False).returncode, 1)
         provider.start()
@@ -216,7 +221,14 @@ class NewLog(unittest.TestCase):
             self.assertEqual(record["aseq"], 1)
         for agreement in (held, called):
             self.assertEqual(provider.agreement(agreement)["state"], "terminated")
-        # The partner does not know it yet, and is refused.
+        # What was under way is ended on the other side, too.
+        self.assertEqual([record["agreement"] for record in
+                          provider.records("transfer.terminated")], [called])
+        process = consumer.ended_process("transfers", opened, ("TERMINATED",))
+        self.assertEqual(process["reason"]["code"], "negotiation.log-given-up")
+        # Facts of the log before are not those of nobody.
+        self.assertLessEqual(facts, set(os.listdir(provider.path("private", "blobs"))))
+        # That the agreement has ended the partner does not know yet, and is refused.
         self.assertEqual(consumer.agreement(called)["state"], "active")
         answer = call()
         self.assertNotEqual(answer.status, 200, "the count of an ended agreement is whole again")
@@ -262,7 +274,7 @@ class NewLog(unittest.TestCase):
             "reconcile", provider.folder, consumer.folder, "--json", check=False).stdout)["lines"]
         mine = [line for line in lines if line["agreement"] == fresh]
         self.assertTrue(mine)
-        self.assertEqual({line["kind"] for line in mine}, {"MATCH"}, mine)
+        self.assertEqual({line["result"] for line in mine}, {"MATCH"}, mine)
 
     def test_5_a_second_time_gives_a_third_log(self):
         copy = world.path("second")
@@ -287,16 +299,24 @@ class NewLog(unittest.TestCase):
         agreement = consumer.agree(provider)
         self.assertEqual(consumer.transfer(agreement)["state"], "COMPLETED")
         witnessed(provider, consumer, 1)
+        provider.stop()
+        pid = consumer.begin("negotiations", {
+            "peer": provider.party_json, "asset": COHORT, "purposes": [RESEARCH]})
         consumer.stop()
         copy = world.path("consumer-copy")
         shutil.copytree(consumer.folder, copy)
+        provider.start()
         consumer.start()
         consumer.agree(provider)
         witnessed(provider, consumer, 1)
         set_back(consumer, copy)
         self.assertTrue(consumer.custody_files())
-        audit("new-log", consumer.folder)
+        begun = json.loads(audit("new-log", consumer.folder, "--json").stdout)
+        self.assertEqual(begun["ended"]["negotiations"], 1)
         consumer.start()
+        process = consumer.get("/api/v1/negotiations/" + pid)
+        self.assertEqual((process["state"], process["reason"]["code"], process["waiting"]),
+                         ("TERMINATED", "negotiation.log-given-up", []))
         eventually(lambda: not [name for name in consumer.custody_files() if ".key" in name],
                    "the keys of what was held are gone")
         eventually(lambda: [record for record in consumer.records("data.destroyed")

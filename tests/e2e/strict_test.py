@@ -123,6 +123,21 @@ class Strict(unittest.TestCase):
         self.assertIn("regulator", str(mine["reason"]))
         self.assertIn("since", str(mine["reason"]))
 
+        # The operator sees for whom it waits.
+        seen = provider.get("/api/v1/witness")
+        self.assertEqual((seen["quorum"]["name"], seen["quorum"]["reached"]), ("regulator", False))
+        self.assertIn(strict, [one["agreement"] for one in seen["waiting"]])
+        regulator = next(one for one in seen["witnesses"] if one.get("name") == "regulator")
+        self.assertIn(strict, regulator["waiting"])
+        self.assertNotIn(loose, regulator["waiting"])
+        self.assertTrue(regulator["failingSince"])
+        self.assertTrue(regulator["why"]["text"])
+        partner = next(one for one in seen["witnesses"] if "name" not in one)
+        self.assertEqual(partner["waiting"], [])
+        said = provider.tally("audit", "witness", provider.folder).stdout
+        self.assertIn("regulator", said)
+        self.assertIn(strict, said)
+
     def test_5_both_logs_are_whole(self):
         for side in (provider, consumer):
             self.assertEqual(side.stop(), 0)

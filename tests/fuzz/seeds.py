@@ -30,7 +30,21 @@ def bundles():
         yield kept + bytes(1024)
 
 
+# What audit_receipt_fuzz signs: a receipt's and a statement's object.
+TIME = "2026-01-01T00:00:00.000000Z"
+SIGNED = (
+    {"action": "read", "agreement": "urn:a", "leaf": "00" * 32, "origin": "a.example/log/1",
+     "seq": 1, "time": TIME, "use": "u"},
+    {"agreement": "urn:a", "aseq": {"from": 1, "to": 2}, "bytes": 1,
+     "log": {"origin": "a.example/log/1", "root": "00" * 32, "size": 2}, "number": 1,
+     "period": {"from": TIME, "until": TIME}, "refusals": {"usage.no": 1}, "uses": 1},
+)
+
+
 def texts(target):
+    if target == "audit_receipt_fuzz":
+        for one in SIGNED:
+            yield json.dumps(one, separators=(",", ":"))
     if target == "audit_frame_fuzz":
         yield segment()
         return

@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/api/router.hpp"
+#include "tally/audit/checkpoint_sender.hpp"
+#include "tally/audit/witness.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
 #include "tally/negotiation/peers.hpp"
 #include "tally/transfer/transfer_service.hpp"
@@ -89,6 +91,15 @@ class Connector {
   virtual awaitable<Result<Json>> rotate_log_key(Nanos overlap) = 0;
 };
 
+// How logs are witnessed: ours by others, and theirs here.
+struct WitnessAdminParts {
+  const audit::CheckpointSender& sender;
+  const audit::Witnessing& witnessing;
+  // Which logs are watched here, those of partners and those that the operator named.
+  std::function<std::vector<audit::WatchedName>()> watched;
+  audit::LiftParts lift;
+};
+
 struct ManagementApiParts {
   Connector& connector;
   CatalogAdmin& catalog;
@@ -99,6 +110,7 @@ struct ManagementApiParts {
   transfer::TransferService& transfers;
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
+  WitnessAdminParts witness;
   PartyId self;
   // Refuses new work (with the reason) while the log or the store cannot take it.
   std::function<std::optional<Error>()> closed;

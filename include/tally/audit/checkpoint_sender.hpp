@@ -53,7 +53,17 @@ struct WitnessTarget {
   PartyId to;
   std::string url;                // before "/add-checkpoint", without a slash at the end
   std::vector<VerifierKey> keys;  // type 0x04
+  std::string name{};             // that the operator gave it; empty: a partner
   bool operator==(const WitnessTarget&) const = default;
+};
+
+// How a witness of ours stands, for the operator.
+struct WitnessState {
+  WitnessTarget target;
+  Cosigned cosigned;
+  std::optional<Instant> at;       // of its last cosignature, as it says
+  std::optional<Message> why;      // it fails: how, the last time since our start
+  std::optional<Instant> unasked;  // since when it owes the answer to `ask_first`
 };
 
 struct CheckpointSenderParts {
@@ -114,6 +124,8 @@ class CheckpointSender {
 
   // Proof that our log was set back: audit.log-behind or audit.log-forked.
   [[nodiscard]] const std::optional<Message>& alarm() const { return alarm_; }
+  // Of those that witness our log now. Reads the store and checks a signature for each.
+  [[nodiscard]] Result<std::vector<WitnessState>> witnesses() const;
   // Of every witness there ever was, by id: that of a partner is its party as text, that of a
   // witness that the operator named begins with "witness ".
   [[nodiscard]] Result<std::vector<Cosigned>> cosigned() const { return cosigned(parts_.store); }
@@ -128,8 +140,9 @@ class CheckpointSender {
     Instant next;
     unsigned failures = 0;
     bool busy = false;
-    bool again = false;  // a milestone came while it was busy
-    std::string note;    // what it cosigned last
+    bool again = false;          // a milestone came while it was busy
+    std::string note;            // what it cosigned last
+    std::optional<Message> why;  // it failed the last time
   };
   struct Asking;
 
@@ -177,26 +190,6 @@ class CheckpointSender {
   std::map<std::string, Unasked> unasked_;  // by id of the target
   std::optional<Message> alarm_;
   std::atomic<bool> milestone_ = false;
-};
-
-// Tells of milestones. Stands before the log writer; whoever queues one waits for its ticket. Any
-// thread.
-class MilestoneAppender final : public LogAppender {
- public:
-  MilestoneAppender(
-      LogAppender& log, Witnessing& witnessing, Clock& clock, std::function<void()> tell
-  )
-      : log_(log), witnessing_(witnessing), clock_(clock), tell_(std::move(tell)) {}
-  Ticket enqueue(RecordDraft draft, Priority priority = Priority::ordinary) override;
-  awaitable<Result<Appended>> wait(Ticket ticket) override;
-  [[nodiscard]] bool failed() const override { return log_.failed(); }
-  [[nodiscard]] LogMark mark() const override { return log_.mark(); }
-
- private:
-  LogAppender& log_;
-  Witnessing& witnessing_;
-  Clock& clock_;
-  std::function<void()> tell_;
 };
 
 }  // namespace tally::audit

@@ -13,11 +13,13 @@
 #include <string_view>
 #include <vector>
 
+#include "tally/audit/contradictions.hpp"
 #include "tally/audit/journal.hpp"
 #include "tally/audit/key_rotation.hpp"
 #include "tally/audit/witness_message.hpp"
 #include "tally/core/clock.hpp"
 #include "tally/core/ids.hpp"
+#include "tally/core/instant.hpp"
 #include "tally/core/store.hpp"
 
 namespace tally::audit {
@@ -27,6 +29,12 @@ struct Watched {
   std::vector<VerifierKey> keys;  // first ones: which key counts now is the witness's to know
   // Whose log it is; empty: one that the operator named. A partner's log is nobody else's business:
   // for others it does not exist.
+  PartyId owner;
+};
+
+// The same, as people call it.
+struct WatchedName {
+  std::string origin;
   PartyId owner;
 };
 
@@ -103,17 +111,15 @@ class Witness {
 // The checkpoint of this log that was cosigned here last, with our cosignature; empty: none.
 Result<std::string> cosigned_checkpoint(Store& store, std::string_view origin);
 
-// Two checkpoints of one log that a party has signed and that contradict each other.
-struct Contradiction {
+// A log whose checkpoints were cosigned here, as it was when that happened last.
+struct WitnessedLog {
   std::string origin;
-  // Same size, two roots: anyone can see it from the two notes. Otherwise the log signed a longer
-  // tree and did not show that it continues the first; it may still do so.
-  bool proven = false;
-  std::string first;   // the note that was cosigned here, verbatim
-  std::string second;  // the one that contradicts it, verbatim
+  PartyId owner;  // empty: one that the operator named
+  std::uint64_t size = 0;
+  Digest root{};
+  Instant at;  // of our cosignature
 };
-// What stands against a party: at most a few for each log. While there is any, no new contract is
-// made with it.
-Result<std::vector<Contradiction>> contradictions(Store& store, const PartyId& party);
+// All of them, also those that are not watched any more.
+Result<std::vector<WitnessedLog>> witnessed_logs(Store& store);
 
 }  // namespace tally::audit

@@ -32,8 +32,17 @@ struct Cosigned {
 
 // Whose cosignature an agreement waits for.
 struct Unwitnessed {
-  std::string witnesses;  // as people read them
-  Instant since;          // the milestone's time
+  std::string witnesses;          // as people read them
+  Instant since;                  // the milestone's time
+  PartyId party;                  // the other party, when its cosignature is what counts; else
+  std::vector<VerifierKey> keys;  // of the witnesses of the quorum that have not cosigned
+};
+
+// How far our log is cosigned by as many as the quorum asks for.
+struct QuorumState {
+  std::string name;        // of the witness or group that has to hold
+  std::uint64_t size = 0;  // the longest log that it has cosigned; 0: none
+  bool reached = false;    // no agreement has a milestone beyond that
 };
 
 // Records after which our checkpoint should be witnessed: contracts that came into force or ended,
@@ -59,6 +68,9 @@ class Witnessing {
   // Whether the cosignatures of this note of ours make the quorum. Without one: never.
   [[nodiscard]] bool makes_quorum(const Note& note) const;
 
+  // nullopt: no quorum is configured.
+  [[nodiscard]] std::optional<QuorumState> quorum() const;
+
   // nullopt: the last milestone of the agreement is cosigned by all that count. `other`: the other
   // party of the agreement.
   [[nodiscard]] std::optional<Unwitnessed> missing(
@@ -76,6 +88,10 @@ class Witnessing {
     std::uint64_t size = 0;
     std::vector<GoodSignature> good;  // by keys of the quorum
   };
+
+  // By those that have cosigned a log of that size, or a later one, which continues it. The lock is
+  // held.
+  [[nodiscard]] std::vector<GoodSignature> good_at(std::uint64_t size) const;
 
   const std::optional<LogPolicy> quorum_;
   mutable std::mutex mutex_;  // guards what follows

@@ -28,6 +28,8 @@ class PartnerLogs {
   [[nodiscard]] std::vector<audit::VerifierKey> log_keys(
       const PartyId& party, std::string_view origin
   ) const;
+  // Of all its logs, in order.
+  [[nodiscard]] std::vector<std::string> origins(const PartyId& party) const;
   // By which `party` cosigns, the last one it named at the end; empty: it witnesses nobody.
   [[nodiscard]] std::vector<audit::VerifierKey> witness_keys(const PartyId& party) const;
   // In force now or once, signed with a key statement.

@@ -162,6 +162,12 @@ class Enforcer {
   // Why nothing moves now under an agreement whose policy says `strict` (usage.not-witnessed);
   // nullopt: its last milestone is cosigned, or its policy does not say so.
   [[nodiscard]] std::optional<Message> unwitnessed(const AgreementId& agreement) const;
+  // Every open agreement of which that is so, in order of id.
+  struct Waiting {
+    AgreementId agreement;
+    audit::Unwitnessed witnesses;
+  };
+  [[nodiscard]] std::vector<Waiting> waiting() const;
 
   // The same decision without counting or recording. For the dry-run route.
   Result<odrl::Decision> dry_run(const Act& act);

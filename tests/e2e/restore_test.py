@@ -1,0 +1,119 @@
+"""Old copies of parts of a connector's folder put back: no use comes back with them, no ended
+contract, no data that was destroyed; what cannot be told apart from tampering is refused by name."""
+import os
+import shutil
+import unittest
+
+import connectors
+from connectors import Pair, World, eventually
+
+STORE = "tally.db"
+
+
+def setUpModule():
+    global world, pair, provider, consumer
+    world = World()
+    unittest.addModuleCleanup(world.close)
+    pair = Pair(world)
+    provider, consumer = pair.provider, pair.consumer
+    provider.offer(count=3, until="2099-01-01T00:00:00Z", delete=True)
+    pair.start()
+
+
+class Restored(unittest.TestCase):
+    def setUp(self):
+        if consumer.ended():
+            consumer.start()
+        self.agreement = pair.held()
+        name = "app-" + self.agreement.rsplit(":", 1)[-1]
+        self.app = consumer.app(name, connectors.RESEARCH, agreements=[self.agreement])
+        self.assertEqual(consumer.read(self.app, self.agreement).status, 200)
+
+    def keep(self, *names):
+        """A copy of the named parts as they are at a clean stop. The connector is started again."""
+        self.assertEqual(consumer.stop(), 0)
+        self.kept = world.path("kept")
+        shutil.rmtree(self.kept, ignore_errors=True)
+        os.mkdir(self.kept)
+        for name in names:
+            whole = consumer.path(name)
+            if os.path.isdir(whole):
+                shutil.copytree(whole, os.path.join(self.kept, name))
+            else:
+                shutil.copy2(whole, os.path.join(self.kept, name))
+        self.names = names
+        consumer.start()
+
+    def put_back(self):
+        """Returns the folder with the newest, to go on with."""
+        self.assertEqual(consumer.stop(), 0)
+        newest = world.path("newest")
+        shutil.rmtree(newest, ignore_errors=True)
+        shutil.copytree(consumer.folder, newest, symlinks=True)
+        for path in [consumer.path(name) for name in self.names]:
+            shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
+        shutil.copytree(self.kept, consumer.folder, dirs_exist_ok=True)
+        return newest
+
+    def with_newest(self, newest):
+        consumer.kill9()
+        shutil.rmtree(consumer.folder)
+        shutil.copytree(newest, consumer.folder, symlinks=True)
+        consumer.start()
+
+    def end(self):
+        ended = consumer.api("POST", "/api/v1/agreements/%s/termination" % self.agreement,
+                             {"reason": "over"})
+        self.assertEqual(ended.status, 200, ended)
+        eventually(lambda: [record for record in consumer.records("data.destroyed")
+                            if record.get("agreement") == self.agreement], "destroyed")
+
+    def uses(self):
+        return len([record for record in consumer.records("use.permitted")
+                    if record.get("agreement") == self.agreement])
+
+    def test_an_older_store_gives_no_use_back(self):
+        self.keep(STORE)
+        for _ in range(2):
+            self.assertEqual(consumer.read(self.app, self.agreement).status, 200)
+        self.put_back()
+        consumer.start()
+        # The counts are the log's, whatever the store remembers.
+        self.assertEqual(consumer.read(self.app, self.agreement).status, 403)
+        self.assertEqual(self.uses(), 3)
+
+    def test_an_older_store_revives_no_ended_contract_and_no_data(self):
+        self.keep(STORE)
+        self.end()
+        self.put_back()
+        consumer.start()
+        self.assertIn(consumer.read(self.app, self.agreement).status, (403, 404, 410))
+        self.assertEqual(self.uses(), 1)
+
+    def test_a_log_older_than_the_store_is_refused(self):
+        self.keep("log")
+        self.assertEqual(consumer.read(self.app, self.agreement).status, 200)
+        newest = self.put_back()
+        consumer.spawn()
+        self.assertNotEqual(consumer.wait_ended(), 0)
+        self.with_newest(newest)
+
+    def test_keys_from_an_older_copy_of_custody_are_destroyed_again(self):
+        self.destroyed_again("custody")
+
+    def test_with_the_store_of_the_same_day_too(self):
+        self.destroyed_again("custody", STORE)
+
+    def destroyed_again(self, *names):
+        self.keep(*names)
+        self.end()
+        gone = set(consumer.custody_files())
+        self.put_back()
+        self.assertNotEqual(set(consumer.custody_files()) - gone, set())
+        consumer.start()
+        eventually(lambda: set(consumer.custody_files()) <= gone, "destroyed again")
+        self.assertIn(consumer.read(self.app, self.agreement).status, (403, 404, 410))
+
+
+if __name__ == "__main__":
+    connectors.main()
