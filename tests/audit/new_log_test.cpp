@@ -5,7 +5,6 @@
 #include <fstream>
 
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/posix.hpp"
