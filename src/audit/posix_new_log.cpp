@@ -83,24 +83,18 @@ std::optional<Order> parse_order(std::string_view text) {
   return Order{std::move(lines[1]), std::move(lines[2])};
 }
 
-// The first record of the log in a folder; nullopt: there is no such folder.
-struct First {
-  std::string origin;
-  Digest leaf{};
-};
-Result<std::optional<First>> first_record(const fs::path& folder) {
+// Of the log in a folder, empty where it has no record; nullopt: there is no such folder.
+Result<std::optional<std::string>> origin_in(const fs::path& folder) {
   std::error_code ignored;
   if (!fs::is_directory(folder, ignored)) return std::nullopt;
   auto storage = open_log_folder(folder, FolderAccess::read_only);
   if (!storage) return fail(std::move(storage));
-  First first;
+  std::string origin;
   const auto take = [&](const RecordView& record) {
-    if (record.seq != 0) return;
-    const Json json = record.json();
-    first = {json.value("log", std::string()), record.leaf};
+    if (record.seq == 0) origin = record.json().value("log", std::string());
   };
   if (auto read = for_each_record(**storage, 0, take); !read) return fail(std::move(read));
-  return first;
+  return origin;
 }
 
 class Change {
@@ -122,11 +116,11 @@ class Change {
       names = parse_order(**text);
       if (!names) return other();
     }
-    auto first = first_record(current_);
-    if (!first) return fail(std::move(first));
-    if (!*first && !names) return fail(ErrorKind::not_found, {"audit.log-missing", {}});
+    auto origin = origin_in(current_);
+    if (!origin) return fail(std::move(origin));
+    if (!*origin && !names) return fail(ErrorKind::not_found, {"audit.log-missing", {}});
 
-    if (*first && (!names || (*first)->origin == names->from)) {
+    if (*origin && (!names || **origin == names->from)) {
       if (auto given = lock_and_give_up(names.has_value()); !given) return fail(std::move(given));
       if (!names) {
         names = Order{given_.follows.origin, next_origin(given_.follows.origin)};
@@ -136,13 +130,13 @@ class Change {
       if (auto made = make_next(*names); !made) return fail(std::move(made));
       auto moved = rename_folder(current_, former_folder(order_.connector, names->from));
       if (!moved) return fail(std::move(moved));
-      first->reset();
+      origin->reset();
     }
-    if (!*first) {
+    if (!*origin) {
       // The rename that makes it current comes after everything that is in it.
-      auto next = first_record(next_);
+      auto next = origin_in(next_);
       if (!next) return fail(std::move(next));
-      if (!*next || (*next)->origin != names->to) return other();
+      if (*next != names->to) return other();
       if (auto moved = rename_folder(next_, current_); !moved) return fail(std::move(moved));
     }
     return describe(names->to);

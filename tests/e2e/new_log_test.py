@@ -228,6 +228,11 @@ class NewLog(unittest.TestCase):
         self.assertEqual(process["reason"]["code"], "negotiation.log-given-up")
         # Facts of the log before are not those of nobody.
         self.assertLessEqual(facts, set(os.listdir(provider.path("private", "blobs"))))
+        with open(provider.path("tally.json")) as file:
+            person = json.load(file)["listeners"]["management"]["tokens"][0]["name"]
+        audit("erase", provider.folder, "--subject", person, "--basis", "asked-for")
+        self.assertGreaterEqual(provider.records("private.erased")[-1]["former"], 1)
+        self.assertFalse(facts & set(os.listdir(provider.path("private", "blobs"))))
         # That the agreement has ended the partner does not know yet, and is refused.
         self.assertEqual(consumer.agreement(called)["state"], "active")
         answer = call()
