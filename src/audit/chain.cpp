@@ -103,6 +103,10 @@ std::optional<Genesis> parse_genesis(const RecordScan& scan, std::string_view te
   if (genesis.origin.empty() || genesis.actor.empty() || !key || key->type != ed25519_type) {
     return std::nullopt;
   }
+  if (const auto before = record.find("follows"); before != record.end()) {
+    genesis.follows = parse_follows(*before, genesis.origin);
+    if (!genesis.follows) return std::nullopt;
+  }
   return genesis;
 }
 

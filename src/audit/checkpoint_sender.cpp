@@ -133,6 +133,14 @@ awaitable<Result<std::string>> CheckpointSender::current() {
   co_return note;
 }
 
+awaitable<void> CheckpointSender::keep_proof(ProofOfLoss proof) {
+  Result<void> kept;
+  auto job = [this, &kept, &proof] { kept = parts_.source.keep_proof(proof); };
+  co_await parts_.worker.run(std::move(job));
+  // Without it the log is refused all the same; a new one could only be begun on our own word.
+  if (!kept) parts_.notices.note(Severity::error, kept.error().message);
+}
+
 Error CheckpointSender::raise(
     std::string code, const WitnessTarget& target, std::uint64_t ours, std::uint64_t theirs
 ) {
@@ -157,10 +165,14 @@ awaitable<Result<void>> CheckpointSender::examine(WitnessTarget target) {
   if (answer->status != 200) co_return tl::unexpected(refused(target, answer->status));
   // Only what we signed ourselves is proof; anybody can claim a number.
   auto held = settings_.log_keys.verify(answer->body);
+  ProofOfLoss proof{answer->body, {}};
   if (!held) {
     // A log that was set back may lack the record of its newest key.
     auto shown = co_await keys_shown_by(target);
-    if (shown) held = shown->verify(answer->body);
+    if (shown) {
+      held = shown->verify(answer->body);
+      proof.rotations = shown->notes();
+    }
   }
   if (!held) co_return tl::unexpected(held.error());
   if (held->checkpoint.origin != settings_.origin) {
@@ -172,6 +184,7 @@ awaitable<Result<void>> CheckpointSender::examine(WitnessTarget target) {
   if (!ours) co_return tl::unexpected(ours.error());
   const std::uint64_t size = held->checkpoint.size;
   if (size > ours->checkpoint.size) {
+    co_await keep_proof(std::move(proof));
     co_return tl::unexpected(raise("audit.log-behind", target, ours->checkpoint.size, size));
   }
   Result<Digest> root = ours->checkpoint.root;
@@ -179,6 +192,7 @@ awaitable<Result<void>> CheckpointSender::examine(WitnessTarget target) {
   co_await parts_.worker.run(std::move(job));
   if (!root) co_return tl::unexpected(root.error());
   if (*root != held->checkpoint.root) {
+    co_await keep_proof(std::move(proof));
     co_return tl::unexpected(raise("audit.log-forked", target, ours->checkpoint.size, size));
   }
   co_return Result<void>{};
@@ -191,11 +205,7 @@ awaitable<Result<LogKeys>> CheckpointSender::keys_shown_by(WitnessTarget target)
   if (answer->status != 200) co_return tl::unexpected(refused(target, answer->status));
   const auto notes = parse_rotations(answer->body);
   if (!notes) co_return tl::unexpected(notes.error());
-  LogKeys keys = settings_.log_keys;
-  // The record that names each is not known here, but that our log does not have it.
-  const std::uint64_t seq = keys.entries().back().from;
-  for (const std::string& note : *notes) (void)keys.rotate(seq, note);
-  co_return keys;
+  co_return settings_.log_keys.extended(*notes);
 }
 
 awaitable<Result<bool>> CheckpointSender::tell_rotations(WitnessTarget target) {
@@ -452,6 +462,18 @@ awaitable<void> CheckpointSender::show(Note note) {
   };
   co_await parts_.worker.run(std::move(job));
   if (!done) parts_.notices.note(Severity::warning, done.error().message);
+}
+
+Result<void> CheckpointSender::begin_again(Store& store, Transaction& change) {
+  Store::Query query;
+  query.kind = row_kind;
+  for (;;) {
+    auto rows = store.rows(query);
+    if (!rows) return fail(std::move(rows));
+    if (rows->empty()) return {};
+    query.after = rows->back().id;
+    for (Row& row : *rows) change.erases.push_back(std::move(row));
+  }
 }
 
 Result<std::vector<WitnessState>> CheckpointSender::witnesses() const {

@@ -97,6 +97,14 @@ std::vector<std::string> LogKeys::notes() const {
   return notes;
 }
 
+LogKeys LogKeys::extended(std::span<const std::string> shown) const {
+  LogKeys keys = *this;
+  // The record that names each is not known here, but that our log does not have it.
+  const std::uint64_t seq = entries_.back().from;
+  for (const std::string& note : shown) (void)keys.rotate(seq, note);
+  return keys;
+}
+
 Result<VerifiedCheckpoint> LogKeys::verify(std::string_view note) const {
   const auto parsed = parse_note(note);
   if (!parsed) return tl::unexpected(parsed.error());

@@ -69,6 +69,7 @@ void save_log(const LogState& state, PieceWriter& out) {
       {"actor", {{"domain", genesis.actor.domain}, {"uri", genesis.actor.uri}}},
       {"vkey", genesis.vkey},
       {"test", genesis.test},
+      {"follows", genesis.follows ? to_json(*genesis.follows) : Json()},
       {"rotations", std::move(rotations)},
       {"size", chain.size},
       {"leaf", to_hex(chain.leaf)},
@@ -105,6 +106,10 @@ std::optional<LogState> read_log(const Json& item) {
       item.at("actor").at("uri").get<std::string>()};
   genesis.vkey = item.at("vkey").get<std::string>();
   genesis.test = item.at("test").get<bool>();
+  if (const Json& before = item.at("follows"); !before.is_null()) {
+    genesis.follows = parse_follows(before, genesis.origin);
+    if (!genesis.follows) return std::nullopt;
+  }
   auto key = parse_verifier_key(genesis.vkey);
   if (!key) return std::nullopt;
   chain.keys = LogKeys(*std::move(key));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "below_snapshot.hpp"
 #include "chain.hpp"
 #include "log_format.hpp"
@@ -292,6 +294,7 @@ Result<void> create_log(LogStorage& storage, const Genesis& genesis, Clock& cloc
       .set("suite", "sha256-ed25519")
       .set("test", genesis.test)
       .set("vkey", genesis.vkey);
+  if (genesis.follows) draft.set_json("follows", to_json(*genesis.follows));
   const std::string log = quote(genesis.origin);
   const std::string time = format_micros(now);
   Stamp stamp;

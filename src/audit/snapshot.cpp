@@ -103,6 +103,16 @@ Result<Transaction> replace_snapshot(Store& store, const Snapshot& snapshot) {
   return transaction;
 }
 
+Result<void> begin_snapshots_again(Store& store, Transaction& change) {
+  auto rows = all_rows(store);
+  if (!rows) return fail(std::move(rows));
+  for (Row& row : *rows) {
+    row.body.clear();
+    change.erases.push_back(std::move(row));
+  }
+  return {};
+}
+
 namespace {
 
 tl::unexpected<Error> unfit(std::string_view why, std::uint64_t size) {

@@ -37,6 +37,17 @@ class Verification {
     if (report_.genesis && report_.genesis->test) {
       report_.notes.push_back({"audit.verify-test-log", {{"log", report_.genesis->origin}}});
     }
+    if (report_.genesis && report_.genesis->follows) {
+      const Follows& before = *report_.genesis->follows;
+      report_.notes.push_back(
+          {before.proofs.empty() ? "audit.verify-follows-unproven" : "audit.verify-follows",
+           {{"origin", before.origin},
+            {"size", std::to_string(before.size)},
+            {"leaf", to_hex(before.leaf)},
+            {"proofs", std::to_string(before.proofs.size())},
+            {"longest", before.proofs.empty() ? "-" : std::to_string(before.proofs.front().size)}}}
+      );
+    }
     report_.notes.push_back(
         {"audit.verify-no-foreign-head", {{"records", std::to_string(report_.records)}}}
     );

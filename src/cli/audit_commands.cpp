@@ -31,6 +31,7 @@ int audit_verify(const Console& console, const std::filesystem::path& folder, bo
     if (report.genesis) {
       out["origin"] = report.genesis->origin;
       out["test"] = report.genesis->test;
+      if (report.genesis->follows) out["follows"] = audit::to_json(*report.genesis->follows);
     }
     if (report.checkpoint) {
       out["checkpoint"] = {

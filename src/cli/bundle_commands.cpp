@@ -2,9 +2,11 @@
 
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/new_log.hpp"
 #include "tally/audit/ustar.hpp"
 #include "tally/evidence/check.hpp"
 #include "tally/evidence/collect.hpp"
@@ -113,22 +115,55 @@ Result<std::string> agreement_of(audit::LogStorage& log, const std::string& pid)
   return found;
 }
 
+// Whether the agreement came into force in this log.
+Result<bool> is_made_in(audit::LogStorage& log, const std::string& agreement) {
+  bool found = false;
+  const auto each = [&](const audit::RecordView& record) {
+    if (record.agreement == agreement && record.type == "contract.finalized") found = true;
+  };
+  if (auto read = audit::for_each_record(log, 0, each); !read) return tally::fail(std::move(read));
+  return found;
+}
+
+// Of the present log, and of those that were given up before it, the last one in which the
+// agreement, or that of the process, was made; the present one when none is. Sets `agreement`.
+Result<std::filesystem::path> log_with(const BundleOptions& options, std::string& agreement) {
+  std::vector<std::filesystem::path> folders = audit::former_logs(options.folder);
+  if (folders.empty() && !options.agreement.empty()) {
+    agreement = options.agreement;
+    return options.folder;
+  }
+  folders.push_back(options.folder);
+  for (auto folder = folders.rbegin(); folder != folders.rend(); ++folder) {
+    auto storage = open_folder(*folder);
+    if (!storage) return tally::fail(std::move(storage));
+    agreement = options.agreement;
+    if (agreement.empty()) {
+      auto found = agreement_of(**storage, options.pid);
+      if (!found) return tally::fail(std::move(found));
+      agreement = *std::move(found);
+    }
+    if (agreement.empty()) continue;
+    const auto made = is_made_in(**storage, agreement);
+    if (!made) return tl::unexpected(made.error());
+    if (*made) return *folder;
+  }
+  return options.folder;
+}
+
 }  // namespace
 
 int audit_bundle(const Console& console, const BundleOptions& options) {
+  std::string agreement;
+  const auto folder = log_with(options, agreement);
+  if (!folder) return console.fail(folder.error(), usage);
   int code = done;
-  const auto log = open_checked(console, options.folder, code);
+  const auto log = open_checked(console, *folder, code);
   if (!log) return code;
   const auto store = store::open_read_only(options.folder);
   if (!store) return console.fail(store.error(), usage);
-  std::string agreement = options.agreement;
   if (agreement.empty()) {
-    auto found = agreement_of(*log->storage, options.pid);
-    if (!found) return console.fail(found.error());
-    if (found->empty()) {
-      return console.fail(Message{"cli.bundle-no-process", {{"pid", options.pid}}}, refused);
-    }
-    agreement = *std::move(found);
+    return console.fail(Message{"cli.bundle-no-process", {{"pid", options.pid}}}, refused);
   }
   const auto collected = evidence::collect(*log->storage, **store, AgreementId(agreement));
   if (!collected) return console.fail(collected.error());

@@ -14,6 +14,7 @@
 #include "init.hpp"
 #include "inquiry_commands.hpp"
 #include "log_commands.hpp"
+#include "new_log_command.hpp"
 #include "policy_commands.hpp"
 #include "private_commands.hpp"
 #include "witness_commands.hpp"
@@ -287,6 +288,13 @@ int main(int argc, char** argv) {
   rotate_command->callback([&] {
     run = with_api([&](Management& api) { return rotate_log_key(console, api, overlap); });
   });
+  NewLogOptions new_log_options;
+  auto* new_log_command = command(*audit_command, "new-log", "help-audit-new-log");
+  new_log_command->add_option("folder", new_log_options.folder, help("help-connector"))->required();
+  new_log_command->add_flag(
+      "--without-proof", new_log_options.without_proof, help("help-without-proof")
+  );
+  new_log_command->callback([&] { run = [&] { return audit_new_log(console, new_log_options); }; });
   auto* tiles_command = command(*audit_command, "tiles", "help-audit-tiles");
   std::filesystem::path tiles_folder;
   std::filesystem::path tiles_out;

@@ -1,9 +1,11 @@
 #include "connector.hpp"
 
+#include <set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/new_log.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/negotiation/agreement.hpp"
 
@@ -17,6 +19,23 @@ std::string peer_base(const Config& config) {
   return config.peers.public_url + std::string(api::dsp_base_path);
 }
 
+// What the logs before the current one commit to: their records stay, and so do the facts.
+Result<std::set<Digest>> facts_of_former_logs(const std::filesystem::path& connector) {
+  std::set<Digest> found;
+  for (const auto& folder : audit::former_logs(connector)) {
+    auto log = audit::open_log_folder(folder, audit::FolderAccess::read_only);
+    if (!log) return fail(std::move(log));
+    // Numbers of records mean something within their own log alone.
+    CommittedFacts committed;
+    const auto take = [&committed](const audit::RecordView& record) {
+      (void)committed.replay(record);
+    };
+    if (auto read = audit::for_each_record(**log, 0, take); !read) return fail(std::move(read));
+    found.merge(committed.all());
+  }
+  return found;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notices) {
@@ -26,6 +45,12 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
   auto store = store::SqliteStore::open(std::move(options), notices);
   if (!store) return fail(std::move(store));
   opened.store = std::move(*store);
+  // The store's lock is held: nobody is at it now.
+  if (audit::new_log_under_way(config.folder)) {
+    return fail(
+        ErrorKind::conflict, {"daemon.new-log-unfinished", {{"folder", config.folder.string()}}}
+    );
+  }
   const std::string origin = config.participant.uri + "/log/1";
   auto credentials = load_credentials(config);
   if (!credentials) return fail(std::move(credentials));
@@ -170,7 +195,9 @@ Result<void> Connector::assemble(Opened opened) {
     facts_ = std::make_unique<custody::PrivateFacts>(*fact_files_, *key_source_, random_);
     facts_of_log_ =
         std::make_unique<FactsOfLog>(*facts_, *log_, clock_, random_, *worker_, open_log);
-    if (auto tidied = facts_of_log_->tidy(from_log_->facts); !tidied) return tidied;
+    auto former = facts_of_former_logs(config_.folder);
+    if (!former) return fail(std::move(former));
+    if (auto tidied = facts_of_log_->tidy(from_log_->facts, *former); !tidied) return tidied;
   }
 
   // The ledger is the sum of the log.
@@ -296,7 +323,7 @@ Result<void> Connector::assemble(Opened opened) {
     );
   }
   // Our own log, cosigned by others.
-  checkpoints_ = std::make_unique<LogCheckpoints>(log_->tree());
+  checkpoints_ = std::make_unique<LogCheckpoints>(log_->tree(), *log_storage_);
   audit::CheckpointSettings sending;
   sending.origin = genesis_.origin;
   sending.log_keys = log_key_->keys();

@@ -85,14 +85,14 @@ auto FactsOfLog::off_loop(Job job) -> awaitable<decltype(job())> {
   co_return result;
 }
 
-Result<void> FactsOfLog::tidy(const CommittedFacts& committed) {
+Result<void> FactsOfLog::tidy(const CommittedFacts& committed, const std::set<Digest>& former) {
   if (auto recovered = facts_.recover(); !recovered) return recovered;
   const auto there = facts_.list();
   if (!there) return tl::unexpected(there.error());
   if (there->empty()) return {};
   const std::set<Digest> stay = committed.all();
   for (const Digest& commitment : *there) {
-    if (stay.contains(commitment)) continue;
+    if (stay.contains(commitment) || former.contains(commitment)) continue;
     if (auto gone = facts_.destroy(commitment); !gone) return gone;
   }
   return {};
@@ -142,6 +142,7 @@ Result<FactsOfLog::Found> FactsOfLog::record_at(std::uint64_t seq) {
 
 awaitable<Result<std::vector<std::uint64_t>>> FactsOfLog::erase(api::Erasure erasure) {
   const bool of_person = !erasure.record;
+  std::uint64_t former = 0;  // facts that only records of a log before this one name
   auto look = [&]() -> Result<std::vector<Found>> {
     if (!of_person) {
       auto one = record_at(*erasure.record);
@@ -154,14 +155,20 @@ awaitable<Result<std::vector<std::uint64_t>>> FactsOfLog::erase(api::Erasure era
     }
     const auto all = facts_.about(erasure.subject);
     if (!all) return tl::unexpected(all.error());
-    return records_of({all->begin(), all->end()});
+    std::set<Digest> left(all->begin(), all->end());
+    auto here = records_of(left);
+    if (!here) return here;
+    for (const Found& one : *here) left.erase(one.commitment);
+    former = left.size();
+    return here;
   };
   auto found = co_await off_loop(look);
   if (!found) co_return tl::unexpected(found.error());
 
   std::vector<std::uint64_t> targets;
   for (const Found& one : *found) targets.push_back(one.seq);
-  for (std::size_t from = 0; from < targets.size(); from += targets_per_record) {
+  for (std::size_t from = 0; from < targets.size() || (from == 0 && former > 0);
+       from += targets_per_record) {
     const auto end = std::min(targets.size(), from + targets_per_record);
     Json part(std::vector<std::uint64_t>(
         targets.begin() + static_cast<std::ptrdiff_t>(from),
@@ -169,6 +176,7 @@ awaitable<Result<std::vector<std::uint64_t>>> FactsOfLog::erase(api::Erasure era
     ));
     audit::RecordDraft draft("private.erased", new_event(random_, clock_.read().at));
     draft.set_json("target", part).set("basis", erasure.basis);
+    if (from == 0 && former > 0) draft.set("former", former);
     auto recorded = co_await audit::append(log_, std::move(draft), audit::Priority::reserved);
     if (!recorded) co_return tl::unexpected(recorded.error());
   }

@@ -49,8 +49,9 @@ class FactsOfLog final : public api::FactKeeper {
       OpenLog open_log
   );
 
-  // At start, blocking: whatever has no record, and whatever a record calls erased, is destroyed.
-  Result<void> tidy(const CommittedFacts& committed);
+  // At start, blocking: whatever none of the logs has a record of, and whatever a record calls
+  // erased, is destroyed. `former`: what the logs before the current one commit to.
+  Result<void> tidy(const CommittedFacts& committed, const std::set<Digest>& former);
 
   // Any executor from here on.
   awaitable<Result<Digest>> keep_fact(std::string subject, Json fact) override;

@@ -4,8 +4,6 @@
 #include <fstream>
 #include <sstream>
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <sys/stat.h>
 
 namespace tally::daemon {
@@ -35,22 +33,6 @@ Result<void> check_party(
 }
 
 }  // namespace
-
-std::optional<Bytes> ed25519_private(const std::string& pem) {
-  const std::unique_ptr<BIO, decltype(&BIO_free)> bio(
-      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), &BIO_free
-  );
-  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
-      PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr), &EVP_PKEY_free
-  );
-  if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519) return std::nullopt;
-  Bytes out(32);
-  std::size_t length = out.size();
-  if (EVP_PKEY_get_raw_private_key(key.get(), out.data(), &length) != 1 || length != 32) {
-    return std::nullopt;
-  }
-  return out;
-}
 
 Result<std::string> read_file(const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);

@@ -28,8 +28,6 @@ struct Credentials {
 // daemon.certificate-other-uri, identity.*), each naming the file.
 Result<std::string> read_file(const std::filesystem::path& file);
 Result<std::string> read_key_file(const std::filesystem::path& file);
-// The 32 bytes of an Ed25519 private key in PEM; nullopt: it is none.
-std::optional<Bytes> ed25519_private(const std::string& pem);
 Result<Credentials> load_credentials(const Config& config);
 Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& config);
 

@@ -87,7 +87,7 @@ Result<void> erase(const fs::path& file) {
 Result<LogSigner> load_log_signer(const fs::path& file, const std::string& origin) {
   const auto pem = read_key_file(file);
   if (!pem) return tl::unexpected(pem.error());
-  auto secret = ed25519_private(*pem);
+  auto secret = identity::ed25519_seed(*pem);
   const auto public_key = secret ? audit::ed25519_public_key(*secret) : Result<Bytes>();
   if (!secret || !public_key) {
     return fail(ErrorKind::invalid, {"daemon.log-key-malformed", {{"file", file.string()}}});
@@ -143,7 +143,13 @@ Result<void> settle_log_key(const fs::path& file, const audit::LogKeys& keys) {
   if (!here) return fail(std::move(here));
   std::error_code ignored;
   const bool waiting = fs::exists(next_of(file), ignored);
-  if (here->key == current) return waiting ? drop_next_log_key(file) : Result<void>{};
+  if (here->key == current) {
+    // What is left of a rotation belongs to the log before, when this one has had one key alone.
+    if (keys.entries().size() == 1) {
+      if (auto erased = erase_former_log_key(file); !erased) return erased;
+    }
+    return waiting ? drop_next_log_key(file) : Result<void>{};
+  }
   const auto next = waiting ? load_log_signer(next_of(file), current.name) : here;
   if (next && next->key == current) return take_next_log_key(file);
   return fail(

@@ -38,8 +38,8 @@ Result<void> take_next_log_key(const std::filesystem::path& file);
 Result<void> erase_former_log_key(const std::filesystem::path& file);
 
 // At a start: finishes step 3 when the log names the key in FILE.new as its current one, else
-// undoes step 1. Errors: conflict daemon.log-key-other (FILE is not the current key): a log is not
-// extended that cannot be signed.
+// undoes step 1. In a log that never had another key FILE.old is erased too. Errors: conflict
+// daemon.log-key-other (FILE is not the current key): a log is not extended that cannot be signed.
 Result<void> settle_log_key(const std::filesystem::path& file, const audit::LogKeys& keys);
 // The key before the current one, as long as FILE.old holds it.
 Result<std::optional<LogSigner>> former_log_key(

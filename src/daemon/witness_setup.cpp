@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "tally/identity/enrolment.hpp"
+
 #include "keys.hpp"
 
 namespace tally::daemon {
@@ -13,12 +15,13 @@ Result<std::optional<WitnessKey>> load_witness_key(const Config& config) {
   };
   auto pem = read_key_file(config.witness_key);
   if (!pem) return fail(std::move(pem));
-  auto secret = ed25519_private(*pem);
+  auto secret = identity::ed25519_seed(*pem);
   if (!secret) return wrong("daemon.witness-key-malformed");
   // A cosignature does not say by whom it is, so its key must mean nothing else.
   for (const auto& file : {config.log_key, config.contract_key}) {
     const auto other = read_file(file);
-    if (other && ed25519_private(*other) == secret) return wrong("daemon.witness-key-shared");
+    if (other && identity::ed25519_seed(*other) == secret)
+      return wrong("daemon.witness-key-shared");
   }
   const auto public_key = audit::ed25519_public_key(*secret);
   if (!public_key) return tl::unexpected(public_key.error());

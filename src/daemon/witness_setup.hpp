@@ -1,6 +1,7 @@
 // The witness that this connector is for the logs of others: its key, and which logs it watches.
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -49,7 +50,8 @@ class WatchedLogs final : public audit::WatchList {
 // Our log's tree as its sender of checkpoints wants it. Blocks; any thread.
 class LogCheckpoints final : public audit::CheckpointSource {
  public:
-  explicit LogCheckpoints(audit::LogTree& tree) : tree_(tree) {}
+  LogCheckpoints(audit::LogTree& tree, audit::LogStorage& storage)
+      : tree_(tree), storage_(storage) {}
   Result<std::string> checkpoint() override {
     auto released = tree_.checkpoint();
     if (!released) return fail(std::move(released));
@@ -64,9 +66,15 @@ class LogCheckpoints final : public audit::CheckpointSource {
   ) override {
     return tree_.keep_cosigned(note, is_better);
   }
+  Result<void> keep_proof(const audit::ProofOfLoss& proof) override {
+    const std::scoped_lock one_at_a_time(proof_mutex_);
+    return audit::keep_proof(storage_, proof);
+  }
 
  private:
   audit::LogTree& tree_;
+  audit::LogStorage& storage_;
+  std::mutex proof_mutex_;  // two partners may bring the same one
 };
 
 // By whom our own log is to be cosigned: partners with a witness that speak /tally/v1, and those of

@@ -47,6 +47,18 @@ Result<std::string> ed25519_key_pem(std::span<const std::uint8_t> seed) {
   return key_text(key.get());
 }
 
+std::optional<Bytes> ed25519_seed(std::string_view key_pem) {
+  const KeyPtr key = private_key_of(key_pem);
+  forget_openssl_errors();
+  if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519) return std::nullopt;
+  Bytes seed(32);
+  std::size_t length = seed.size();
+  if (EVP_PKEY_get_raw_private_key(key.get(), seed.data(), &length) != 1 || length != 32) {
+    return std::nullopt;
+  }
+  return seed;
+}
+
 Result<std::string> make_request_pem(std::string_view key_pem, const CertificateRequest& request) {
   const KeyPtr key = private_key_of(key_pem);
   if (!key) return invalid("identity.key-unreadable");

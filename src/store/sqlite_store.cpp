@@ -319,6 +319,14 @@ struct Outcome {
 
 constexpr const char* database_file = "/tally.db";
 
+tl::unexpected<Error> version_mismatch(const Row& row) {
+  return fail(
+      ErrorKind::conflict,
+      {"store.version-mismatch",
+       {{"kind", row.kind}, {"id", row.id}, {"version", std::to_string(row.version)}}}
+  );
+}
+
 tl::unexpected<Error> read_failed(const Failure& failure) {
   return fail(ErrorKind::unavailable, {"store.read-failed", {{"reason", failure.what()}}});
 }
@@ -478,13 +486,7 @@ std::vector<Result<void>> SqliteStore::State::try_batch(const std::vector<Waitin
         results.emplace_back();
         continue;
       }
-      results.emplace_back(fail(
-          ErrorKind::conflict,
-          {"store.version-mismatch",
-           {{"kind", mismatch->kind},
-            {"id", mismatch->id},
-            {"version", std::to_string(mismatch->version)}}}
-      ));
+      results.emplace_back(version_mismatch(*mismatch));
     }
     write_connection->execute("COMMIT");
   } catch (const Failure&) {
@@ -570,6 +572,27 @@ std::size_t SqliteStore::commit_pending() {
     asio::post(group.executor, std::move(resume_all));
   }
   return batch.size();
+}
+
+Result<void> SqliteStore::begin_log(const LogMark& mark, const Transaction& change) {
+  State& state = *state_;
+  Connection& connection = *state.write_connection;
+  try {
+    connection.execute("BEGIN IMMEDIATE");
+    connection.execute("DELETE FROM outbox");
+    Statement replace(connection, "UPDATE mark SET size = ?, leaf = ?");
+    Statement::Use(replace, signed_of(mark.size), mark.leaf).run();
+    const std::optional<Row> mismatch = state.writer->apply(change);
+    connection.execute(mismatch ? "ROLLBACK" : "COMMIT");
+    if (!mismatch) return {};
+    return version_mismatch(*mismatch);
+  } catch (const Failure& failure) {
+    if (connection.in_transaction()) {
+      sqlite3_exec(connection.handle(), "ROLLBACK", nullptr, nullptr, nullptr);
+    }
+    state.fail_for_good(failure);
+    return fail(ErrorKind::unavailable, {"store.failed", {{"reason", state.failed_reason}}});
+  }
 }
 
 bool SqliteStore::wait_for_pending() {

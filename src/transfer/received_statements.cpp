@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/follows.hpp"
 #include "tally/audit/statement.hpp"
 
 #include "transfer_state.hpp"
@@ -50,7 +51,10 @@ awaitable<HttpAnswer> TransferService::receive_statement(Received received) {
       audit::verify_statement(note, audit::make_verifier_key(received.caller.party.uri, *key));
   if (!statement) co_return refuse(statement.error());
   const auto told = (*found)->peer_statement();
-  if (statement->agreement != id || (told && told->log_origin != statement->origin)) {
+  // A log that had to be begun anew states what was refused under agreements that it ended.
+  const bool of_its_log = !told || told->log_origin == statement->origin ||
+                          audit::comes_after(statement->origin, told->log_origin);
+  if (statement->agreement != id || !of_its_log) {
     const Message other{"transfer.receipt-of-another", {}};
     co_return refuse(400, other, "/note");
   }
@@ -58,7 +62,7 @@ awaitable<HttpAnswer> TransferService::receive_statement(Received received) {
   const Json answer = {{"held", digest_text(digest)}};
   Row row;
   row.kind = statement_kind;
-  row.id = to_hex(sha256(id.value + "\n" + std::to_string(statement->number)));
+  row.id = statement_row_id(id, statement->origin, statement->number);
   const auto known = state.parts.store.row(row.kind, row.id);
   if (!known) co_return refuse(known.error());
   const Message busy{"transfer.busy", {}};

@@ -17,6 +17,7 @@
 #include "tally/negotiation/exchange.hpp"
 
 #include "note_delivery.hpp"
+#include "transfer_process.hpp"
 
 namespace tally::transfer {
 
@@ -27,10 +28,6 @@ constexpr std::string_view stated_kind = "statement-range";  // a row for each a
 constexpr std::string_view round_kind = "statement-round";   // one row
 constexpr std::string_view round_id = "last";
 constexpr Nanos look_again = seconds(60);
-
-std::string row_id(const AgreementId& agreement, std::uint64_t number) {
-  return to_hex(sha256(agreement.value + "\n" + std::to_string(number)));
-}
 
 // How far the records of an agreement are stated.
 struct Stated {
@@ -249,7 +246,7 @@ awaitable<Result<void>> StatementSender::State::issue(
   transaction.puts.push_back(std::move(range));
   Row row;
   row.kind = kind;
-  row.id = row_id(id, statement.number);
+  row.id = statement_row_id(id, settings.log_origin, statement.number);
   row.owner = id.value;
   // Where nobody would understand it, the statement stands in the log alone.
   row.state = base ? "sending" : "kept";
@@ -349,6 +346,22 @@ void StatementSender::State::wake() {
 void StatementSender::ended(const AgreementId& agreement) {
   state_->ended.insert(agreement.value);
   state_->wake();
+}
+
+Result<void> StatementSender::begin_again(Store& store, Transaction& change) {
+  for (const std::string_view of_the_log : {stated_kind, round_kind}) {
+    Store::Query query;
+    query.kind = of_the_log;
+    query.most = 500;
+    for (;;) {
+      auto page = store.rows(query);
+      if (!page) return fail(std::move(page));
+      if (page->empty()) break;
+      query.after = page->back().id;
+      for (auto& row : *page) change.erases.push_back(std::move(row));
+    }
+  }
+  return {};
 }
 
 void StatementSender::kick() {

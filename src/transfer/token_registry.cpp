@@ -144,7 +144,7 @@ void TokenRegistry::rest(const Pid& transfer, bool resting) {
   }
 }
 
-Result<std::vector<Row>> TokenRegistry::rows_of(Store& store, const Pid& transfer) const {
+Result<std::vector<Row>> TokenRegistry::rows_of(Store& store, const Pid& transfer) {
   Store::Query query;
   query.kind = kind;
   query.owner = transfer.value;

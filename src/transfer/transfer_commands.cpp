@@ -34,10 +34,7 @@ awaitable<Result<Pid>> TransferService::request(TransferOrder order) {
     co_return fail(ErrorKind::not_found, unknown);
   }
   if ((*agreement)->status != negotiation::AgreementStatus::active) {
-    const Message inactive{
-        "transfer.agreement-not-active",
-        {{"state", std::string(negotiation::to_string((*agreement)->status))}}};
-    co_return fail(ErrorKind::conflict, inactive);
+    co_return fail(ErrorKind::conflict, not_active(**agreement));
   }
   if (auto missing = co_await state.wait_for_witnesses(order.agreement)) {
     co_return fail(ErrorKind::conflict, *std::move(missing));

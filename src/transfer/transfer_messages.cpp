@@ -170,13 +170,16 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
 
     auto agreement = negotiation::find_agreement(state.parts.store, message->agreement_id);
     if (!agreement) co_return refuse(agreement.error(), pids);
-    // Somebody else's agreement, or one that is not in force, is none for this purpose.
-    const bool usable = *agreement && (*agreement)->our_side == odrl::Side::provider &&
-                        (*agreement)->consumer == peer &&
-                        (*agreement)->status == negotiation::AgreementStatus::active;
-    if (!usable) {
+    // Somebody else's agreement is none for this purpose.
+    const bool theirs = *agreement && (*agreement)->our_side == odrl::Side::provider &&
+                        (*agreement)->consumer == peer;
+    if (!theirs) {
       const Message unknown{"transfer.unknown-agreement", {}};
       co_return refuse(400, unknown, pids, "/agreementId");
+    }
+    // Its own consumer may know how it stands, and may hear of its end only here.
+    if ((*agreement)->status != negotiation::AgreementStatus::active) {
+      co_return refuse(400, not_active(**agreement), pids, "/agreementId");
     }
     const auto action = state.parts.formats.action_of((*agreement)->asset, message->format);
     if (!action) {
@@ -250,8 +253,7 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
       auto agreement = state_->agreement_of(moved);
       if (!agreement) return fail(std::move(agreement));
       if (agreement->status != negotiation::AgreementStatus::active) {
-        const Message ended{"transfer.unknown-agreement", {}};
-        return State::Verdict{std::nullopt, refuse(400, ended, moved.pids())};
+        return State::Verdict{std::nullopt, refuse(400, not_active(*agreement), moved.pids())};
       }
       step.tokens = Step::Tokens::wake;
     } else {

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "tally/audit/follows.hpp"
+#include "tally/core/digest.hpp"
 #include "tally/negotiation/delivery.hpp"
 
 namespace tally::transfer {
@@ -53,6 +55,14 @@ bool Process::is_running() const {
   const bool starting = pending && pending->event == TransferEvent::start;
   const bool ending = pending && pending->event == TransferEvent::termination;
   return (state == TransferState::started || starting) && !ending;
+}
+
+std::string statement_row_id(
+    const AgreementId& agreement, std::string_view log, std::uint64_t number
+) {
+  std::string text = agreement.value + "\n" + std::to_string(number);
+  if (audit::log_number(log).value_or(1) > 1) text += "\n" + std::string(log);
+  return to_hex(sha256(text));
 }
 
 std::string Process::key() const {

@@ -17,6 +17,11 @@ inline constexpr std::string_view process_kind = "transfer";
 inline constexpr std::string_view deletion_kind = "deletion";
 inline constexpr std::string_view deletion_record_kind = "deletion_record";
 inline constexpr std::string_view peer_index_kind = "transfer-peer";
+// Of statements, sent or received: each log of a party numbers its own. Those of a first log have
+// ids without its origin.
+std::string statement_row_id(
+    const AgreementId& agreement, std::string_view log, std::uint64_t number
+);
 
 struct Process {
   struct Pending {

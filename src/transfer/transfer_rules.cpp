@@ -85,7 +85,7 @@ Result<Step> TransferService::State::begin(Process process) const {
   Json decided;
   const auto unwitnessed = parts.enforcer.unwitnessed(agreement->id);
   if (agreement->status != negotiation::AgreementStatus::active) {
-    refusal = Message{"transfer.unknown-agreement", {}};
+    refusal = not_active(*agreement);
   } else if (process.action == odrl::iri::archive || unwitnessed) {
     // Asked without counting: the use is the read from custody, and where a pull does count it is
     // counted when the data goes out.

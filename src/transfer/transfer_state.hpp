@@ -36,6 +36,13 @@ struct Step {
   std::optional<Row> new_token;
 };
 
+// Why nothing moves under an agreement that is ours and the other side's, and not in force.
+inline Message not_active(const Agreement& agreement) {
+  return {
+      "transfer.agreement-not-active",
+      {{"state", std::string(negotiation::to_string(agreement.status))}}};
+}
+
 struct TransferService::State {
   State(TransferParts with, TransferSettings options)
       : parts(std::move(with)), settings(std::move(options)) {}

@@ -37,12 +37,24 @@ std::size_t rank(const std::string& module) {
 std::string forbidden(const std::string& from, const std::string& to) {
   if (from == to) return {};
   if (rank(to) == modules().size()) return "no such module";
-  // `tally init` makes keys and requests for certificates: hence identity. `tally audit bundle` reads
-  // the database of a folder: hence store.
+  // `tally init` makes keys and requests for certificates: hence identity. `tally audit bundle`
+  // reads the database of a folder: hence store. `tally audit new-log` ends what is open in it:
+  // hence negotiation and transfer.
   static const std::set<std::string> of_cli = {
-      "core", "odrl", "audit", "identity", "custody", "evidence", "store", "net"};
+      "core",
+      "odrl",
+      "audit",
+      "identity",
+      "negotiation",
+      "transfer",
+      "custody",
+      "evidence",
+      "store",
+      "net"};
   if (from == "cli") {
-    return of_cli.contains(to) ? "" : "cli uses core, odrl, audit, identity, custody, evidence, store and net only";
+    return of_cli.contains(to) ? ""
+                               : "cli uses core, odrl, audit, identity, negotiation, transfer, "
+                                 "custody, evidence, store and net only";
   }
   if (rank(to) > rank(from)) return from + " comes before " + to;
   // Two adapters never know each other; only the daemon joins them.

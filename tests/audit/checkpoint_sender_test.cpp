@@ -42,7 +42,12 @@ class Tree final : public CheckpointSource {
     if (!kept || !is_better(*kept)) kept = note;
     return {};
   }
+  Result<void> keep_proof(const ProofOfLoss& proof) override {
+    proofs.push_back(proof);
+    return {};
+  }
   std::optional<Note> kept;
+  std::vector<ProofOfLoss> proofs;
   reference::Leaves leaves = reference::numbered_leaves(60);
   std::uint64_t size = 5;
   std::string seed = log_seed;  // of the key that signs
@@ -340,6 +345,11 @@ TEST_F(Sender, ALogThatWasSetBackIsToldSoByItsOwnSignature) {
   log.start();
   EXPECT_EQ(ask(), "audit.log-behind");
   EXPECT_EQ(log.sender->alarm()->code, "audit.log-behind");
+  // What shows it is kept, with the signature that counts.
+  ASSERT_EQ(log.tree.proofs.size(), 1U);
+  const auto shown = verify_checkpoint(log.tree.proofs.front().note, std::vector{log_key()});
+  ASSERT_TRUE(shown);
+  EXPECT_EQ(shown->checkpoint.size, 40U);
   // It went on from there: another log of the same name.
   log.stop();
   log.tree.leaves[35] = leaf_hash("another record");
@@ -375,6 +385,8 @@ TEST_F(Sender, AWitnessIsToldOfANewKeyBeforeTheNextCheckpoint) {
   log.tree.size = 6;
   log.start();
   EXPECT_EQ(ask(), "audit.log-behind");
+  ASSERT_EQ(log.tree.proofs.size(), 1U);
+  EXPECT_EQ(log.tree.proofs.front().rotations, std::vector{note});
 }
 
 TEST_F(Sender, ARunningLogThatWasSetBackLearnsIt) {

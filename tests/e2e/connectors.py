@@ -28,7 +28,7 @@ BROKER = "did:web:broker.example"
 COHORT = "urn:hospital:cohort-2026"
 RESEARCH, MARKETING = "urn:purpose:research", "urn:purpose:marketing"
 
-options = argparse.Namespace(tallyd=None, tally=None, long=False)
+options = argparse.Namespace(tallyd=None, tally=None, kill_at=None, long=False)
 
 
 def main():
@@ -36,6 +36,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tallyd", required=True)
     parser.add_argument("--tally", required=True)
+    parser.add_argument("--kill-at", help="the library of kill_at.cpp")
     parser.add_argument("--long", action="store_true")
     parsed, rest = parser.parse_known_args()
     options.__dict__.update(vars(parsed))

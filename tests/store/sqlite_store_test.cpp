@@ -237,6 +237,28 @@ TEST_F(SqliteStoreTest, TheMarkNeverFalls) {
 }
 
 // Beside the store that holds the lock: what was committed before the first read, and no later.
+TEST_F(SqliteStoreTest, AnotherLogTakesThePlaceOfTheMarkAndOfTheDraftsAtOnce) {
+  open();
+  Transaction before = put(row("agreement", "a", 0, "{}"));
+  before.drafts.push_back({"event-1", 7, "{}"});
+  before.mark = {9, "aa"};
+  ASSERT_TRUE(commit(before));
+  Transaction change = put(row("agreement", "a", 7, "{}"));
+  change.drafts.push_back({"event-2", 1, "{}"});
+  // A version that does not match fails all of it.
+  const auto refused = store_->begin_log({1, "bb"}, change);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message.code, "store.version-mismatch");
+  EXPECT_EQ(store_->mark()->size, 9U);
+  EXPECT_EQ(store_->drafts()->front().event, "event-1");
+  change.puts.front().version = 1;
+  ASSERT_TRUE(store_->begin_log({1, "bb"}, change));
+  open();
+  EXPECT_EQ(*store_->mark(), (LogMark{1, "bb"}));
+  ASSERT_EQ(store_->drafts()->size(), 1U);
+  EXPECT_EQ(store_->drafts()->front().event, "event-2");
+}
+
 TEST_F(SqliteStoreTest, IsReadBesideItsOwnerAsOfOneState) {
   EXPECT_EQ(open_read_only(folder_.path()).error().message.code, "store.none");
   open();

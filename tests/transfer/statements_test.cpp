@@ -17,6 +17,14 @@ class Statements : public ::testing::Test {
  protected:
   void SetUp() override {
     provider.offer(institute);
+    identity::KeyStatement of_the_consumer;
+    of_the_consumer.party = institute.uri;
+    of_the_consumer.log_origin = institute.uri + "/log/1";
+    of_the_consumer.first_log_vkey =
+        audit::make_verifier_key(of_the_consumer.log_origin, Bytes(32, 7)).text();
+    of_the_consumer.not_before = {1'700'000'000, 0};
+    of_the_consumer.not_after = {1'900'000'000, 0};
+    consumer.key_statement = of_the_consumer;
     provider.start();
     consumer.start();
     ASSERT_TRUE(consumer.negotiate(hospital, {research}));
@@ -24,7 +32,8 @@ class Statements : public ::testing::Test {
     agreement = consumer.agreements().front().id;
   }
   // What the consumer states, signed with its contract key.
-  std::string statement(std::uint64_t number, std::int64_t uses) const {
+  std::string statement(std::uint64_t number, std::int64_t uses, const std::string& log = "/log/1")
+      const {
     audit::Statement said;
     said.agreement = agreement;
     said.number = number;
@@ -32,7 +41,7 @@ class Statements : public ::testing::Test {
     said.sums.to = 9;
     said.sums.since = said.sums.until = "2026-03-01T08:00:00.000000Z";
     said.sums.uses = uses;
-    said.origin = institute.uri + "/log/1";
+    said.origin = institute.uri + log;
     said.size = 12;
     const auto signer = negotiation::test::signer_of(institute);
     const auto key = audit::make_verifier_key(institute.uri, signer->public_key());
@@ -90,6 +99,20 @@ TEST_F(Statements, AnotherUnderTheSameNumberIsRefusedAndTheFirstStands) {
   EXPECT_EQ(post(statement(1, 2)).status, 409);
   EXPECT_EQ(post(note).status, 200);
   EXPECT_EQ(provider.records("statement.held").size(), 2U);
+}
+
+// A log that was given up is followed by one that numbers its own.
+TEST_F(Statements, ALaterLogOfTheSamePartyBeginsItsNumbersAgain) {
+  ASSERT_EQ(post(statement(1, 3)).status, 200);
+  const auto later = statement(1, 0, "/log/2");
+  EXPECT_EQ(post(later).status, 200);
+  EXPECT_EQ(post(later).status, 200);
+  EXPECT_EQ(post(statement(1, 2, "/log/2")).status, 409);
+  EXPECT_EQ(provider.records("statement.held").size(), 2U);
+  // Of no log of this party, or of one before.
+  for (const char* log : {"/log/0", "/log/x", "/else/2"}) {
+    EXPECT_EQ(post(statement(2, 0, log)).status, 400) << log;
+  }
 }
 
 }  // namespace

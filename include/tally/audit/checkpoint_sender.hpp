@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/audit/given_up.hpp"
 #include "tally/audit/journal.hpp"
 #include "tally/audit/key_rotation.hpp"
 #include "tally/audit/witness_message.hpp"
@@ -43,6 +44,8 @@ class CheckpointSource {
   virtual Result<void> keep_cosigned(
       const Note& note, const std::function<bool(const Note& kept)>& is_better
   ) = 0;
+  // Keeps what shows that this log was set back beside it, durable on return.
+  virtual Result<void> keep_proof(const ProofOfLoss& proof) = 0;
 };
 
 struct WitnessTarget {
@@ -127,6 +130,8 @@ class CheckpointSender {
   // witness that the operator named begins with "witness ".
   [[nodiscard]] Result<std::vector<Cosigned>> cosigned() const { return cosigned(parts_.store); }
   static Result<std::vector<Cosigned>> cosigned(Store& store);
+  // For a log that begins in place of another: nobody has cosigned it. Adds to `change`.
+  static Result<void> begin_again(Store& store, Transaction& change);
 
  private:
   struct Known;
@@ -173,6 +178,8 @@ class CheckpointSender {
   // not say anything of worth.
   awaitable<Result<void>> examine(WitnessTarget target);
   awaitable<void> ask(WitnessTarget target, std::shared_ptr<Asking> asking);
+  // Before anybody is told of it: what proves the loss may be gone when it is asked for.
+  awaitable<void> keep_proof(ProofOfLoss proof);
   Error raise(
       std::string code, const WitnessTarget& target, std::uint64_t ours, std::uint64_t theirs
   );

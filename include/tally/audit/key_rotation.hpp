@@ -59,6 +59,9 @@ class LogKeys {
   [[nodiscard]] const VerifierKey& at(std::uint64_t size) const;
   [[nodiscard]] const std::vector<Entry>& entries() const { return entries_; }
   [[nodiscard]] std::vector<std::string> notes() const;
+  // With the rotations that somebody else can show beyond these: a log that was set back may lack
+  // the records of its newest keys. Notes that do not follow are left out.
+  [[nodiscard]] LogKeys extended(std::span<const std::string> shown) const;
 
   // A checkpoint that the key of its size signed; another key's signature alone is none. Errors:
   // as audit::verify_checkpoint.

@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tally/audit/follows.hpp"
 #include "tally/audit/heads.hpp"
 #include "tally/audit/key_rotation.hpp"
 #include "tally/audit/log_part.hpp"
@@ -32,6 +33,7 @@ struct Genesis {
   PartyId actor;
   std::string vkey;   // first verifier key of the log (audit/note.hpp)
   bool test = false;  // a test log: every record says so, and the clock may be a test clock
+  std::optional<Follows> follows = std::nullopt;  // the log before it; nullopt: the first one
 };
 
 // Writes the first record and the head file into an empty folder, all durable on return. Errors:

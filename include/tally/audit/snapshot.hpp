@@ -37,6 +37,9 @@ Result<std::optional<Snapshot>> load_snapshot(Store& store);
 // What puts the snapshot in the place of the one before. Errors: those of the store.
 Result<Transaction> replace_snapshot(Store& store, const Snapshot& snapshot);
 
+// Takes the snapshot out of the store: a new log has none yet. Errors: those of the store.
+Result<void> begin_snapshots_again(Store& store, Transaction& change);
+
 // --- from the log ---
 
 // Reads from `base` (from the first record without one) to exactly `size` records, which must be

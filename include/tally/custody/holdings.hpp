@@ -60,6 +60,10 @@ class Holdings {
   );
   awaitable<Result<void>> erase(Holding holding);  // of a staged one that was discarded
 
+  // For a log that begins in place of another: what was being destroyed, or was and the provider is
+  // not told yet, is destroyed again, so that its records stand in that log. Adds to `change`.
+  static Result<void> begin_again(Store& store, Transaction& change);
+
  private:
   struct State;
   std::unique_ptr<State> state_;

@@ -2,11 +2,13 @@
 // apart from OpenSSL's random source for new keys.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "tally/core/digest.hpp"
 #include "tally/core/instant.hpp"
 #include "tally/core/result.hpp"
 
@@ -18,6 +20,9 @@ enum class KeyKind { p256, ed25519 };
 Result<std::string> generate_key_pem(KeyKind kind);
 // The Ed25519 key of a 32-byte seed: for tests and other replays.
 Result<std::string> ed25519_key_pem(std::span<const std::uint8_t> seed);
+
+// The 32 bytes of an Ed25519 private key in PEM; nullopt: it is none.
+std::optional<Bytes> ed25519_seed(std::string_view key_pem);
 
 struct CertificateRequest {
   std::string common_name;
@@ -39,8 +44,8 @@ struct CertificateFacts {
 // Of the leaf, the first certificate of the text. Errors: invalid, identity.chain-unreadable.
 Result<CertificateFacts> certificate_facts(std::string_view chain_pem);
 
-// The country (ISO 3166-1, two capital letters) that the subject of a certificate names once; empty:
-// it names none, or several, or what is no certificate was given.
+// The country (ISO 3166-1, two capital letters) that the subject of a certificate names once;
+// empty: it names none, or several, or what is no certificate was given.
 std::string country_of(std::span<const std::uint8_t> certificate_der);
 
 // Whether `key_pem` is the private key of the first certificate of `chain_pem`. Errors: invalid,

@@ -62,6 +62,12 @@ class SqliteStore final : public Store {
   bool wait_for_pending();
   void stop_waiting();
 
+  // The log beside this store is another one from here on: applies `change` with `mark` in place of
+  // the one before, and without the drafts that were for the log before. Whole or not at all,
+  // durable on return. For the one caller that has the store to itself: no thread commits. Errors:
+  // conflict (store.version-mismatch), unavailable (store.failed).
+  Result<void> begin_log(const LogMark& mark, const Transaction& change);
+
   [[nodiscard]] Health health() const;  // any thread
 
  private:

@@ -56,6 +56,10 @@ class StatementSender {
   // The clock was moved.
   void kick();
 
+  // For a log that begins in place of another: nothing of it is stated, and numbers begin at 1.
+  // Adds to `change`. What was sent and received before stays.
+  static Result<void> begin_again(Store& store, Transaction& change);
+
  private:
   struct State;
   std::shared_ptr<State> state_;

@@ -53,7 +53,7 @@ class TokenRegistry {
   // While a transfer is suspended its tokens open nothing.
   void rest(const Pid& transfer, bool resting);
   void revoke(const Pid& transfer);  // the rows go with the commit that calls for it
-  [[nodiscard]] Result<std::vector<Row>> rows_of(Store& store, const Pid& transfer) const;
+  [[nodiscard]] static Result<std::vector<Row>> rows_of(Store& store, const Pid& transfer);
 
  private:
   struct State;

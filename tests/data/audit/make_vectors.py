@@ -83,6 +83,36 @@ ZlCXn2yHiq2F84Dsicnip68Q0qZKqWqJGKp/UHsg+Y4=
 \u2014 clinic.example/log/1 9J1EWbVe+rcXsjI82/hRPGHo2Hjb9YDrgw2gK1/XnWCRsrMfPrM5vfQPPhHkKc1oweNFNHegCKhUbkw9hw5gSs/4BQ8=
 """
 
+
+def root(hashes):
+    if len(hashes) == 1:
+        return hashes[0]
+    half = 1
+    while half * 2 < len(hashes):
+        half *= 2
+    return hashlib.sha256(b"\x01" + root(hashes[:half]) + root(hashes[half:])).digest()
+
+
+def digest(value):
+    return "sha256:" + value
+
+
+# The log after it, as far as its first record: it was given up at these five, and somebody held a
+# checkpoint of seven.
+NEXT = "clinic.example/log/2"
+next_id = hashlib.sha256(NEXT.encode() + b"\n\x01" + KEY).digest()[:4].hex()
+following = jcs({
+    "v": 1, "log": NEXT, "seq": 0, "clock": "test", "time": "2026-03-01T09:00:00.000000Z",
+    "prev": NONE, "event": event(99), "type": "log.genesis", "actor": ACTOR,
+    "suite": "sha256-ed25519", "test": True,
+    "vkey": "%s+%s+%s" % (NEXT, next_id, base64.b64encode(b"\x01" + KEY).decode()),
+    "follows": {
+        "origin": ORIGIN, "size": len(records), "leaf": digest(leaf(records[-1])),
+        "root": digest(root([bytes.fromhex(leaf(r)) for r in records]).hex()),
+        "verdict": "whole",
+        "proofs": [{"note": digest(hashlib.sha256(b"a note").hexdigest()), "size": 7,
+                    "root": digest(hashlib.sha256(b"a root").hexdigest())}]}})
+
 frames = [frame(0, records[:1]), frame(1, records[1:2]), frame(2, records[2:])]
 head = "tally/head/v1\n%s\n%d\n%s\n" % (ORIGIN, len(records), leaf(records[-1]))
 print(json.dumps({
@@ -94,4 +124,10 @@ print(json.dumps({
     "head": head,
     "slot": NOTE,
     "slot_frame_hex": frame(7, [b"record 7"], NOTE.encode()).hex(),
+    "following": {
+        "record": following.decode(),
+        "leaf": leaf(following),
+        "segment_hex": frame(0, [following]).hex(),
+        "head": "tally/head/v1\n%s\n1\n%s\n" % (NEXT, leaf(following)),
+    },
 }, indent=1, ensure_ascii=False))
