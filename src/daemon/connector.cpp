@@ -122,13 +122,18 @@ Result<void> Connector::open_log(Opened& opened, const audit::Genesis& genesis) 
   if (!log) return fail(std::move(log));
   if (log->refused) notices_.note(Severity::warning, *log->refused);
   if (outbox_->from() < log->from) {
-    // What was not marked as recorded may stand before the snapshot.
-    auto read = audit::for_each_record(
-        *opened.log_storage,
-        outbox_->from(),
-        [this](const audit::RecordView& record) { outbox_->see(record); }
-    );
+    // What was not marked as recorded may stand before the snapshot. A record that is not found is
+    // written again, so all of them must have been looked at.
+    std::uint64_t end = 0;
+    const auto see = [&](const audit::RecordView& record) {
+      outbox_->see(record);
+      end = record.seq + 1;
+    };
+    auto read = audit::for_each_record(*opened.log_storage, outbox_->from(), see);
     if (!read) return read;
+    if (end != log->recovered.size) {
+      return fail(ErrorKind::unavailable, {"daemon.log-short-read", {}});
+    }
   }
   if (log->from > 0) {
     notices_.note(

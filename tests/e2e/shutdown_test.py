@@ -1,4 +1,5 @@
 """Starting and ending: what a connector refuses to start on, and how it ends."""
+import contextlib
 import hashlib
 import json
 import os
@@ -199,6 +200,10 @@ class Folders(unittest.TestCase):
             at = data.index(connector.records()[0]["event"].encode()) + 9
             file.seek(at)
             file.write(bytes([data[at] ^ 1]))
+        # Verify reads every record; a start only those behind its snapshot, or all without one.
+        self.assertEqual(connector.verify()[0], 1)
+        with contextlib.closing(sqlite3.connect(connector.path("tally.db"))) as database, database:
+            database.execute("DELETE FROM row WHERE kind = 'snapshot'")
         self.refuse(connector, "audit.")
 
     def test_a_log_that_is_shorter_than_the_store_knows_is_refused(self):
