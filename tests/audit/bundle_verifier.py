@@ -79,6 +79,9 @@ def check_heads(manifest, files, records):
     require(files["records/%020d.json" % seq] == record, "the heads' record is in the bundle")
     head = verifier.check_heads(proof + b"\n", root, manifest["agreement"].encode())
     mine = [seq_ for seq_, one in sorted(records.items()) if "agreement" in one and seq_ < seq]
+    if head is None:  # the heads were said before the first of them
+        require(not mine, "none before the heads")
+        return
     require(head[0] == len(mine) and head[2] == mine[-1] + 1, "these are all")
 
 
