@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "tally/core/digest.hpp"
 
@@ -43,20 +42,6 @@ constexpr std::array forms = {
 // clang-format on
 static_assert(std::ranges::is_sorted(forms, {}, &MemberForm::key));
 
-// The values here are canonical; these look at the kind of one.
-bool is_text(std::string_view value) {
-  return value.starts_with('"');
-}
-bool is_object(std::string_view value) {
-  return value.starts_with('{');
-}
-bool is_list(std::string_view value) {
-  return value.starts_with('[');
-}
-bool is_number(std::string_view value) {
-  return !value.empty() && (value[0] == '-' || (value[0] >= '0' && value[0] <= '9'));
-}
-
 bool is_message(std::string_view value) {
   if (!is_object(value) || !is_text(find_member(value, "code"))) return false;
   const std::string_view params = find_member(value, "params");
@@ -86,12 +71,6 @@ bool has_form(std::string_view value, Form form) {
       return true;
   }
   return false;
-}
-
-std::int64_t number_of(std::string_view value) {
-  std::int64_t number = 0;
-  std::from_chars(value.data(), value.data() + value.size(), number);
-  return number;
 }
 
 // What a record does to the ledger entry of its agreement; nullopt: nothing. `ledger` says it
@@ -153,7 +132,7 @@ std::optional<Message> DeepCheck::rule_broken(const RecordView& record, const Re
     for (ArrayValues list(limits); const auto limit = list.next();) {
       if (!is_object(*limit) || find_member(*limit, "owner") != role) continue;
       of.limits[unquote(find_member(*limit, "rule"))].allowed =
-          number_of(find_member(*limit, "allowed"));
+          integer_of(find_member(*limit, "allowed")).value_or(0);
     }
   } else if (record.type == "transfer.started") {
     of.started.insert(unquote(scan.value("pid")));
@@ -183,7 +162,7 @@ std::optional<Message> DeepCheck::permit_broken(
     std::map<std::string, std::int64_t> sums;
     for (ArrayValues list(rules); const auto rule = list.next();) {
       if (!is_object(*rule)) continue;
-      sums[unquote(find_member(*rule, "id"))] += number_of(find_member(*rule, "n"));
+      sums[unquote(find_member(*rule, "id"))] += integer_of(find_member(*rule, "n")).value_or(0);
     }
     Adds all;
     for (const auto& [id, n] : sums) all.emplace_back(&of.limits[id], n);

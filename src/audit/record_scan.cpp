@@ -251,45 +251,6 @@ class Scanner {
   std::string_view text_;
 };
 
-namespace {
-
-// Behind the quote that ends the string whose first character stands at `begin`.
-std::size_t skip_string(std::string_view text, std::size_t begin) {
-  for (std::size_t from = begin;;) {
-    const std::size_t quote = text.find('"', from);
-    if (quote == std::string_view::npos) return text.size();
-    std::size_t escapes = 0;
-    while (quote - escapes > begin && text[quote - escapes - 1] == '\\') ++escapes;
-    if (escapes % 2 == 0) return quote + 1;
-    from = quote + 1;
-  }
-}
-
-// Past a value of a record that is known to be canonical.
-std::size_t skip_value(std::string_view text, std::size_t at) {
-  int depth = 0;
-  while (at < text.size()) {
-    const char c = text[at];
-    if (c == '"') {
-      at = skip_string(text, at + 1);
-      if (depth == 0) return at;
-      continue;
-    }
-    if (c == '{' || c == '[') {
-      ++depth;
-    } else if (c == '}' || c == ']') {
-      if (depth == 0) return at;
-      if (--depth == 0) return at + 1;
-    } else if (c == ',' && depth == 0) {
-      return at;
-    }
-    ++at;
-  }
-  return at;
-}
-
-}  // namespace
-
 std::string_view RecordScan::value(std::string_view key) const {
   for (std::size_t i = 0; i < count_; ++i) {
     if (at(places_[i].key) == key) return at(places_[i].value);
@@ -301,12 +262,6 @@ std::string_view RecordScan::plain(std::string_view key) const {
   return plain_content(value(key));
 }
 
-std::string_view plain_content(std::string_view text) {
-  if (text.size() < 2 || text.front() != '"') return {};
-  const std::string_view inner = text.substr(1, text.size() - 2);
-  return inner.find('\\') == std::string_view::npos ? inner : std::string_view{};
-}
-
 RecordScan scan_record(std::string_view text) {
   RecordScan scan;
   scan.text_ = text;
@@ -315,42 +270,6 @@ RecordScan scan_record(std::string_view text) {
                    scanner.object(0, &scan) && scanner.at == text.size();
   scan.fault = scanner.at;
   return scan;
-}
-
-std::string_view find_member(std::string_view record, std::string_view key) {
-  std::size_t at = 1;
-  while (at < record.size() && record[at] == '"') {
-    const std::size_t key_end = record.find('"', at + 1);
-    if (key_end == std::string_view::npos) return {};
-    const std::string_view name = record.substr(at + 1, key_end - at - 1);
-    if (name > key) return {};  // keys are sorted
-    const std::size_t start = key_end + 2;
-    const std::size_t end = skip_value(record, start);
-    if (name == key) return record.substr(start, end - start);
-    at = end + 1;
-  }
-  return {};
-}
-
-ArrayValues::ArrayValues(std::string_view array) : rest_(array) {
-  if (rest_.size() < 2) return;
-  rest_.remove_prefix(1);
-  rest_.remove_suffix(1);
-}
-
-std::optional<std::string_view> ArrayValues::next() {
-  if (rest_.empty()) return std::nullopt;
-  const std::string_view value = rest_.substr(0, skip_value(rest_, 0));
-  rest_.remove_prefix(std::min(rest_.size(), value.size() + 1));  // and the comma
-  return value;
-}
-
-std::string unquote(std::string_view value) {
-  if (value.size() < 2 || value.front() != '"') return {};
-  const std::string_view inner = value.substr(1, value.size() - 2);
-  if (inner.find('\\') == std::string_view::npos) return std::string(inner);
-  const Json parsed = Json::parse(value, nullptr, false);
-  return parsed.is_string() ? parsed.get<std::string>() : std::string();
 }
 
 std::string quote(std::string_view text) {

@@ -5,9 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
+
+#include "tally/audit/canonical_value.hpp"
 
 namespace tally::audit {
 
@@ -56,30 +57,10 @@ class RecordScan {
   std::array<Place, most_members> places_;
 };
 
-// The content of a canonical string without escapes; empty when it is anything else.
-std::string_view plain_content(std::string_view value);
-
 // Canonical: RFC 8785 with ASCII keys, integers of at most 2^53-1 and no other numbers, depth at
 // most 16, at most 64 members at the top.
 RecordScan scan_record(std::string_view text);
 
-// Where the value of a top-level member stands, in a record that is known to be canonical; stops
-// at the member.
-std::string_view find_member(std::string_view record, std::string_view key);
-
-// The values of a canonical array, one after another.
-class ArrayValues {
- public:
-  explicit ArrayValues(std::string_view array);
-  // nullopt: there are no more.
-  std::optional<std::string_view> next();
-
- private:
-  std::string_view rest_;
-};
-
-// A canonical string back to its characters; the argument includes the quotes.
-std::string unquote(std::string_view value);
 // Characters to a canonical string.
 std::string quote(std::string_view text);
 // A whole canonical value (no top-level object needed).

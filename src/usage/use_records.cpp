@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/canonical_value.hpp"
 #include "tally/odrl/terms.hpp"
 
 namespace tally::usage {
@@ -34,10 +35,6 @@ tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_vi
         {"member", std::string(member)},
         {"file", std::string(record.file)}}}
   );
-}
-
-Json read_member(const audit::RecordView& record, std::string_view key) {
-  return Json::parse(record.raw(key), nullptr, false);
 }
 
 void set_act(audit::RecordDraft& draft, const Act& act) {
@@ -188,40 +185,39 @@ audit::RecordDraft interrupted_draft(
   return draft;
 }
 
+// The chain has taken the record, so its text is canonical: a start reads a hundred thousand of
+// them, and a tree for each member would be most of its time.
+
 Result<UsePtr> read_permit(const audit::RecordView& record) {
   auto use = std::make_shared<Use>();
   use->id = std::string(record.event);
   use->seq = record.seq;
   use->leaf = record.leaf;
 
-  const Json decision = read_member(record, "decision");
-  const auto at = decision.is_object() ? decision.find("at") : decision.end();
-  if (!decision.is_object() || at == decision.end() || !at->is_string()) {
-    return unreadable(record, "decision");
-  }
-  const auto parsed = parse_date_time(at->get_ref<const std::string&>());
-  if (!parsed) return unreadable(record, "decision");
-  use->at = parsed->instant;
+  const auto decision = record.raw("decision");
+  if (!audit::is_object(decision)) return unreadable(record, "decision");
+  // No time has an escape.
+  const auto at = parse_date_time(audit::plain_content(audit::find_member(decision, "at")));
+  if (!at) return unreadable(record, "decision");
+  use->at = at->instant;
 
-  const Json rules = read_member(record, "rules");
-  if (!rules.is_array()) return unreadable(record, "rules");
-  for (const Json& rule : rules) {
-    if (!rule.is_object() || !rule.contains("id") || !rule["id"].is_string() ||
-        !rule.contains("n") || !rule["n"].is_number_integer()) {
-      return unreadable(record, "rules");
-    }
+  const auto rules = record.raw("rules");
+  if (!audit::is_list(rules)) return unreadable(record, "rules");
+  for (audit::ArrayValues each(rules); const auto rule = each.next();) {
+    if (!audit::is_object(*rule)) return unreadable(record, "rules");
+    const auto id = audit::find_member(*rule, "id");
+    const auto n = audit::integer_of(audit::find_member(*rule, "n"));
+    if (!audit::is_text(id) || !n || *n <= 0) return unreadable(record, "rules");
     odrl::Consume add;
-    add.rule = RuleId(rule["id"].get<std::string>());
-    add.n = rule["n"].get<std::int64_t>();
-    if (add.n <= 0) return unreadable(record, "rules");
-    if (rule.contains("unit") && rule["unit"].is_string()) add.unit = rule["unit"];
+    add.rule = RuleId(audit::unquote(id));
+    add.n = *n;
+    add.unit = audit::unquote(audit::find_member(*rule, "unit"));
     use->adds.push_back(std::move(add));
   }
 
-  if (!record.raw("key").empty()) {
-    const Json key = read_member(record, "key");
-    if (!key.is_string()) return unreadable(record, "key");
-    use->key = key.get<std::string>();
+  if (const auto key = record.raw("key"); !key.empty()) {
+    if (!audit::is_text(key)) return unreadable(record, "key");
+    use->key = audit::unquote(key);
   }
   return use;
 }
@@ -229,27 +225,25 @@ Result<UsePtr> read_permit(const audit::RecordView& record) {
 Result<std::vector<std::string>> read_uses(const audit::RecordView& record) {
   std::vector<std::string> found;
   if (record.type != "use.executed") {
-    const Json use = read_member(record, "use");
-    if (!use.is_string()) return unreadable(record, "use");
-    found.push_back(use.get<std::string>());
+    const auto use = record.raw("use");
+    if (!audit::is_text(use)) return unreadable(record, "use");
+    found.push_back(audit::unquote(use));
     return found;
   }
-  const Json uses = read_member(record, "uses");
-  if (!uses.is_array()) return unreadable(record, "uses");
-  for (const Json& done : uses) {
-    if (!done.is_object() || !done.contains("use") || !done["use"].is_string()) {
-      return unreadable(record, "uses");
-    }
-    found.push_back(done["use"].get<std::string>());
+  const auto uses = record.raw("uses");
+  if (!audit::is_list(uses)) return unreadable(record, "uses");
+  for (audit::ArrayValues each(uses); const auto done = each.next();) {
+    const auto use =
+        audit::is_object(*done) ? audit::find_member(*done, "use") : std::string_view();
+    if (!audit::is_text(use)) return unreadable(record, "uses");
+    found.push_back(audit::unquote(use));
   }
   return found;
 }
 
 Result<std::optional<Closed>> read_ledger(const audit::RecordView& record) {
   if (const auto raw = record.raw(ledger_member); !raw.empty()) {
-    // No state's name has an escape.
-    const bool text = raw.size() >= 2 && raw.front() == '"';
-    const auto state = text ? parse_closed(raw.substr(1, raw.size() - 2)) : std::nullopt;
+    const auto state = parse_closed(audit::plain_content(raw));  // none has an escape
     if (!state) return unreadable(record, ledger_member);
     return state;
   }
