@@ -10,6 +10,7 @@
 #include "log_format.hpp"
 #include "record_places.hpp"
 #include "segment_reader.hpp"
+#include "tile_nodes.hpp"
 
 namespace tally::audit {
 namespace {
@@ -94,6 +95,7 @@ struct LogTree::State {
   std::optional<Note> cosigned;
 
   RecordPlaces places;
+  TileNodes nodes;
 
   // One head file, one writer of it at a time. Taken before `mutex`.
   std::mutex head_mutex;
@@ -220,6 +222,18 @@ struct LogTree::State {
     auto bytes = stored(level, first, on_disk);
     if (bytes) bytes->insert(bytes->end(), tail.begin(), tail.end());
     return bytes;
+  }
+
+  // The perfect subtrees of the tree of so many records.
+  SubtreeHash subtrees(std::uint64_t records) {
+    return [this, records](unsigned level, std::uint64_t index) {
+      return nodes.hash(
+          level,
+          index,
+          records,
+          [this](unsigned of, std::uint64_t from, std::size_t n) { return hashes(of, from, n); }
+      );
+    };
   }
 
   // Under `head_mutex`.
@@ -364,26 +378,17 @@ Result<void> LogTree::keep_cosigned(
 
 Result<Proof> LogTree::inclusion_proof(std::uint64_t index, std::uint64_t size) const {
   if (size > this->size()) return out_of_range(size, this->size());
-  const LevelHashes levels = [&s = *state_](unsigned level, std::uint64_t first, std::size_t n) {
-    return s.hashes(level, first, n);
-  };
-  return make_inclusion_proof(index, size, stored_in_tiles(levels));
+  return make_inclusion_proof(index, size, state_->subtrees(size));
 }
 
 Result<Proof> LogTree::consistency_proof(std::uint64_t first, std::uint64_t second) const {
   if (second > size()) return out_of_range(second, size());
-  const LevelHashes levels = [&s = *state_](unsigned level, std::uint64_t from, std::size_t n) {
-    return s.hashes(level, from, n);
-  };
-  return make_consistency_proof(first, second, stored_in_tiles(levels));
+  return make_consistency_proof(first, second, state_->subtrees(second));
 }
 
 Result<Digest> LogTree::root(std::uint64_t size) const {
   if (size > this->size()) return out_of_range(size, this->size());
-  const LevelHashes levels = [&s = *state_](unsigned level, std::uint64_t first, std::size_t n) {
-    return s.hashes(level, first, n);
-  };
-  return tree_root(size, stored_in_tiles(levels));
+  return tree_root(size, state_->subtrees(size));
 }
 
 Result<Bytes> LogTree::tile(const Tile& tile) const {

@@ -84,6 +84,37 @@ TEST_F(LogTreeTest, SideFilesHoldEveryTileLevel) {
   EXPECT_EQ(verify().root, to_hex(flat.frontier.root()));
 }
 
+// What a running log keeps of its tiles makes the same proofs as the files do anew, and hides
+// nothing that happens to the files from a verifier.
+TEST_F(LogTreeTest, ProofsAreTheSameFromWhatIsKept) {
+  create_signed();
+  LogLife life = live();
+  const auto anew = [this](std::uint64_t index, std::uint64_t size) {
+    const FlatLevels flat = expected();
+    const LevelHashes source = flat.source();
+    return *make_inclusion_proof(index, size, stored_in_tiles(source));
+  };
+  for (const std::size_t size : {300U, 301U, 700U, 1'500U}) {
+    grow(life, size);
+    const LogTree& tree = life.writer->tree();
+    for (const std::uint64_t index : {0U, 1U, 255U, 256U, 299U}) {
+      for (int again = 0; again < 2; ++again) {
+        EXPECT_EQ(*tree.inclusion_proof(index, size), anew(index, size)) << size << " " << index;
+      }
+    }
+  }
+  ASSERT_TRUE(life.writer->close());
+  const LogTree& tree = life.writer->tree();
+  const Proof before = *tree.inclusion_proof(100, 1'500);
+  Files files = files_of(disk);
+  files.at(level_file(0))[40] ^= 1;
+  put_files(disk, files);
+  EXPECT_EQ(*tree.inclusion_proof(100, 1'500), before);
+  EXPECT_EQ(verify().verdict, Verdict::incomplete);
+  ASSERT_TRUE(verify().finding);
+  EXPECT_EQ(verify().finding->link, "tile");
+}
+
 // Nothing of them is written before the batch is acknowledged, and little afterwards.
 TEST_F(LogTreeTest, SideFilesCostOneWriteForAFullTile) {
   create_signed();
