@@ -147,12 +147,22 @@ Chain::Chain(State state) : state_(std::move(state)) {
 std::optional<ChainFault> Chain::take(
     std::string_view text, std::string_view file, std::uint64_t offset, RecordView& view
 ) {
+  return take(text, leaf_hash(text), file, offset, view);
+}
+
+std::optional<ChainFault> Chain::take(
+    std::string_view text,
+    const Digest& leaf,
+    std::string_view file,
+    std::uint64_t offset,
+    RecordView& view
+) {
   const std::uint64_t seq = state_.size;
   view.seq = seq;
   view.text = text;
   view.file = file;
   view.offset = offset;
-  view.leaf = leaf_hash(text);
+  view.leaf = leaf;
   view.type = view.event = view.time = {};
   view.agreement.clear();
 

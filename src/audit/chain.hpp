@@ -40,6 +40,14 @@ class Chain {
   std::optional<ChainFault> take(
       std::string_view text, std::string_view file, std::uint64_t offset, RecordView& view
   );
+  // The same with its leaf hash, where somebody has hashed it already.
+  std::optional<ChainFault> take(
+      std::string_view text,
+      const Digest& leaf,
+      std::string_view file,
+      std::uint64_t offset,
+      RecordView& view
+  );
 
   [[nodiscard]] const State& state() const { return state_; }
   [[nodiscard]] std::uint64_t size() const { return state_.size; }

@@ -1,7 +1,11 @@
-// Event ids as numbers, and whether two records of a log have the same one, in eight bytes a
-// record: a fingerprint of each id, and a second look at those whose fingerprints are the same.
+// Event ids as numbers, and whether two records of a log have the same one: exactly, and in bounded
+// memory while ids come nearly in the order of their times. Two that are the same have the same
+// time, so the ones of the last half a million records answer for an id that is later than what was
+// forgotten; for the others the log is read again.
 #pragma once
 
+#include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,7 +20,7 @@ namespace tally::audit {
 struct EventKey {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
-  bool operator==(const EventKey&) const = default;
+  auto operator<=>(const EventKey&) const = default;
 };
 // Precondition: is_uuid.
 EventKey event_key(std::string_view uuid);
@@ -35,15 +39,28 @@ struct RepeatedEvent {
 
 class EventIds {
  public:
+  // Holds at most so many ids, of 16 bytes; and 8 bytes for each that comes later than its time.
+  explicit EventIds(std::size_t most_recent = std::size_t{1} << 19);
+
   // Of the next record. Precondition: is_uuid.
   void take(std::string_view uuid);
 
-  // The first record with an id that was there before. Reads the log again only when fingerprints
-  // are the same. Forgets what was taken. Errors: those of the storage.
+  // The first record with an id that was there before. Reads the log again when an id came late or
+  // is there twice. Forgets what was taken. Errors: those of the storage.
   Result<std::optional<RepeatedEvent>> first_twice(LogStorage& storage);
 
  private:
-  std::vector<std::uint64_t> fingerprints_;
+  using Fingerprints = std::vector<std::uint64_t>;
+  void settle();
+  Result<void> find_late_ones_twice(LogStorage& storage);
+
+  std::size_t most_recent_;
+  std::uint64_t taken_ = 0;
+  std::vector<EventKey> recent_;
+  std::size_t sorted_ = 0;             // so many of them, at the front
+  std::optional<std::uint64_t> gone_;  // the latest time of those that were forgotten
+  Fingerprints late_;   // of ids that are not later than that: they may have been among those
+  Fingerprints twice_;  // of ids that several records have
 };
 
 }  // namespace tally::audit

@@ -3,6 +3,7 @@
 #include "chain.hpp"
 #include "deep.hpp"
 #include "event_ids.hpp"
+#include "frames_ahead.hpp"
 #include "log_format.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
@@ -19,7 +20,8 @@ struct Place {
 
 class Verification {
  public:
-  Verification(LogStorage& storage, Depth depth) : storage_(storage), side_files_(storage) {
+  Verification(LogStorage& storage, Depth depth, Helper* helper)
+      : storage_(storage), helper_(helper), side_files_(storage) {
     if (depth == Depth::deep) deep_.emplace();
   }
 
@@ -117,6 +119,7 @@ class Verification {
     for (segment_ = 0; segment_ < segments_.size() && !report_.finding; ++segment_) {
       if (auto read = read_segment(); !read) return read;
     }
+    ahead_.reset();
     if (report_.finding) return {};
     check_head(head_there);
     if (!report_.finding) check_events();
@@ -138,10 +141,23 @@ class Verification {
     auto reader = SegmentReader::open(storage_, segment.name);
     if (!reader) return fail(std::move(reader));
     end_ = 0;
+    ahead_.reset();
+    if (helper_ != nullptr) {
+      auto file = storage_.open(segment.name, false);
+      if (!file) return fail(std::move(file));
+      ahead_.emplace(*helper_, *std::move(file));
+    }
     for (std::uint64_t offset = 0;;) {
-      auto frame = reader->frame_at(offset);
-      if (!frame) return fail(std::move(frame));
-      if (frame->state != FrameState::valid) return end_or_damage(*reader, *frame);
+      HashedFrame read;
+      const HashedFrame* hashed = ahead_ ? ahead_->next(offset) : nullptr;
+      if (hashed == nullptr) {
+        auto frame = reader->frame_at(offset);
+        if (!frame) return fail(std::move(frame));
+        if (frame->state != FrameState::valid) return end_or_damage(*reader, *frame);
+        read.frame = *std::move(frame);
+        hashed = &read;
+      }
+      const Frame* const frame = &hashed->frame;
       if (frame->first_seq != chain_.size()) {
         found(
             Verdict::changed,
@@ -152,7 +168,7 @@ class Verification {
         return {};
       }
       if (!frame->checkpoint.empty() && !right_slot(*frame)) return {};
-      auto taken = take_records(*reader, *frame);
+      auto taken = take_records(*reader, *hashed);
       if (!taken || report_.finding) return taken;
       offset += frame->length;
       end_ = offset;
@@ -176,13 +192,16 @@ class Verification {
     return true;
   }
 
-  // Stops at the first record with a broken link and names the one at fault.
-  Result<void> take_records(SegmentReader& reader, const Frame& frame) {
+  // Stops at the first record with a broken link and names the one at fault. Hashes what is not
+  // hashed yet.
+  Result<void> take_records(SegmentReader& reader, const HashedFrame& hashed) {
+    const Frame& frame = hashed.frame;
     const std::string_view name = segments_[segment_].name;
     RecordView& view = view_;
     for (std::size_t i = 0; i < frame.records.size(); ++i) {
       const FrameRecord& record = frame.records[i];
-      auto fault = chain_.take(record.text, name, record.offset, view);
+      const Digest leaf = hashed.leaves.empty() ? leaf_hash(record.text) : hashed.leaves[i];
+      auto fault = chain_.take(record.text, leaf, name, record.offset, view);
       const Place here{view.seq, name, record.offset};
       if (!fault) {
         if (view.type == "log.heads" && !right_heads(view)) {
@@ -219,7 +238,6 @@ class Verification {
       // A `prev` that does not fit: either this record was changed or the one before it. The next
       // one tells, since it names this one's hash.
       if (fault->link == "prev" && view.seq > 0) {
-        const Digest leaf = view.leaf;
         const std::uint64_t next_seq = view.seq + 1;
         std::optional<std::string> next;
         if (i + 1 < frame.records.size()) {
@@ -252,6 +270,7 @@ class Verification {
 
   // The first record of the next valid frame, in this segment or the next ones.
   Result<std::optional<std::string>> record_behind(SegmentReader& reader, std::uint64_t offset) {
+    if (ahead_) ahead_->stop();  // one at a time reads a file
     auto next = reader.next_valid_frame(offset + frame_alignment);
     if (!next) return fail(std::move(next));
     if (*next) {
@@ -325,9 +344,10 @@ class Verification {
     std::vector<std::string> texts;
     texts.reserve(damaged.records.size());
     for (const FrameRecord& record : damaged.records) texts.emplace_back(record.text);
-    Frame frame = damaged;
+    HashedFrame kept{damaged, {}};
+    Frame& frame = kept.frame;
     for (std::size_t i = 0; i < texts.size(); ++i) frame.records[i].text = texts[i];
-    auto taken = take_records(reader, frame);
+    auto taken = take_records(reader, kept);
     if (!taken || report_.finding) return taken;
 
     auto next = record_behind(reader, frame.offset);
@@ -424,6 +444,7 @@ class Verification {
   }
 
   LogStorage& storage_;
+  Helper* const helper_;
   VerifyReport report_;
   Chain chain_;
   std::optional<DeepCheck> deep_;
@@ -434,6 +455,7 @@ class Verification {
   std::optional<Checkpoint> cosigned_tree_;
   bool cosigned_fits_ = false;
   std::optional<Place> cosigned_end_;  // the last record under it
+  std::optional<FramesAhead> ahead_;   // of the segment, while there is a helper
   EventIds events_;
   HeadsMap heads_;  // as of the last `log.heads`
   RecordView view_;
@@ -446,8 +468,8 @@ class Verification {
 
 }  // namespace
 
-VerifyReport verify_log(LogStorage& storage, Depth depth) {
-  return Verification(storage, depth).run();
+VerifyReport verify_log(LogStorage& storage, Depth depth, Helper* helper) {
+  return Verification(storage, depth, helper).run();
 }
 
 }  // namespace tally::audit

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/posix.hpp"
 #include "tally/audit/story.hpp"
 #include "tally/audit/verify.hpp"
 
@@ -14,7 +15,9 @@ namespace tally::cli {
 int audit_verify(const Console& console, const std::filesystem::path& folder, bool deep) {
   auto storage = open_folder(folder);
   if (!storage) return console.fail(storage.error(), usage);
-  const auto report = audit::verify_log(**storage, deep ? audit::Depth::deep : audit::Depth::plain);
+  audit::HelperThread helper;
+  const auto report =
+      audit::verify_log(**storage, deep ? audit::Depth::deep : audit::Depth::plain, &helper);
 
   static constexpr const char* words[] = {"whole", "changed", "incomplete"};
   const char* verdict = words[static_cast<int>(report.verdict)];

@@ -195,6 +195,13 @@ inline Limits small_limits() {
   return limits;
 }
 
+// Does at once what a thread would do some time.
+class InlineHelper final : public Helper {
+ public:
+  void begin(std::function<void()> work) override { work(); }
+  void wait() override {}
+};
+
 class LogTest : public ::testing::Test {
  protected:
   sim::World world{7};
@@ -237,9 +244,24 @@ class LogTest : public ::testing::Test {
     }
   }
 
+  // With a helper the same must be found as without.
   VerifyReport verify() {
     const auto storage = open_log(disk);
-    return verify_log(*storage);
+    VerifyReport report = verify_log(*storage);
+    InlineHelper helper;
+    const VerifyReport helped = verify_log(*storage, Depth::plain, &helper);
+    EXPECT_EQ(helped.verdict, report.verdict);
+    EXPECT_EQ(helped.records, report.records);
+    EXPECT_EQ(helped.root, report.root);
+    EXPECT_EQ(helped.finding.has_value(), report.finding.has_value());
+    if (helped.finding && report.finding) {
+      EXPECT_EQ(helped.finding->message, report.finding->message);
+      EXPECT_EQ(helped.finding->seq, report.finding->seq);
+      EXPECT_EQ(helped.finding->file, report.finding->file);
+      EXPECT_EQ(helped.finding->offset, report.finding->offset);
+      EXPECT_EQ(helped.finding->link, report.finding->link);
+    }
+    return report;
   }
 
   // Offset of each record's text, and where the zeros begin, per file.

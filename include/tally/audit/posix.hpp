@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "tally/audit/helper.hpp"
 #include "tally/audit/log_storage.hpp"
 #include "tally/audit/log_writer.hpp"
 #include "tally/core/instant.hpp"
@@ -26,6 +27,21 @@ class LogThread {
   ~LogThread();  // commits what is queued, then ends; does not close the log
   LogThread(const LogThread&) = delete;
   LogThread& operator=(const LogThread&) = delete;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// A thread that waits for work. The tools have one; a connector's cores are its callers'.
+class HelperThread final : public Helper {
+ public:
+  HelperThread();
+  ~HelperThread() override;  // finishes what was begun
+  HelperThread(const HelperThread&) = delete;
+  HelperThread& operator=(const HelperThread&) = delete;
+  void begin(std::function<void()> work) override;
+  void wait() override;
 
  private:
   struct State;

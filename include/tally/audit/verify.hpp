@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tally/audit/checkpoint.hpp"
+#include "tally/audit/helper.hpp"
 #include "tally/audit/log_storage.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/core/message.hpp"
@@ -53,7 +54,8 @@ struct VerifyReport {
 // format fixes, and the records of an agreement keep to the rules that a log alone can show.
 enum class Depth { plain, deep };
 
-// Never throws and never stops at an unreadable file: that is a finding too.
-VerifyReport verify_log(LogStorage& storage, Depth depth = Depth::plain);
+// Never throws and never stops at an unreadable file: that is a finding too. A helper reads and
+// hashes ahead; what is found is the same with it and without.
+VerifyReport verify_log(LogStorage& storage, Depth depth = Depth::plain, Helper* helper = nullptr);
 
 }  // namespace tally::audit
