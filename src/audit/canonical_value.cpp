@@ -53,20 +53,35 @@ std::string_view plain_content(std::string_view value) {
   return inner.find('\\') == std::string_view::npos ? inner : std::string_view{};
 }
 
-std::string_view find_member(std::string_view object, std::string_view key) {
+void find_members(
+    std::string_view object,
+    std::span<const std::string_view> keys,
+    std::span<std::string_view> values
+) {
+  std::size_t next = 0;  // of those asked for
   std::size_t at = 1;
   while (at < object.size() && object[at] == '"') {
     const std::size_t key_end = object.find('"', at + 1);
-    if (key_end == std::string_view::npos) return {};
+    if (key_end == std::string_view::npos) return;
     const std::string_view name = object.substr(at + 1, key_end - at - 1);
-    if (name > key) return {};  // keys are sorted
+    while (keys[next] < name) {
+      if (++next == keys.size()) return;
+    }
     const std::size_t start = key_end + 2;
-    if (start > object.size()) return {};
+    if (start > object.size()) return;
     const std::size_t end = skip_value(object, start);
-    if (name == key) return object.substr(start, end - start);
+    if (keys[next] == name) {
+      values[next] = object.substr(start, end - start);
+      if (++next == keys.size()) return;
+    }
     at = end + 1;
   }
-  return {};
+}
+
+std::string_view find_member(std::string_view object, std::string_view key) {
+  std::string_view value;
+  find_members(object, {&key, 1}, {&value, 1});
+  return value;
 }
 
 ArrayValues::ArrayValues(std::string_view array) : rest_(array) {

@@ -1,6 +1,7 @@
 #include "use_records.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include <nlohmann/json.hpp>
 
@@ -194,14 +195,16 @@ Result<UsePtr> read_permit(const audit::RecordView& record) {
   use->seq = record.seq;
   use->leaf = record.leaf;
 
-  const auto decision = record.raw("decision");
+  static constexpr std::array<std::string_view, 3> members = {"decision", "key", "rules"};
+  std::array<std::string_view, members.size()> values;
+  audit::find_members(record.text, members, values);
+  const auto& [decision, key, rules] = values;
   if (!audit::is_object(decision)) return unreadable(record, "decision");
   // No time has an escape.
   const auto at = parse_date_time(audit::plain_content(audit::find_member(decision, "at")));
   if (!at) return unreadable(record, "decision");
   use->at = at->instant;
 
-  const auto rules = record.raw("rules");
   if (!audit::is_list(rules)) return unreadable(record, "rules");
   for (audit::ArrayValues each(rules); const auto rule = each.next();) {
     if (!audit::is_object(*rule)) return unreadable(record, "rules");
@@ -215,7 +218,7 @@ Result<UsePtr> read_permit(const audit::RecordView& record) {
     use->adds.push_back(std::move(add));
   }
 
-  if (const auto key = record.raw("key"); !key.empty()) {
+  if (!key.empty()) {
     if (!audit::is_text(key)) return unreadable(record, "key");
     use->key = audit::unquote(key);
   }

@@ -12,6 +12,7 @@
 #include "tally/audit/heads.hpp"
 #include "tally/audit/log_proof.hpp"
 #include "tally/audit/log_tree.hpp"
+#include "tally/audit/posix.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/verify.hpp"
 #include "tally/audit/witness_message.hpp"
@@ -58,6 +59,7 @@ double bare_hashing(LogStorage& storage) {
 
 int verify(const std::filesystem::path& folder, int rounds, Depth depth) {
   const auto storage = open_log(folder);
+  HelperThread helper;  // as the tool has one
   std::vector<double> rate;
   std::vector<double> cpu;
   std::vector<double> ratio;
@@ -66,7 +68,7 @@ int verify(const std::filesystem::path& folder, int rounds, Depth depth) {
     const double bare = bare_hashing(*storage);
     const double before = cpu_seconds();
     const auto start = Steady::now();
-    report = verify_log(*storage, depth);
+    report = verify_log(*storage, depth, &helper);
     if (report.verdict != Verdict::whole) give_up("the log is not whole");
     const auto records = static_cast<double>(report.records);
     rate.push_back(records / seconds_since(start));

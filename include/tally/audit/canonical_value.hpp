@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,13 @@ inline bool is_number(std::string_view value) {
 
 // The value of a member of an object, or empty when it is absent; stops at the member.
 std::string_view find_member(std::string_view object, std::string_view key);
+// Those of several members, in one pass. Precondition: the keys are sorted, and there is one;
+// `values` are as many, and empty.
+void find_members(
+    std::string_view object,
+    std::span<const std::string_view> keys,
+    std::span<std::string_view> values
+);
 
 // The values of a list, one after another.
 class ArrayValues {
