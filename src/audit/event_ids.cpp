@@ -56,10 +56,12 @@ void EventIds::take(std::string_view uuid) {
   fingerprints_.push_back(fingerprint(uuid));
 }
 
-Result<std::optional<RepeatedEvent>> EventIds::first_twice(LogStorage& storage) {
+Result<std::optional<RepeatedEvent>> EventIds::first_twice(
+    LogStorage& storage, std::uint64_t first
+) {
   std::vector<std::uint64_t> all = std::move(fingerprints_);
   fingerprints_.clear();
-  const std::uint64_t taken = all.size();  // a log may have grown since
+  const std::uint64_t taken = first + all.size();  // a log may have grown since
   std::sort(all.begin(), all.end());
   std::vector<std::uint64_t> same;
   for (std::size_t i = 1; i < all.size(); ++i) {
@@ -76,7 +78,7 @@ Result<std::optional<RepeatedEvent>> EventIds::first_twice(LogStorage& storage) 
     if (is_first) return;
     twice = RepeatedEvent{record.seq, earlier->second, std::string(record.file), record.offset};
   };
-  if (auto read = for_each_record(storage, 0, look); !read) return fail(std::move(read));
+  if (auto read = for_each_record(storage, first, look); !read) return fail(std::move(read));
   return twice;
 }
 

@@ -40,7 +40,8 @@ class EventIds {
 
   // The first record with an id that was there before. Reads the log again only when fingerprints
   // are the same. Forgets what was taken. Errors: those of the storage.
-  Result<std::optional<RepeatedEvent>> first_twice(LogStorage& storage);
+  // `first`: the record that the first id taken is of.
+  Result<std::optional<RepeatedEvent>> first_twice(LogStorage& storage, std::uint64_t first = 0);
 
  private:
   std::vector<std::uint64_t> fingerprints_;
