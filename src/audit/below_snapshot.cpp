@@ -31,9 +31,8 @@ tl::unexpected<Error> BelowSnapshot::unfit(std::string_view why) const {
 Result<void> BelowSnapshot::check_place(const std::vector<SegmentName>& segments) const {
   if (segments.empty()) return unfit("segment");
   // Whether what is missing in front was pruned is seen when the log's records were read.
-  const auto front = std::find(
-      state_.segments.begin(), state_.segments.end(), segments.front().first_seq
-  );
+  const auto front =
+      std::find(state_.segments.begin(), state_.segments.end(), segments.front().first_seq);
   if (front == state_.segments.end() && segments.front().first_seq == state_.chain.size()) {
     return {};
   }

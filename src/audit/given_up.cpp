@@ -106,7 +106,8 @@ Result<GivenUp> give_up(LogStorage& storage) {
   };
   auto leaves = for_each_pruned_leaf(storage, report.pruned, append);
   if (!leaves) return fail(std::move(leaves));
-  if (auto read = for_each_record(storage, report.pruned, each); !read) return fail(std::move(read));
+  if (auto read = for_each_record(storage, report.pruned, each); !read)
+    return fail(std::move(read));
   follows.origin = out.genesis.origin;
   follows.size = tree.size();
   follows.root = tree.root();

@@ -35,8 +35,7 @@ Result<std::optional<std::string>> read_whole(LogStorage& storage, const std::st
   const auto size = (*file)->size();
   if (!size) return tl::unexpected(size.error());
   std::string text(static_cast<std::size_t>(*size), '\0');
-  const auto got =
-      (*file)->read_at(0, {reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  const auto got = (*file)->read_at(0, {reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   if (!got) return tl::unexpected(got.error());
   text.resize(*got);
   return std::optional(std::move(text));

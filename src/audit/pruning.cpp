@@ -163,8 +163,7 @@ Result<void> remove_pruned(
     const auto changed = [&pruned](std::string file) {
       return fail(
           ErrorKind::conflict,
-          {"audit.pruned-changed",
-           {{"file", std::move(file)}, {"seq", std::to_string(pruned->to)}}}
+          {"audit.pruned-changed", {{"file", std::move(file)}, {"seq", std::to_string(pruned->to)}}}
       );
     };
     const auto segments = list_segments(storage);
@@ -226,9 +225,7 @@ Result<std::uint64_t> Pruning::most() const {
   return most;
 }
 
-Result<PrunedSnapshot> Pruning::write(
-    Instant by, std::uint64_t below, Prunable& prunable
-) const {
+Result<PrunedSnapshot> Pruning::write(Instant by, std::uint64_t below, Prunable& prunable) const {
   // What an attempt before this one may have left.
   auto tidied = remove_pruned(parts_.storage, parts_.log.tree(), before_);
   if (!tidied) return fail(std::move(tidied));

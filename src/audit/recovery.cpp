@@ -77,8 +77,7 @@ class Opening {
     std::uint64_t end = 0;
     for (auto segment = first; segment != segments->cend(); ++segment) {
       const bool last_one = segment + 1 == segments->cend();
-      const bool continued =
-          from_ != nullptr && segment->first_seq == from_->segments.back();
+      const bool continued = from_ != nullptr && segment->first_seq == from_->segments.back();
       auto read = read_segment(*segment, last_one, continued ? from_->end : 0);
       if (!read) return fail(std::move(read));
       end = *read;

@@ -587,7 +587,7 @@ class Verification {
   // What stands for the records that were pruned, and the record that says so.
   std::optional<PrunedSnapshot> base_;
   std::optional<Pruned> base_record_;
-  Digest base_root_{};                            // of the leaves in the side files
+  Digest base_root_{};                           // of the leaves in the side files
   std::map<std::uint64_t, Digest> kept_leaves_;  // of the records that stand in the file
   const std::string leaf_file_ = level_file(0);
   EventIds events_;

@@ -20,8 +20,7 @@ void say_pruned(
   if (!first || *first == 0) return;
   console.fail(
       Message{
-          "cli.records-pruned",
-          {{"folder", folder.string()}, {"first", std::to_string(*first)}}},
+          "cli.records-pruned", {{"folder", folder.string()}, {"first", std::to_string(*first)}}},
       done
   );
 }

@@ -129,6 +129,25 @@ class Retention(unittest.TestCase):
         code, report = self.verify()
         self.assertEqual(code, 0, report)
 
+        # What no partner has cosigned stays, although it is past its term.
+        self.assertEqual(provider.stop(), 0)
+        consumer.start()
+        app = consumer.app("fourth", connectors.RESEARCH, agreements=[going_on])
+        for _ in range(USES):
+            self.assertEqual(consumer.read(app, going_on).status, 200)
+        with open(consumer.path("log", "cosigned")) as note:
+            cosigned = int(note.read().splitlines()[1])
+        self.terminate(going_on)
+        consumer.clock(70 * DAY)
+        answer = self.prune()
+        self.assertEqual(answer["why"]["code"], "audit.prune-not-covered", answer)
+        self.assertLessEqual(answer["first"], cosigned)
+        self.assertLess(answer["first"], self.segments()[-1])
+        first = answer["first"]
+        self.assertEqual(consumer.stop(), 0)
+        code, report = self.verify()
+        self.assertEqual(code, 0, report)
+
         # The readers say what is not there.
         code, out, err = tally("audit", "show", consumer.folder, "--agreement", going_on)
         self.assertEqual(code, 0, err)

@@ -35,16 +35,12 @@ Result<Prunable> find_prunable(LogStorage& storage, Instant by, std::uint64_t be
 
 // Writes the snapshot file for the records before `to`. Durable on return. Errors: those of
 // make_snapshot, unavailable.
-Result<PrunedSnapshot> write_pruned(
-    LogStorage& storage, const Prunable& prunable, LogParts& parts
-);
+Result<PrunedSnapshot> write_pruned(LogStorage& storage, const Prunable& prunable, LogParts& parts);
 
 // Removes the segments before `pruned->to`, the first one first, when their hashes lead to the root
 // that the record names and the file is the one that it names; and snapshot files that no record
 // names. Errors: those of read_pruned and of LogTree, conflict audit.pruned-changed, unavailable.
-Result<void> remove_pruned(
-    LogStorage& storage, LogTree& tree, const std::optional<Pruned>& pruned
-);
+Result<void> remove_pruned(LogStorage& storage, LogTree& tree, const std::optional<Pruned>& pruned);
 
 struct PruningParts {
   Store& store;

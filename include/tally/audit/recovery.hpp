@@ -76,8 +76,8 @@ using EachRecord = std::function<void(const RecordView&)>;  // the view lives as
 
 // Locks the folder, makes durable what a kill left in the page cache, checks every record's place
 // in the chain, cuts a torn tail, and hands each record to `each` in order (after all of them are
-// known to be durable). A pruned log is read from its snapshot file on. `mark` is the largest known from elsewhere (Store::mark); the head file
-// counts too. Errors:
+// known to be durable). A pruned log is read from its snapshot file on. `mark` is the largest known
+// from elsewhere (Store::mark); the head file counts too. Errors:
 //   not_found audit.log-missing   there is no log in the folder
 //   conflict  audit.log-locked
 //   conflict  audit.log-refused   {file, offset, seq, link}: tampering or a fault of the medium;

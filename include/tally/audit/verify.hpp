@@ -21,13 +21,14 @@ struct Finding {
   std::uint64_t seq = 0;  // the record at fault
   std::string file;
   std::uint64_t offset = 0;  // of the record, or of the frame when the frame itself is at fault
-  // Which link failed: frame, canonical, member, type, seq, prev, time, event, aseq, aprev, pruned (a
-  // `retention.pruned` that does not follow on the one before it, a missing segment that none of
-  // them prunes, or a snapshot file that is missing or not as one says), heads (a `log.heads` with another root than the records before it have), log, clock, genesis, key (a
-  // `key.rotated` that the current key did not sign), head, short, tail, segment, file, checkpoint
-  // (the one in the head file or in the slot of a frame: its signature), tree (the same: another
-  // root), tile (a wrong hash in a side file, which the next start makes again); with Depth::deep
-  // also form and rule.
+  // Which link failed: frame, canonical, member, type, seq, prev, time, event, aseq, aprev, pruned
+  // (a `retention.pruned` that does not follow on the one before it, a missing segment that none of
+  // them prunes, or a snapshot file that is missing or not as one says), heads (a `log.heads` with
+  // another root than the records before it have), log, clock, genesis, key (a `key.rotated` that
+  // the current key did not sign), head, short, tail, segment, file, checkpoint (the one in the
+  // head file or in the slot of a frame: its signature), tree (the same: another root), tile (a
+  // wrong hash in a side file, which the next start makes again); with Depth::deep also form and
+  // rule.
   std::string link;
   Message message;
 };
