@@ -170,10 +170,11 @@ Result<void> Connector::listen() {
       make(plain_listener(config_.apps, config_.folder), routed(*serving_->app_router));
   serving_->peers = make(std::move(peers), std::move(peer_handler));
   // A port that the system chose is known only now; the line at start has to name it.
+  // Management comes last: who hears there that the connector is ready finds the others open.
   const std::pair<net::Server&, std::uint16_t&> listeners[] = {
-      {*serving_->management, config_.management.port},
-      {*serving_->apps, config_.apps.port},
       {*serving_->peers, config_.peers.port},
+      {*serving_->apps, config_.apps.port},
+      {*serving_->management, config_.management.port},
   };
   for (const auto& [server, port] : listeners) {
     auto bound = server.listen();

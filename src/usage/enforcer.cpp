@@ -1,25 +1,13 @@
 #include "tally/usage/enforcer.hpp"
 
 #include <algorithm>
-#include <array>
-#include <mutex>
-#include <unordered_map>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
-#include "ledger.hpp"
-#include "refusal.hpp"
+#include "enforcer_state.hpp"
 #include "use_records.hpp"
 
 namespace tally::usage {
 namespace {
-
-// The log said for certain that the record is not in it and never will be.
-bool not_written(const Error& error) {
-  return error.message.code == "audit.disk-reserve" ||
-         error.message.code.starts_with("audit.draft-");
-}
 
 Result<void> within_bounds(const Act& act, const Limits& limits) {
   const auto too_large = [](const char* what, std::size_t most) {
@@ -51,13 +39,6 @@ tl::unexpected<Error> use_ended(const Grant& grant) {
   return fail(
       ErrorKind::conflict,
       {"usage.use-ended", {{"agreement", grant.agreement.value}, {"use", grant.use.value}}}
-  );
-}
-
-tl::unexpected<Error> state_conflict(const char* code, const AgreementId& agreement, Closed state) {
-  return fail(
-      ErrorKind::conflict,
-      {code, {{"agreement", agreement.value}, {"state", std::string(to_string(state))}}}
   );
 }
 
@@ -127,64 +108,6 @@ bool gives_key_for_receipt(const Act& act, const AgreementTerms& terms) {
 }
 
 }  // namespace
-
-struct Enforcer::State {
-  struct alignas(64) Shard {
-    mutable std::mutex mutex;  // guards everything below; never held across a wait
-    std::unordered_map<std::string, Entry> entries;
-    std::vector<std::string> gathering;  // agreements with completions that wait
-  };
-
-  // An answer that holds once its record is durable.
-  struct Decided {
-    Authorised answer;
-    UsePtr use;                          // of a grant
-    audit::Ticket ticket;                // of a refusal or a use without a key
-    std::shared_ptr<SharedWait> shared;  // of a use with a key; neither: durable already
-  };
-
-  State(Clock& clock_, Random& random_, const Limits& limits_)
-      : clock(clock_), random(random_), limits(limits_) {}
-
-  Shard& shard_of(const std::string& agreement) {
-    return shards[std::hash<std::string>{}(agreement) % shards.size()];
-  }
-  // Null when the agreement is not known. The lock is held.
-  static Entry* find(Shard& shard, const std::string& agreement) {
-    const auto found = shard.entries.find(agreement);
-    return found == shard.entries.end() ? nullptr : &found->second;
-  }
-
-  // As precise as a record says it: replay must come to the same numbers.
-  ClockReading read_clock() {
-    ClockReading reading = clock.read();
-    reading.at.nanos -= reading.at.nanos % 1000;
-    return reading;
-  }
-  // Whose cosignature is missing under an agreement that asks. The lock of its shard is held.
-  [[nodiscard]] std::optional<audit::Unwitnessed> unwitnessed(const Entry& entry) const {
-    if (!entry.strict) return std::nullopt;
-    const AgreementTerms& terms = *entry.terms;
-    const bool provides = terms.our_side == odrl::Side::provider;
-    const PartyId& other = provides ? terms.consumer : terms.provider;
-    if (witnessing == nullptr) return audit::Unwitnessed{other.uri, clock.read().at, other, {}};
-    return witnessing->missing(terms.id.value, other);
-  }
-  EventId event() { return new_event(random, clock.read().at); }
-
-  Result<Decided> decide(const Act& act);
-  Decided deny(const Act& act, const EventId& event, Instant at, Refusal refusal);
-  void undecide(const Act& act, const Decided& decided, const Error& error);
-  // The lock is held; at most Limits::uses_per_record are gathered.
-  audit::RecordDraft take_gathered(const std::string& agreement, Entry& entry);
-
-  audit::LogAppender* log = nullptr;
-  const audit::Witnessing* witnessing = nullptr;
-  Clock& clock;
-  Random& random;
-  const Limits limits;
-  std::array<Shard, 64> shards;
-};
 
 Enforcer::Enforcer(Clock& clock, Random& random, const Limits& limits)
     : state_(std::make_unique<State>(clock, random, limits)) {}
@@ -487,102 +410,6 @@ awaitable<Result<void>> Enforcer::abort(Grant grant) {
   co_return Result<void>();
 }
 
-// --- closing and opening ---
-
-awaitable<Result<void>> Enforcer::close(
-    AgreementId agreement, Closed state, audit::RecordDraft record
-) {
-  auto& shard = state_->shard_of(agreement.value);
-  audit::Ticket ticket;
-  {
-    const std::lock_guard lock(shard.mutex);
-    Entry& entry = shard.entries[agreement.value];
-    if (entry.closed > state) {
-      co_return state_conflict("usage.already-closed", agreement, entry.closed);
-    }
-    if (entry.closed == state && entry.closing_durable) co_return Result<void>();
-    if (entry.closed != state || !entry.closing) {
-      mark_ledger(record, state);
-      record.about(agreement);
-      entry.closed = state;
-      ++entry.closings;
-      entry.closing = state_->log->enqueue(std::move(record), audit::Priority::reserved);
-      entry.closing_durable = false;
-    }
-    ticket = entry.closing;
-  }
-  auto durable = co_await state_->log->wait(ticket);
-  const std::lock_guard lock(shard.mutex);
-  Entry& entry = shard.entries[agreement.value];
-  if (entry.closing == ticket) {
-    if (durable) entry.closing_durable = true;
-    // Another attempt writes its own record.
-    if (!durable && not_written(durable.error())) entry.closing = nullptr;
-  }
-  if (!durable) co_return fail(std::move(durable));
-  co_return Result<void>();
-}
-
-awaitable<Result<void>> Enforcer::reopen(AgreementId agreement, audit::RecordDraft record) {
-  auto& shard = state_->shard_of(agreement.value);
-  audit::Ticket ticket;
-  std::uint64_t closing = 0;
-  {
-    const std::lock_guard lock(shard.mutex);
-    Entry& entry = shard.entries[agreement.value];
-    if (entry.closed != Closed::suspended) {
-      co_return state_conflict("usage.not-suspended", agreement, entry.closed);
-    }
-    mark_ledger(record, Closed::open);
-    record.about(agreement);
-    ticket = state_->log->enqueue(std::move(record));
-    // A suspension that comes from here on is another one, with a record behind this one.
-    entry.closing = nullptr;
-    entry.closing_durable = false;
-    closing = entry.closings;
-  }
-  auto durable = co_await state_->log->wait(ticket);
-  if (!durable) co_return fail(std::move(durable));
-  const std::lock_guard lock(shard.mutex);
-  Entry& entry = shard.entries[agreement.value];
-  if (entry.closed != Closed::suspended || entry.closings != closing) {
-    co_return state_conflict("usage.not-suspended", agreement, entry.closed);
-  }
-  entry.closed = Closed::open;
-  co_return Result<void>();
-}
-
-bool Enforcer::shut(const AgreementId& agreement, Closed state) {
-  auto& shard = state_->shard_of(agreement.value);
-  const std::lock_guard lock(shard.mutex);
-  Entry& entry = shard.entries[agreement.value];
-  if (entry.closed > state) return false;
-  if (entry.closed != state) {
-    entry.closed = state;
-    entry.closing = nullptr;
-    entry.closing_durable = false;
-  }
-  ++entry.closings;
-  return true;
-}
-
-bool Enforcer::open_again(const AgreementId& agreement) {
-  auto& shard = state_->shard_of(agreement.value);
-  const std::lock_guard lock(shard.mutex);
-  Entry* entry = State::find(shard, agreement.value);
-  if (entry == nullptr || entry->closed != Closed::suspended) return false;
-  entry->closed = Closed::open;
-  entry->closing = nullptr;
-  entry->closing_durable = false;
-  return true;
-}
-
-void Enforcer::set_overdue(const AgreementId& agreement, std::vector<RuleId> duties) {
-  auto& shard = state_->shard_of(agreement.value);
-  const std::lock_guard lock(shard.mutex);
-  shard.entries[agreement.value].overdue = std::move(duties);
-}
-
 // --- what is ---
 
 std::optional<AgreementState> Enforcer::state(const AgreementId& agreement) const {
@@ -624,108 +451,6 @@ std::vector<AgreementId> Enforcer::agreements() const {
   }
   std::sort(found.begin(), found.end());
   return found;
-}
-
-// --- recovery ---
-
-Result<void> Enforcer::replay(const audit::RecordView& record) {
-  if (record.agreement.empty()) return {};
-  auto& shard = state_->shard_of(record.agreement);
-  const std::lock_guard lock(shard.mutex);
-  if (record.type == "use.permitted") {
-    auto use = read_permit(record);
-    if (!use) return fail(std::move(use));
-    Entry& entry = shard.entries[record.agreement];
-    entry.permit(*use);
-    if (!(*use)->key.empty()) entry.remember_key(*use, (*use)->at, state_->limits);
-    return {};
-  }
-  if (record.type == "use.aborted" || record.type == "use.executed" ||
-      record.type == "use.interrupted") {
-    auto uses = read_uses(record);
-    if (!uses) return fail(std::move(uses));
-    Entry& entry = shard.entries[record.agreement];
-    for (const auto& id : *uses) {
-      const UsePtr use = entry.find(id);
-      if (!use) continue;  // ended and forgotten before
-      if (record.type == "use.aborted") {
-        entry.give_back(use);
-      } else if (use->ended) {
-        ++use->continued;
-      } else {
-        entry.end(use);
-      }
-    }
-    return {};
-  }
-  auto ledger = read_ledger(record);
-  if (!ledger) return fail(std::move(ledger));
-  if (!*ledger) return {};
-  Entry& entry = shard.entries[record.agreement];
-  if (**ledger == Closed::open) {
-    if (entry.closed == Closed::suspended) entry.closed = Closed::open;
-  } else if (**ledger >= entry.closed) {
-    entry.closed = **ledger;
-    entry.closing_durable = true;
-    ++entry.closings;
-  }
-  return {};
-}
-
-void Enforcer::save(const Item& item) const {
-  std::vector<std::pair<std::string, const Entry*>> all;
-  for (const auto& shard : state_->shards) {
-    const std::lock_guard lock(shard.mutex);
-    for (const auto& [agreement, entry] : shard.entries) all.emplace_back(agreement, &entry);
-  }
-  std::sort(all.begin(), all.end());
-  for (const auto& [agreement, entry] : all) {
-    Json saved = entry->save();
-    saved["agreement"] = agreement;
-    item(std::move(saved));
-  }
-}
-
-Result<void> Enforcer::restore(const Json& item) {
-  const auto agreement = string_member(item, "agreement", "");
-  auto entry = agreement ? Entry::restore(item) : std::nullopt;
-  if (!entry) return audit::malformed_item(part_name());
-  auto& shard = state_->shard_of(*agreement);
-  const std::lock_guard lock(shard.mutex);
-  const bool fresh = shard.entries.emplace(*agreement, *std::move(entry)).second;
-  if (!fresh) return audit::malformed_item(part_name());
-  return {};
-}
-
-awaitable<Result<void>> Enforcer::finish_replay() {
-  struct Open {
-    std::string agreement;
-    UsePtr use;
-    audit::Ticket ticket;
-  };
-  std::vector<Open> open;
-  for (auto& shard : state_->shards) {
-    const std::lock_guard lock(shard.mutex);
-    for (const auto& [agreement, entry] : shard.entries) {
-      for (const auto& use : entry.without_end()) open.push_back({agreement, use, nullptr});
-    }
-  }
-  std::sort(open.begin(), open.end(), [](const Open& a, const Open& b) {
-    return std::tie(a.agreement, a.use->id) < std::tie(b.agreement, b.use->id);
-  });
-  for (auto& each : open) {
-    each.ticket = state_->log->enqueue(
-        interrupted_draft(AgreementId(each.agreement), state_->event(), each.use->id)
-    );
-  }
-  for (auto& each : open) {
-    auto durable = co_await state_->log->wait(each.ticket);
-    if (!durable) co_return fail(std::move(durable));
-    auto& shard = state_->shard_of(each.agreement);
-    const std::lock_guard lock(shard.mutex);
-    shard.entries[each.agreement].end(each.use);
-  }
-  co_return Result<void>();
 }
 
 }  // namespace tally::usage

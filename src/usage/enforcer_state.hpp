@@ -1,0 +1,89 @@
+// What the enforcement point keeps: the ledger in shards, each under a lock of its own that is
+// never held across a wait. Private to the files of Enforcer.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "tally/audit/appender.hpp"
+#include "tally/audit/witnessing.hpp"
+#include "tally/usage/enforcer.hpp"
+
+#include "ledger.hpp"
+#include "refusal.hpp"
+#include "shared_wait.hpp"
+
+namespace tally::usage {
+
+// The log said for certain that the record is not in it and never will be.
+inline bool not_written(const Error& error) {
+  return error.message.code == "audit.disk-reserve" ||
+         error.message.code.starts_with("audit.draft-");
+}
+
+struct Enforcer::State {
+  struct alignas(64) Shard {
+    mutable std::mutex mutex;  // guards everything below; never held across a wait
+    std::unordered_map<std::string, Entry> entries;
+    std::vector<std::string> gathering;  // agreements with completions that wait
+  };
+
+  // An answer that holds once its record is durable.
+  struct Decided {
+    Authorised answer;
+    UsePtr use;                          // of a grant
+    audit::Ticket ticket;                // of a refusal or a use without a key
+    std::shared_ptr<SharedWait> shared;  // of a use with a key; neither: durable already
+  };
+
+  State(Clock& clock_, Random& random_, const Limits& limits_)
+      : clock(clock_), random(random_), limits(limits_) {}
+
+  Shard& shard_of(const std::string& agreement) {
+    return shards[std::hash<std::string>{}(agreement) % shards.size()];
+  }
+  // Null when the agreement is not known. The lock is held.
+  static Entry* find(Shard& shard, const std::string& agreement) {
+    const auto found = shard.entries.find(agreement);
+    return found == shard.entries.end() ? nullptr : &found->second;
+  }
+
+  // As precise as a record says it: replay must come to the same numbers.
+  ClockReading read_clock() {
+    ClockReading reading = clock.read();
+    reading.at.nanos -= reading.at.nanos % 1000;
+    return reading;
+  }
+  // Whose cosignature is missing under an agreement that asks. The lock of its shard is held.
+  [[nodiscard]] std::optional<audit::Unwitnessed> unwitnessed(const Entry& entry) const {
+    if (!entry.strict) return std::nullopt;
+    const AgreementTerms& terms = *entry.terms;
+    const bool provides = terms.our_side == odrl::Side::provider;
+    const PartyId& other = provides ? terms.consumer : terms.provider;
+    if (witnessing == nullptr) return audit::Unwitnessed{other.uri, clock.read().at, other, {}};
+    return witnessing->missing(terms.id.value, other);
+  }
+  EventId event() { return new_event(random, clock.read().at); }
+
+  Result<Decided> decide(const Act& act);
+  Decided deny(const Act& act, const EventId& event, Instant at, Refusal refusal);
+  void undecide(const Act& act, const Decided& decided, const Error& error);
+  // The lock is held; at most Limits::uses_per_record are gathered.
+  audit::RecordDraft take_gathered(const std::string& agreement, Entry& entry);
+
+  audit::LogAppender* log = nullptr;
+  const audit::Witnessing* witnessing = nullptr;
+  Clock& clock;
+  Random& random;
+  const Limits limits;
+  std::array<Shard, 64> shards;
+};
+
+}  // namespace tally::usage
