@@ -419,6 +419,12 @@ awaitable<HttpResponse> post_log_key_rotation(Parts parts, Call& call) {
   co_return json_response(200, *rotated);
 }
 
+awaitable<HttpResponse> post_log_pruning(Parts parts, Call& call) {
+  auto pruned = co_await parts->connector.prune_log(call.lang);
+  if (!pruned) co_return problem(pruned.error(), call.lang);
+  co_return json_response(200, *pruned);
+}
+
 awaitable<HttpResponse> post_clock(Parts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
@@ -672,6 +678,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        admin,
        home,
        starts("rotate-log-key", on(post_log_key_rotation))},
+      {"POST", "/api/v1/log/pruning", admin, home, starts("prune-log", on(post_log_pruning))},
       {"POST", "/api/v1/clock", admin, home, recorded("advance-clock", false, on(post_clock))},
       {"GET",
        "/api/v1/private/:seq",

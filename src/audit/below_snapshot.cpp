@@ -8,6 +8,18 @@
 
 namespace tally::audit {
 
+std::vector<SegmentName>::const_iterator goes_on_in(
+    const std::vector<SegmentName>& segments, const LogState& state
+) {
+  const auto begins = [&segments](std::uint64_t seq) {
+    return std::find_if(segments.begin(), segments.end(), [seq](const SegmentName& one) {
+      return one.first_seq == seq;
+    });
+  };
+  const auto same = begins(state.segments.back());
+  return same != segments.end() ? same : begins(state.chain.size());
+}
+
 tl::unexpected<Error> BelowSnapshot::unfit(std::string_view why) const {
   return fail(
       ErrorKind::conflict,
@@ -17,7 +29,14 @@ tl::unexpected<Error> BelowSnapshot::unfit(std::string_view why) const {
 }
 
 Result<void> BelowSnapshot::check_place(const std::vector<SegmentName>& segments) const {
-  std::size_t known = 0;
+  if (segments.empty()) return unfit("segment");
+  // Whether what is missing in front was pruned is seen when the log's records were read.
+  const auto front =
+      std::find(state_.segments.begin(), state_.segments.end(), segments.front().first_seq);
+  if (front == state_.segments.end() && segments.front().first_seq == state_.chain.size()) {
+    return {};
+  }
+  auto known = static_cast<std::size_t>(front - state_.segments.begin());
   for (const SegmentName& segment : segments) {
     if (segment.first_seq >= state_.chain.size()) break;
     const bool same = known < state_.segments.size() && segment.first_seq == state_.segments[known];

@@ -13,6 +13,12 @@
 
 namespace tally::audit {
 
+// Where the records behind the snapshot are read on: its last segment or, when that was pruned, the
+// one behind it. The end of `segments`: neither is there.
+std::vector<SegmentName>::const_iterator goes_on_in(
+    const std::vector<SegmentName>& segments, const LogState& state
+);
+
 // Errors of all of these: conflict audit.snapshot-unfit, unavailable.
 class BelowSnapshot {
  public:
@@ -21,7 +27,8 @@ class BelowSnapshot {
 
   [[nodiscard]] tl::unexpected<Error> unfit(std::string_view why) const;
 
-  // The segments are those that the snapshot knows, and its last record stands where it says.
+  // The segments are those that the snapshot knows, but for leading ones that may have been pruned,
+  // and its last record stands where it says, if that was not.
   [[nodiscard]] Result<void> check_place(const std::vector<SegmentName>& segments) const;
   // The side files have every hash of the full tiles, and lead to the root of these.
   [[nodiscard]] Result<void> check_tiles() const;

@@ -226,6 +226,16 @@ std::optional<ChainFault> Chain::take(
     }
   }
 
+  // What was pruned follows on what was pruned before, and ends before the record of it.
+  std::optional<Pruned> pruned;
+  if (view.type == "retention.pruned") {
+    pruned = parse_pruned(view);
+    const std::uint64_t first = state_.pruned ? state_.pruned->to : 0;
+    if (!pruned || pruned->from != first || pruned->to <= first || pruned->to > seq) {
+      return fault("pruned", seq, {});
+    }
+  }
+
   if (!view.agreement.empty()) {
     // An agreement without a record has the leaf of zeros, as `aprev` says it.
     const auto known = state_.agreements.find(view.agreement);
@@ -250,6 +260,7 @@ std::optional<ChainFault> Chain::take(
     state_.genesis = std::move(genesis);
   }
   if (keys) state_.keys = *std::move(keys);
+  if (pruned) state_.pruned = pruned;
   state_.leaf = view.leaf;
   if (!same_time) state_.time = view.time;
   ++state_.size;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "tally/audit/pruned.hpp"
 #include "tally/audit/record.hpp"
 #include "tally/audit/record_types.hpp"
 #include "tally/audit/recovery.hpp"
@@ -29,6 +30,7 @@ class Chain {
     LogKeys keys;
     std::unordered_map<std::string, AgreementHead> agreements;
     bool heads_due = false;
+    std::optional<Pruned> pruned;  // what the last `retention.pruned` says
   };
 
   Chain() = default;

@@ -111,7 +111,7 @@ std::optional<DeepCheck::Fault> DeepCheck::take(const RecordView& record) {
     return Fault{
         "form", {"audit.link-form", {{"seq", seq()}, {"member", std::string(member.key)}}}};
   }
-  if (record.agreement.empty()) return std::nullopt;
+  if (record.agreement.empty() || begun_.contains(record.agreement)) return std::nullopt;
   if (auto rule = rule_broken(record, scan)) return Fault{"rule", *std::move(rule)};
   return std::nullopt;
 }

@@ -31,6 +31,9 @@ class DeepCheck {
     Message message;
   };
   std::optional<Fault> take(const RecordView& record);
+  // Agreements with records that were pruned: what these records said is not known any more, so the
+  // rules between records are not asked of theirs.
+  void skip_rules_of(std::set<std::string> agreements) { begun_ = std::move(agreements); }
 
  private:
   // One limit of an agreement, by the id of its rule.
@@ -63,6 +66,7 @@ class DeepCheck {
   );
 
   std::unordered_map<std::string, OfAgreement> agreements_;
+  std::set<std::string> begun_;
   JsonRewriter rewriter_;
 };
 

@@ -87,13 +87,13 @@ void EventIds::settle() {
 }
 
 // What the late ones are the same as may be anywhere before them.
-Result<void> EventIds::find_late_ones_twice(LogStorage& storage) {
+Result<void> EventIds::find_late_ones_twice(LogStorage& storage, std::uint64_t first) {
   if (late_.empty()) return {};
   std::sort(late_.begin(), late_.end());
   late_.erase(std::unique(late_.begin(), late_.end()), late_.end());
   std::vector<bool> seen(late_.size());
-  return for_each_record(storage, 0, [&](const RecordView& record) {
-    if (record.seq >= taken_) return;
+  return for_each_record(storage, first, [&](const RecordView& record) {
+    if (record.seq >= first + taken_) return;
     const std::uint64_t one = fingerprint_again(record);
     const auto found = std::lower_bound(late_.begin(), late_.end(), one);
     if (found == late_.end() || *found != one) return;
@@ -103,11 +103,15 @@ Result<void> EventIds::find_late_ones_twice(LogStorage& storage) {
   });
 }
 
-Result<std::optional<RepeatedEvent>> EventIds::first_twice(LogStorage& storage) {
+Result<std::optional<RepeatedEvent>> EventIds::first_twice(
+    LogStorage& storage, std::uint64_t first
+) {
   settle();
   EventIds taken = std::exchange(*this, EventIds(most_recent_));
   taken.recent_ = {};
-  if (auto looked = taken.find_late_ones_twice(storage); !looked) return fail(std::move(looked));
+  if (auto looked = taken.find_late_ones_twice(storage, first); !looked) {
+    return fail(std::move(looked));
+  }
   Fingerprints& same = taken.twice_;
   std::sort(same.begin(), same.end());
   std::optional<RepeatedEvent> twice;
@@ -115,13 +119,13 @@ Result<std::optional<RepeatedEvent>> EventIds::first_twice(LogStorage& storage) 
 
   std::unordered_map<std::string, std::uint64_t> seen;
   const auto look = [&](const RecordView& record) {
-    if (twice || record.seq >= taken.taken_) return;  // a log may have grown since
+    if (twice || record.seq >= first + taken.taken_) return;  // a log may have grown since
     if (!std::binary_search(same.begin(), same.end(), fingerprint_again(record))) return;
     const auto [earlier, is_first] = seen.emplace(record.event, record.seq);
     if (is_first) return;
     twice = RepeatedEvent{record.seq, earlier->second, std::string(record.file), record.offset};
   };
-  if (auto read = for_each_record(storage, 0, look); !read) return fail(std::move(read));
+  if (auto read = for_each_record(storage, first, look); !read) return fail(std::move(read));
   return twice;
 }
 

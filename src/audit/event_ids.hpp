@@ -47,12 +47,13 @@ class EventIds {
 
   // The first record with an id that was there before. Reads the log again when an id came late or
   // is there twice. Forgets what was taken. Errors: those of the storage.
-  Result<std::optional<RepeatedEvent>> first_twice(LogStorage& storage);
+  // `first`: the record that the first id taken is of.
+  Result<std::optional<RepeatedEvent>> first_twice(LogStorage& storage, std::uint64_t first = 0);
 
  private:
   using Fingerprints = std::vector<std::uint64_t>;
   void settle();
-  Result<void> find_late_ones_twice(LogStorage& storage);
+  Result<void> find_late_ones_twice(LogStorage& storage, std::uint64_t first);
 
   std::size_t most_recent_;
   std::uint64_t taken_ = 0;

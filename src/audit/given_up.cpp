@@ -80,7 +80,7 @@ Result<void> keep_proof(LogStorage& storage, const ProofOfLoss& proof) {
 
 Result<GivenUp> give_up(LogStorage& storage) {
   const auto report = verify_log(storage);
-  if (!report.genesis || report.records == 0) {
+  if (!report.genesis || report.size() == 0) {
     return fail(ErrorKind::not_found, {"audit.log-missing", {}});
   }
   GivenUp out;
@@ -96,13 +96,18 @@ Result<GivenUp> give_up(LogStorage& storage) {
   Frontier tree;
   for (const Shown& one : *shown) roots.emplace(one.checkpoint.size, tree.root());
   Follows& follows = out.follows;
-  const auto each = [&](const RecordView& record) {
-    if (record.seq >= report.records) return;
-    tree.append(record.leaf);
-    follows.leaf = record.leaf;
+  const auto append = [&](const Digest& leaf) {
+    tree.append(leaf);
+    follows.leaf = leaf;
     if (const auto at = roots.find(tree.size()); at != roots.end()) at->second = tree.root();
   };
-  if (auto read = for_each_record(storage, 0, each); !read) return fail(std::move(read));
+  const auto each = [&](const RecordView& record) {
+    if (record.seq < report.size()) append(record.leaf);
+  };
+  auto leaves = for_each_pruned_leaf(storage, report.pruned, append);
+  if (!leaves) return fail(std::move(leaves));
+  if (auto read = for_each_record(storage, report.pruned, each); !read)
+    return fail(std::move(read));
   follows.origin = out.genesis.origin;
   follows.size = tree.size();
   follows.root = tree.root();

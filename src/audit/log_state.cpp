@@ -64,7 +64,7 @@ void save_log(const LogState& state, PieceWriter& out) {
   Json edge = Json::array();
   for (const Digest& leaf : state.edge) edge.push_back(to_hex(leaf));
   const Genesis& genesis = *chain.genesis;
-  out.add(Json{
+  Json item{
       {"origin", genesis.origin},
       {"actor", {{"domain", genesis.actor.domain}, {"uri", genesis.actor.uri}}},
       {"vkey", genesis.vkey},
@@ -79,7 +79,15 @@ void save_log(const LogState& state, PieceWriter& out) {
       {"edge", std::move(edge)},
       {"segments", state.segments},
       {"frame", state.frame},
-      {"end", state.end}});
+      {"end", state.end}};
+  if (chain.pruned) {
+    item["pruned"] = {
+        {"from", chain.pruned->from},
+        {"to", chain.pruned->to},
+        {"root", to_hex(chain.pruned->root)},
+        {"snapshot", to_hex(chain.pruned->snapshot)}};
+  }
+  out.add(item);
   const std::map<std::string, AgreementHead> sorted(
       chain.agreements.begin(), chain.agreements.end()
   );
@@ -129,6 +137,17 @@ std::optional<LogState> read_log(const Json& item) {
   auto tiles = Frontier::from_bytes(*bytes);
   if (!tiles) return std::nullopt;
 
+  if (const auto pruned = item.find("pruned"); pruned != item.end()) {
+    const auto root = digest_of(pruned->at("root"));
+    const auto snapshot = digest_of(pruned->at("snapshot"));
+    if (!root || !snapshot) return std::nullopt;
+    chain.pruned = Pruned{
+        pruned->at("from").get<std::uint64_t>(),
+        pruned->at("to").get<std::uint64_t>(),
+        *root,
+        *snapshot};
+  }
+
   LogState state;
   state.tiles = *std::move(tiles);
   for (const Json& text : item.at("edge")) {
@@ -157,6 +176,28 @@ bool read_head(const Json& item, std::uint64_t size, Chain& chain) {
       item.at("aseq").get<std::uint64_t>(), *leaf, item.at("size").get<std::uint64_t>()};
   if (head.aseq == 0 || head.size == 0 || head.size > size) return false;
   return chain.agreements().emplace(item.at("agreement").get<std::string>(), head).second;
+}
+
+// Takes the next item of the log's own part.
+Result<void> take_log_item(const Json& item, std::optional<LogState>& state) {
+  try {
+    if (state) {
+      if (!read_head(item, state->chain.size(), state->chain)) return malformed_item(own_part);
+      return {};
+    }
+    state = read_log(item);
+    if (!state) return malformed_item(own_part);
+    return {};
+  } catch (const Json::exception&) {
+    return malformed_item(own_part);
+  }
+}
+
+Result<LogState> at_its_end(std::optional<LogState> state, const Snapshot& snapshot) {
+  if (!state) return malformed_item(own_part);
+  const LogMark at{state->chain.size(), to_hex(state->chain.leaf())};
+  if (at != snapshot.at) return malformed_item(own_part);
+  return *std::move(state);
 }
 
 }  // namespace
@@ -206,22 +247,24 @@ Result<LogState> restore_pieces(const Snapshot& snapshot, const std::vector<LogP
           return fail(std::move(taken));
         continue;
       }
-      try {
-        if (!state) {
-          state = read_log(item);
-          if (!state) return malformed_item(own_part);
-        } else if (!read_head(item, state->chain.size(), state->chain)) {
-          return malformed_item(own_part);
-        }
-      } catch (const Json::exception&) {
-        return malformed_item(own_part);
-      }
+      if (auto taken = take_log_item(item, state); !taken) return fail(std::move(taken));
     }
   }
-  if (!state || expected != parts.end()) return malformed_item(own_part);
-  const LogMark at{state->chain.size(), to_hex(state->chain.leaf())};
-  if (at != snapshot.at) return malformed_item(own_part);
-  return *std::move(state);
+  if (expected != parts.end()) return malformed_item(own_part);
+  return at_its_end(std::move(state), snapshot);
+}
+
+Result<LogState> restore_log(const Snapshot& snapshot) {
+  std::optional<LogState> state;
+  for (const SnapshotPiece& piece : snapshot.pieces) {
+    if (piece.part != own_part) break;
+    const Json items = Json::parse(piece.items, nullptr, false);
+    if (!items.is_array()) return malformed_item(own_part);
+    for (const Json& item : items) {
+      if (auto taken = take_log_item(item, state); !taken) return fail(std::move(taken));
+    }
+  }
+  return at_its_end(std::move(state), snapshot);
 }
 
 }  // namespace tally::audit

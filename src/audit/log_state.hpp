@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "tally/audit/log_part.hpp"
@@ -30,5 +32,12 @@ struct LogState {
 std::vector<SnapshotPiece> save_pieces(const LogState& state, const std::vector<LogPart*>& parts);
 // Errors: as LogPart::restore; also for a part that is not known, and for one that is missing.
 Result<LogState> restore_pieces(const Snapshot& snapshot, const std::vector<LogPart*>& parts);
+// The log alone, whatever other parts there are. Errors: invalid audit.snapshot-malformed.
+Result<LogState> restore_log(const Snapshot& snapshot);
+
+// Row 0 of a snapshot, which says what the pieces are, and back: false unless it is of exactly the
+// pieces that `snapshot` has. (snapshot.cpp)
+std::string head_text(const Snapshot& snapshot);
+bool take_head(std::string_view text, Snapshot& snapshot);
 
 }  // namespace tally::audit

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "tally/audit/pruned.hpp"
+
 #include "log_format.hpp"
 #include "record_places.hpp"
 #include "segment_reader.hpp"
@@ -147,6 +149,10 @@ struct LogTree::State {
       };
       Result<void> done;
       if (level == 0 && have < wanted) {
+        // Leaves of pruned records stand nowhere else.
+        const auto first = first_kept(storage);
+        if (!first) return tl::unexpected(first.error());
+        if (have < *first) return unreadable(level_file(level));
         auto read = for_each_record(storage, have, [&](const RecordView& record) {
           if (!done || record.seq >= wanted) return;
           put_hash(fresh, record.leaf);

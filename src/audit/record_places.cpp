@@ -21,7 +21,14 @@ Result<RecordPlace> RecordPlaces::of(LogStorage& storage, std::uint64_t seq) {
         {"audit.file-failed", {{"file", file}, {"action", "read"}, {"reason", "EOF"}}}
     );
   };
-  if (behind == segments->begin()) return absent(segment_name(seq));
+  if (segments->empty()) return absent(segment_name(seq));
+  if (behind == segments->begin()) {
+    return fail(
+        ErrorKind::not_found,
+        {"audit.entries-pruned",
+         {{"seq", std::to_string(seq)}, {"first", std::to_string(behind->first_seq)}}}
+    );
+  }
   const SegmentName& segment = *std::prev(behind);
 
   const std::scoped_lock lock(mutex_);

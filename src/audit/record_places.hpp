@@ -20,7 +20,8 @@ struct RecordPlace {
 class RecordPlaces {
  public:
   // A frame that the record is in, or that stands at most 256 records before it. Errors:
-  // unavailable, also for a record that is in no segment.
+  // not_found audit.entries-pruned {seq, first}: the log begins behind it; unavailable, also for a
+  // record that is in no segment.
   Result<RecordPlace> of(LogStorage& storage, std::uint64_t seq);
 
  private:

@@ -58,7 +58,7 @@ const std::vector<RecordType>& record_types() {
       {"receipt.held", {"agreement", "pid", "receipt"}},
       {"receipt.issued", {"agreement", "pid", "receipt"}},
       {"receipt.missing", {"agreement", "pid"}},
-      {"retention.pruned", {"from", "to", "root"}},
+      {"retention.pruned", {"from", "to", "root", "snapshot"}},
       {"statement.held", {"agreement", "content", "number", "sums"}},
       {"statement.issued", {"agreement", "content", "number", "sums"}},
       {"time.anchored", {"content"}},

@@ -40,11 +40,18 @@ using TakeRecord = std::function<Result<void>(const RecordView&)>;
 // A log that is being opened: the chain as far as it was read, and where its end is.
 class Opening {
  public:
-  // With `from`, what it says of the log up to there is taken as it is, if it fits.
-  Opening(LogStorage& storage, TakeRecord take, const LogState* from = nullptr)
+  // With `from`, what it says of the log up to there is taken as it is, if it fits. `missing` is
+  // the file that it comes from, if it stands for records that are gone.
+  Opening(
+      LogStorage& storage,
+      TakeRecord take,
+      const LogState* from = nullptr,
+      const PrunedSnapshot* missing = nullptr
+  )
       : storage_(storage),
         take_(std::move(take)),
         from_(from),
+        missing_(missing),
         side_files_(storage, from != nullptr ? from->tiles : Frontier()) {}
 
   Result<Recovered> run(const LogMark& store_mark) {
@@ -62,15 +69,15 @@ class Opening {
     if (auto synced = storage_.sync_names(); !synced) return fail(std::move(synced));
     (*last)->drop_cache();
 
-    auto first = segments->begin();
+    auto first = segments->cbegin();
     if (from_ != nullptr) {
       if (auto fits = continue_from(*segments); !fits) return fail(std::move(fits));
-      first += static_cast<std::ptrdiff_t>(from_->segments.size() - 1);
+      first = goes_on_in(*segments, *from_);
     }
     std::uint64_t end = 0;
-    for (auto segment = first; segment != segments->end(); ++segment) {
-      const bool last_one = segment + 1 == segments->end();
-      const bool continued = from_ != nullptr && segment == first;
+    for (auto segment = first; segment != segments->cend(); ++segment) {
+      const bool last_one = segment + 1 == segments->cend();
+      const bool continued = from_ != nullptr && segment->first_seq == from_->segments.back();
       auto read = read_segment(*segment, last_one, continued ? from_->end : 0);
       if (!read) return fail(std::move(read));
       end = *read;
@@ -81,6 +88,7 @@ class Opening {
     if (chain_.size() == 0) {
       return tl::unexpected(refused(segments->front().name, 0, 0, "genesis"));
     }
+    if (auto pruned = check_pruned(segments->front()); !pruned) return fail(std::move(pruned));
     if (torn_) {
       if (auto cut = (*last)->truncate(torn_->offset); !cut) return fail(std::move(cut));
       if (auto synced = (*last)->sync(); !synced) return fail(std::move(synced));
@@ -102,6 +110,7 @@ class Opening {
     recovered.side_files = side_files_.good();
     recovered.checkpoint = std::move(head_.checkpoint);
     recovered.cosigned = std::move(cosigned_.checkpoint);
+    recovered.pruned = chain_.state().pruned;
     return recovered;
   }
 
@@ -186,6 +195,12 @@ class Opening {
         if (cosigned_tree_ && cosigned_tree_->size == chain_.size()) {
           cosigned_fits_ = cosigned_tree_->root == side_files_.tree().root();
         }
+        if (missing_ != nullptr && view.type == "retention.pruned") {
+          const Pruned& pruned = *chain_.state().pruned;
+          const bool names_it = pruned.to == from_->chain.size();
+          if (names_it && pruned.snapshot != missing_->digest) return changed(pruned);
+          vouched_ |= names_it;
+        }
         if (auto taken = take_(view); !taken) return fail(std::move(taken));
       }
       offset += frame->length;
@@ -259,9 +274,38 @@ class Opening {
     );
   }
 
+  // What is missing in front must be what a record prunes, with the file that stands for it.
+  Result<void> check_pruned(const SegmentName& front) {
+    const auto& pruned = chain_.state().pruned;
+    const bool all_there = front.first_seq == 0;
+    if (!pruned && all_there) return {};
+    const bool covered = pruned && front.first_seq <= pruned->to;
+    if (!covered || (missing_ != nullptr && !vouched_)) {
+      return fail(
+          ErrorKind::conflict,
+          {"audit.pruned-unrecorded",
+           {{"file", front.name}, {"seq", std::to_string(front.first_seq)}}}
+      );
+    }
+    const auto file = read_pruned(storage_, pruned->to);
+    if (!file) return tl::unexpected(file.error());
+    if (file->digest != pruned->snapshot) return changed(*pruned);
+    return {};
+  }
+
+  static tl::unexpected<Error> changed(const Pruned& pruned) {
+    return fail(
+        ErrorKind::conflict,
+        {"audit.pruned-changed",
+         {{"file", pruned_file(pruned.to)}, {"seq", std::to_string(pruned.to)}}}
+    );
+  }
+
   LogStorage& storage_;
   const TakeRecord take_;
   const LogState* from_;
+  const PrunedSnapshot* missing_;
+  bool vouched_ = false;  // a record names `missing_`
   Chain chain_;
   std::vector<LogMark> marks_;
   std::uint64_t largest_ = 0;
@@ -321,7 +365,12 @@ Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRe
     if (each) each(record);
     return {};
   };
-  return Opening(storage, take).run(mark);
+  const auto missing = read_missing(storage);
+  if (!missing) return tl::unexpected(missing.error());
+  if (!*missing) return Opening(storage, take).run(mark);
+  const auto state = restore_log((*missing)->snapshot);
+  if (!state) return tl::unexpected(state.error());
+  return Opening(storage, take, &*state, &**missing).run(mark);
 }
 
 namespace {
@@ -336,6 +385,7 @@ Result<Attempt> try_to_open(
     LogStorage& storage,
     const LogMark& mark,
     const Snapshot* snapshot,
+    const PrunedSnapshot* missing,
     const MakeLogParts& make_parts,
     const EachRecord& each
 ) {
@@ -356,7 +406,8 @@ Result<Attempt> try_to_open(
     if (each) each(record);
     return {};
   };
-  auto recovered = Opening(storage, take, snapshot != nullptr ? &state : nullptr).run(mark);
+  const LogState* const from = snapshot != nullptr ? &state : nullptr;
+  auto recovered = Opening(storage, take, from, missing).run(mark);
   if (!recovered) return fail(std::move(recovered));
   attempt.recovered = *std::move(recovered);
   return attempt;
@@ -372,10 +423,12 @@ Result<Reopened> reopen_log(
     const EachRecord& each
 ) {
   if (auto locked = storage.lock(); !locked) return fail(std::move(locked));
+  const auto missing = read_missing(storage);
+  if (!missing) return tl::unexpected(missing.error());
   std::optional<Error> why;
   if (!snapshot) why = snapshot.error();
   if (snapshot && *snapshot) {
-    auto attempt = try_to_open(storage, mark, &**snapshot, make_parts, each);
+    auto attempt = try_to_open(storage, mark, &**snapshot, nullptr, make_parts, each);
     if (attempt) {
       return Reopened{
           std::move(attempt->recovered), std::move(attempt->parts), attempt->from, std::nullopt};
@@ -383,9 +436,12 @@ Result<Reopened> reopen_log(
     why = attempt.error();
   }
   // A snapshot never has the last word against a log: all of it is read, and decides.
-  auto attempt = try_to_open(storage, mark, nullptr, make_parts, each);
+  const PrunedSnapshot* const file = *missing ? &**missing : nullptr;
+  const Snapshot* const stands_for = file != nullptr ? &file->snapshot : nullptr;
+  auto attempt = try_to_open(storage, mark, stands_for, file, make_parts, each);
   if (!attempt) return fail(std::move(attempt));
-  Reopened reopened{std::move(attempt->recovered), std::move(attempt->parts), 0, std::nullopt};
+  Reopened reopened{
+      std::move(attempt->recovered), std::move(attempt->parts), attempt->from, std::nullopt};
   if (why) reopened.refused = why->message;
   return reopened;
 }

@@ -5,6 +5,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/pruned.hpp"
+
+#include "below_snapshot.hpp"
 #include "log_format.hpp"
 #include "log_state.hpp"
 #include "segment_reader.hpp"
@@ -34,14 +37,6 @@ std::string digest_over(const std::vector<SnapshotPiece>& pieces) {
   return digest_text(hash.finish());
 }
 
-std::string head_text(const Snapshot& snapshot) {
-  return to_jcs(Json{
-      {"format", format},
-      {"size", snapshot.at.size},
-      {"leaf", snapshot.at.leaf},
-      {"digest", digest_over(snapshot.pieces)}});
-}
-
 Result<std::vector<Row>> all_rows(Store& store) {
   std::vector<Row> all;
   Store::Query query;
@@ -58,24 +53,37 @@ Result<std::vector<Row>> all_rows(Store& store) {
 
 }  // namespace
 
+std::string head_text(const Snapshot& snapshot) {
+  return to_jcs(Json{
+      {"format", format},
+      {"size", snapshot.at.size},
+      {"leaf", snapshot.at.leaf},
+      {"digest", digest_over(snapshot.pieces)}});
+}
+
+bool take_head(std::string_view text, Snapshot& snapshot) {
+  const Json head = Json::parse(text, nullptr, false);
+  if (!head.is_object()) return false;
+  snapshot.at.leaf = head.value("leaf", Json()).is_string() ? head["leaf"].get<std::string>() : "";
+  if (head.value("size", Json()).is_number_unsigned()) {
+    snapshot.at.size = head["size"].get<std::uint64_t>();
+  }
+  return text == head_text(snapshot);
+}
+
 Result<std::optional<Snapshot>> load_snapshot(Store& store) {
   auto rows = all_rows(store);
   if (!rows) return fail(std::move(rows));
   if (rows->empty()) return std::optional<Snapshot>();
   const auto malformed = [] { return malformed_item("head"); };
-  const Json head = Json::parse(rows->front().body, nullptr, false);
-  if (rows->front().id != row_id(0) || !head.is_object()) return malformed();
+  if (rows->front().id != row_id(0)) return malformed();
   Snapshot snapshot;
   for (std::size_t i = 1; i < rows->size(); ++i) {
     Row& row = (*rows)[i];
     if (row.id != row_id(i)) return malformed();
     snapshot.pieces.push_back({std::move(row.owner), std::move(row.body)});
   }
-  snapshot.at.leaf = head.value("leaf", Json()).is_string() ? head["leaf"].get<std::string>() : "";
-  if (head.value("size", Json()).is_number_unsigned()) {
-    snapshot.at.size = head["size"].get<std::uint64_t>();
-  }
-  if (rows->front().body != head_text(snapshot)) return malformed();
+  if (!take_head(rows->front().body, snapshot)) return malformed();
   return std::optional(std::move(snapshot));
 }
 
@@ -129,6 +137,13 @@ Result<Snapshot> make_snapshot(
 ) {
   const auto all = parts.all();
   LogState state;
+  std::optional<PrunedSnapshot> missing;
+  if (base == nullptr) {
+    auto found = read_missing(storage);
+    if (!found) return fail(std::move(found));
+    missing = *std::move(found);
+    if (missing) base = &missing->snapshot;
+  }
   if (base != nullptr) {
     auto restored = restore_pieces(*base, all);
     if (!restored) return fail(std::move(restored));
@@ -137,14 +152,10 @@ Result<Snapshot> make_snapshot(
   if (state.chain.size() > size) return unfit("size", state.chain.size());
   auto segments = list_segments(storage);
   if (!segments) return fail(std::move(segments));
-  auto segment = segments->begin();
-  if (!state.segments.empty()) {
-    segment = std::find_if(segment, segments->end(), [&state](const SegmentName& one) {
-      return one.first_seq == state.segments.back();
-    });
-  }
+  auto segment = segments->cbegin();
+  if (!state.segments.empty()) segment = goes_on_in(*segments, state);
   Result<void> replayed;
-  for (; segment != segments->end() && state.chain.size() < size; ++segment) {
+  for (; segment != segments->cend() && state.chain.size() < size; ++segment) {
     const bool continued = !state.segments.empty() && state.segments.back() == segment->first_seq;
     if (!continued && segment->first_seq != state.chain.size()) break;
     auto reader = SegmentReader::open(storage, segment->name);

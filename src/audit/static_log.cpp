@@ -1,5 +1,6 @@
 #include "tally/audit/static_log.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <utility>
@@ -7,6 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/audit/pruned.hpp"
+#include "tally/audit/record_source.hpp"
 #include "tally/audit/tiles.hpp"
 
 #include "chain.hpp"
@@ -44,9 +47,19 @@ class TileCutter {
   explicit TileCutter(const StaticFile& put) : put_(put) {}
 
   void add(const RecordView& record) {
-    texts_.emplace_back(record.text);
+    // A bundle with a record that is gone is not whole, and left out.
+    const std::uint64_t begins = record.seq - record.seq % tile_width;
+    if (begins >= first_) texts_.emplace_back(record.text);
     if (texts_.size() == tile_width) put_bundle(tree_.size() / tile_width);
-    tree_.append(record.leaf, [this](const Subtree& subtree) {
+    add_leaf(record.leaf);
+  }
+  // Of a record that was pruned: there are no more of them behind the first that was not.
+  void add_pruned(const Digest& leaf) {
+    ++first_;
+    add_leaf(leaf);
+  }
+  void add_leaf(const Digest& leaf) {
+    tree_.append(leaf, [this](const Subtree& subtree) {
       if (subtree.level % 8 != 0) return;
       Bytes& level = levels_[subtree.level / 8];
       level.insert(level.end(), subtree.hash.begin(), subtree.hash.end());
@@ -82,6 +95,7 @@ class TileCutter {
   }
 
   const StaticFile& put_;
+  std::uint64_t first_ = 0;  // that was not pruned
   Frontier tree_;
   std::array<Bytes, tile_levels> levels_;
   std::vector<std::string> texts_;
@@ -93,6 +107,17 @@ class TileCutter {
 Result<Genesis> read_genesis(LogStorage& storage) {
   const auto segments = list_segments(storage);
   if (!segments) return tl::unexpected(segments.error());
+  if (!segments->empty() && segments->front().first_seq != 0) {
+    const auto missing = read_missing(storage);
+    if (!missing) return tl::unexpected(missing.error());
+    const std::string file = pruned_file((*missing)->snapshot.at.size);
+    Chain chain;
+    RecordView view;
+    if (const auto fault = chain.take((*missing)->records.front(), file, 0, view)) {
+      return refused(file, fault->link);
+    }
+    return *chain.genesis();
+  }
   if (segments->empty()) return fail(ErrorKind::not_found, {"audit.log-missing", {}});
   const std::string& name = segments->front().name;
   auto reader = SegmentReader::open(storage, name);
@@ -114,7 +139,7 @@ Result<LogKeys> read_keys(LogStorage& storage) {
   if (!genesis) return fail(std::move(genesis));
   LogKeys keys(*parse_verifier_key(genesis->vkey));
   Result<void> good;
-  auto read = for_each_record(storage, 0, [&](const RecordView& record) {
+  const auto take = [&](const RecordView& record) {
     if (record.type != "key.rotated" || !good) return;
     const Json body = record.json();
     const auto note = body.find("note");
@@ -122,7 +147,18 @@ Result<LogKeys> read_keys(LogStorage& storage) {
                ? keys.rotate(record.seq, note->get<std::string>())
                : Result<void>(refused(record.file, "key"));
     if (!good) good = refused(record.file, "key");
-  });
+  };
+  const auto missing = read_missing(storage);
+  if (!missing) return tl::unexpected(missing.error());
+  const std::uint64_t first = *missing ? (*missing)->snapshot.at.size : 0;
+  if (*missing) {
+    for (const std::string& text : (*missing)->records) {
+      const auto record = view_record(text);
+      if (!record) return tl::unexpected(record.error());
+      take(*record);
+    }
+  }
+  auto read = for_each_record(storage, first, take);
   if (!read) return fail(std::move(read));
   if (!good) return fail(std::move(good));
   return keys;
@@ -184,7 +220,14 @@ Result<KeptCheckpoint> write_static_log(LogStorage& storage, const StaticFile& p
   const auto each = [&](const RecordView& record) {
     if (record.seq < checkpoint.size && cutter.done()) cutter.add(record);
   };
-  if (auto read = for_each_record(storage, 0, each); !read) return fail(std::move(read));
+  const auto first = first_kept(storage);
+  if (!first) return tl::unexpected(first.error());
+  const std::uint64_t pruned = std::min(*first, checkpoint.size);
+  auto leaves = for_each_pruned_leaf(storage, pruned, [&cutter](const Digest& leaf) {
+    if (cutter.done()) cutter.add_pruned(leaf);
+  });
+  if (!leaves) return fail(std::move(leaves));
+  if (auto read = for_each_record(storage, *first, each); !read) return fail(std::move(read));
   if (cutter.done()) cutter.finish();
   if (!cutter.done()) return tl::unexpected(cutter.done().error());
   if (cutter.tree().size() != checkpoint.size) return unread(cutter.tree().size(), checkpoint.size);
@@ -216,17 +259,30 @@ Result<ProvenRecord> prove_record(LogStorage& storage, std::uint64_t seq) {
       }
   );
   if (!ask) return tl::unexpected(ask.error());
+  const auto first = first_kept(storage);
+  if (!first) return tl::unexpected(first.error());
   Frontier tree;
   ProvenRecord proven;
-  const auto each = [&](const RecordView& record) {
-    if (record.seq >= checkpoint.size) return;
-    if (record.seq == seq) proven.record = record.text;
-    tree.append(record.leaf, [&wanted](const Subtree& subtree) {
+  const auto append = [&](const Digest& leaf) {
+    tree.append(leaf, [&wanted](const Subtree& subtree) {
       const auto found = wanted.find({subtree.level, subtree.index});
       if (found != wanted.end()) found->second = subtree.hash;
     });
   };
-  if (auto read = for_each_record(storage, 0, each); !read) return fail(std::move(read));
+  if (seq < *first) {
+    return fail(
+        ErrorKind::not_found,
+        {"audit.entries-pruned", {{"seq", std::to_string(seq)}, {"first", std::to_string(*first)}}}
+    );
+  }
+  auto leaves = for_each_pruned_leaf(storage, std::min(*first, checkpoint.size), append);
+  if (!leaves) return fail(std::move(leaves));
+  const auto each = [&](const RecordView& record) {
+    if (record.seq >= checkpoint.size) return;
+    if (record.seq == seq) proven.record = record.text;
+    append(record.leaf);
+  };
+  if (auto read = for_each_record(storage, *first, each); !read) return fail(std::move(read));
   if (tree.size() != checkpoint.size) return unread(tree.size(), checkpoint.size);
   if (tree.root() != checkpoint.root) return other_root(checkpoint.size);
   auto hashes = make_inclusion_proof(

@@ -68,6 +68,7 @@ Message summary_of(const std::string& type, const Json& record) {
         "role",
         "rule",
         "target",
+        "to",
         "use",
         "content"}) {
     params[std::string(key)] = short_digest(member_text(record, key));

@@ -1,10 +1,17 @@
 #include "tally/audit/verify.hpp"
 
+#include <algorithm>
+#include <set>
+
+#include "tally/audit/pruned.hpp"
+#include "tally/audit/record_source.hpp"
+
 #include "chain.hpp"
 #include "deep.hpp"
 #include "event_ids.hpp"
 #include "frames_ahead.hpp"
 #include "log_format.hpp"
+#include "log_state.hpp"
 #include "record_scan.hpp"
 #include "segment_reader.hpp"
 #include "side_files.hpp"
@@ -48,6 +55,14 @@ class Verification {
             {"leaf", to_hex(before.leaf)},
             {"proofs", std::to_string(before.proofs.size())},
             {"longest", before.proofs.empty() ? "-" : std::to_string(before.proofs.front().size)}}}
+      );
+    }
+    if (report_.pruned > 0) {
+      report_.notes.push_back(
+          {"audit.verify-pruned",
+           {{"first", std::to_string(report_.pruned)},
+            {"last", std::to_string(report_.pruned - 1)},
+            {"file", pruned_file(report_.pruned)}}}
       );
     }
     report_.notes.push_back(
@@ -116,15 +131,158 @@ class Verification {
       return {};
     }
 
-    for (segment_ = 0; segment_ < segments_.size() && !report_.finding; ++segment_) {
+    if (auto stood_for = begin_behind_pruned(); !stood_for) return stood_for;
+    for (; segment_ < segments_.size() && !report_.finding; ++segment_) {
       if (auto read = read_segment(); !read) return read;
     }
     ahead_.reset();
+    if (report_.finding) return blame_snapshot();
+    check_pruned();
     if (report_.finding) return {};
     check_head(head_there);
     if (!report_.finding) check_events();
     if (!report_.finding) check_tree();
     return {};
+  }
+
+  // What is missing in front: the file that stands for it says how the log goes on, and the leaf
+  // hashes in the side files lead there.
+  Result<void> begin_behind_pruned() {
+    const auto missing = read_missing(storage_);
+    if (!missing) return pruned_fault(missing.error());
+    if (!*missing) return {};
+    base_ = **missing;
+    const std::uint64_t size = base_->snapshot.at.size;
+    const auto state = restore_log(base_->snapshot);
+    if (!state || !keeps_its_records(*state)) {
+      not_pruned("malformed", pruned_file(size));
+      return {};
+    }
+    const auto begins = [size](const SegmentName& one) { return one.first_seq == size; };
+    const auto at = std::find_if(segments_.begin(), segments_.end(), begins);
+    segment_ = static_cast<std::size_t>(at - segments_.begin());
+    report_.pruned = size;
+    if (auto read = read_pruned_leaves(*state); !read || report_.finding) return read;
+    chain_ = state->chain;
+    if (deep_) {
+      std::set<std::string> begun;
+      for (const auto& [agreement, head] : chain_.agreements()) begun.insert(agreement);
+      deep_->skip_rules_of(std::move(begun));
+    }
+    return {};
+  }
+
+  Result<void> read_pruned_leaves(const LogState& state) {
+    const std::uint64_t size = state.chain.size();
+    last_ = {size - 1, leaf_file_, 0};
+    std::uint64_t seq = 0;
+    bool kept_fit = true;
+    const auto each = [&](const Digest& leaf) {
+      const auto kept = kept_leaves_.find(seq);
+      kept_fit &= kept == kept_leaves_.end() || kept->second == leaf;
+      appended(leaf, {seq, leaf_file_, seq * sizeof(Digest)}, seq + 1);
+      ++seq;
+    };
+    auto read = for_each_pruned_leaf(storage_, size, each);
+    if (!read || !kept_fit) {
+      not_pruned("hashes", leaf_file_);
+      return {};
+    }
+    base_root_ = side_files_.tree().root();
+    Frontier tree = state.tiles;
+    for (const Digest& leaf : state.edge) tree.append(leaf);
+    if (side_files_.tree().size() != size || tree.root() != base_root_) {
+      not_pruned("hashes", leaf_file_);
+    }
+    return {};
+  }
+
+  // The first record and the rotations stand in the file as they were; what it says of the log is
+  // what they say. Whether their hashes are in the tree is seen with the leaves.
+  bool keeps_its_records(const LogState& state) {
+    Chain chain;
+    RecordView view;
+    const auto& records = base_->records;
+    if (chain.take(records.front(), leaf_file_, 0, view)) return false;
+    kept_leaves_.emplace(0, view.leaf);
+    LogKeys keys = chain.keys();
+    for (auto record = records.begin() + 1; record != records.end(); ++record) {
+      const auto rotation = view_record(*record);
+      if (!rotation || rotation->type != "key.rotated") return false;
+      if (!keys.rotate(rotation->seq, unquote(rotation->raw("note")))) return false;
+      kept_leaves_.emplace(rotation->seq, rotation->leaf);
+    }
+    const Genesis& told = *state.chain.genesis();
+    const Genesis& stood = *chain.genesis();
+    return told.origin == stood.origin && told.actor == stood.actor && told.vkey == stood.vkey &&
+           told.test == stood.test && told.follows == stood.follows &&
+           keys.entries() == state.chain.keys().entries();
+  }
+
+  // What the log had and has no more must be what its records say was pruned.
+  void check_pruned() {
+    const auto& pruned = chain_.state().pruned;
+    const std::uint64_t first = segments_.empty() ? 0 : segments_.front().first_seq;
+    if (base_ && !base_record_) return not_pruned("unrecorded", segments_[0].name);
+    if (base_ && base_record_->snapshot != base_->digest) {
+      return not_pruned("changed", pruned_file(base_record_->to));
+    }
+    if (base_ && base_record_->root != base_root_) return not_pruned("hashes", leaf_file_);
+    if (!pruned) return;
+    if (first > pruned->to) return not_pruned("unrecorded", segments_[0].name);
+    const auto file = read_pruned(storage_, pruned->to);
+    if (!file) {
+      if (auto named = pruned_fault(file.error()); !named) unreadable(named.error());
+      return;
+    }
+    if (file->digest != pruned->snapshot) not_pruned("changed", pruned_file(pruned->to));
+  }
+
+  // A record that does not go on from the file, because the file was changed: a record further on
+  // says so.
+  Result<void> blame_snapshot() {
+    if (!base_ || base_record_) return {};
+    std::optional<Pruned> record;
+    const auto find = [&](const RecordView& view) {
+      if (view.type != "retention.pruned") return;
+      const auto pruned = parse_pruned(view);
+      if (pruned && pruned->to == base_->snapshot.at.size) record = pruned;
+    };
+    auto read = for_each_record(storage_, base_->snapshot.at.size, find);
+    if (!read || !record || record->snapshot == base_->digest) return read;
+    report_.finding.reset();
+    not_pruned("changed", pruned_file(record->to));
+    return {};
+  }
+
+  void not_pruned(std::string_view how, std::string_view file) {
+    const std::uint64_t first = segments_.empty() ? 0 : segments_.front().first_seq;
+    found(Verdict::changed, {first, file, 0}, "pruned", {});
+    report_.finding->message.code = "audit.pruned-" + std::string(how);
+  }
+  // A file that cannot be read is the file system's, a file that is not there is not.
+  Result<void> pruned_fault(const Error& error) {
+    if (error.kind == ErrorKind::unavailable) return tl::unexpected(error);
+    const auto& params = error.message.params;
+    not_pruned("absent", params.at("file"));
+    report_.finding->file = params.at("file");
+    report_.finding->message.code = error.message.code;
+    return {};
+  }
+
+  // The tree has grown by the record at `here`, to `size` records.
+  void appended(const Digest& leaf, const Place& here, std::uint64_t size) {
+    last_ = here;
+    if (head_ && head_->mark.size == size && head_->mark.leaf != to_hex(leaf)) not_the_head_ = here;
+    side_files_.append(leaf);
+    if (report_.checkpoint && report_.checkpoint->size == size &&
+        report_.checkpoint->root != side_files_.tree().root()) {
+      other_root_ = here;
+    }
+    if (cosigned_tree_ && cosigned_tree_->size == size) {
+      cosigned_fits_ = cosigned_tree_->root == side_files_.tree().root();
+      cosigned_end_ = here;
+    }
   }
 
   Result<void> read_segment() {
@@ -220,19 +378,11 @@ class Verification {
         report_.bytes += record.text.size();
         if (report_.first_time.empty()) report_.first_time = view.time;
         events_.take(view.event);
-        last_ = here;
-        if (head_ && head_->mark.size == chain_.size() && head_->mark.leaf != to_hex(view.leaf)) {
-          not_the_head_ = here;
+        if (base_ && view.type == "retention.pruned" &&
+            chain_.state().pruned->to == base_->snapshot.at.size) {
+          base_record_ = chain_.state().pruned;
         }
-        side_files_.append(view.leaf);
-        if (report_.checkpoint && report_.checkpoint->size == chain_.size() &&
-            report_.checkpoint->root != side_files_.tree().root()) {
-          other_root_ = here;
-        }
-        if (cosigned_tree_ && cosigned_tree_->size == chain_.size()) {
-          cosigned_fits_ = cosigned_tree_->root == side_files_.tree().root();
-          cosigned_end_ = here;
-        }
+        appended(view.leaf, here, chain_.size());
         continue;
       }
       // A `prev` that does not fit: either this record was changed or the one before it. The next
@@ -332,7 +482,7 @@ class Verification {
       const Frame damaged = *again;
       auto taken = take_damaged(reader, damaged);
       if (!taken || report_.finding) return taken;
-      report_.records = size_before;
+      report_.records = size_before - report_.pruned;
     }
     found(Verdict::changed, here, "frame", {});
     return {};
@@ -436,7 +586,7 @@ class Verification {
   }
 
   void check_events() {
-    const auto twice = events_.first_twice(storage_);
+    const auto twice = events_.first_twice(storage_, report_.pruned);
     if (!twice) return unreadable(twice.error());
     if (!*twice) return;
     const Place place{(*twice)->seq, (*twice)->file, (*twice)->offset};
@@ -455,7 +605,13 @@ class Verification {
   std::optional<Checkpoint> cosigned_tree_;
   bool cosigned_fits_ = false;
   std::optional<Place> cosigned_end_;  // the last record under it
-  std::optional<FramesAhead> ahead_;   // of the segment, while there is a helper
+  // What stands for the records that were pruned, and the record that says so.
+  std::optional<PrunedSnapshot> base_;
+  std::optional<Pruned> base_record_;
+  Digest base_root_{};                           // of the leaves in the side files
+  std::map<std::uint64_t, Digest> kept_leaves_;  // of the records that stand in the file
+  const std::string leaf_file_ = level_file(0);
+  std::optional<FramesAhead> ahead_;  // of the segment, while there is a helper
   EventIds events_;
   HeadsMap heads_;  // as of the last `log.heads`
   RecordView view_;

@@ -14,6 +14,7 @@ bool is_milestone(std::string_view type) {
       "data.destroyed",
       "policy.expired",
       "policy.revoked",
+      "retention.pruned",
       "transfer.completed"};
   return std::find(std::begin(types), std::end(types), type) != std::end(types);
 }

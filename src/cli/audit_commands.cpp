@@ -93,6 +93,7 @@ int audit_show(
   for (const auto& folder : folders) {
     auto storage = open_folder(folder);
     if (!storage) return console.fail(storage.error(), usage);
+    say_pruned(console, **storage, folder);
     logs.push_back(storage->get());
     storages.push_back(std::move(*storage));
   }

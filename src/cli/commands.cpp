@@ -346,6 +346,19 @@ int rotate_log_key(const Console& console, Management& api, std::int64_t overlap
   return done;
 }
 
+int prune_log(const Console& console, Management& api) {
+  const auto answer = api.call("POST", "/api/v1/log/pruning", Json::object());
+  if (!answer) return console.fail(answer.error());
+  if (console.json) return show(console, *answer);
+  const std::string first = std::to_string(answer->value("first", std::uint64_t{0}));
+  const bool pruned = answer->value("pruned", Json()).is_object();
+  console.say({pruned ? "cli.log-pruned" : "cli.log-not-pruned", {{"first", first}}});
+  if (const auto why = answer->find("why"); why != answer->end()) {
+    console.print(text_of(*why, "text"));
+  }
+  return done;
+}
+
 int advance_clock(const Console& console, Management& api, std::int64_t seconds) {
   const auto answer = api.call("POST", "/api/v1/clock", {{"advanceSeconds", seconds}});
   if (!answer) return console.fail(answer.error());

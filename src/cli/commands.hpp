@@ -46,6 +46,8 @@ int read(const Console& console, Management& apps, const ReadOptions& options);
 int list(const Console& console, Management& api, const std::string& kind, const std::string& id);
 // A new key for the log of a running connector.
 int rotate_log_key(const Console& console, Management& api, std::int64_t overlap_seconds);
+// Drops what is past its term from the log of a running connector.
+int prune_log(const Console& console, Management& api);
 int agreement_history(const Console& console, Management& api, const std::string& id);
 int terminate(
     const Console& console, Management& api, const std::string& agreement, const std::string& reason

@@ -71,6 +71,7 @@ int audit_key(const Console& console, const fs::path& folder) {
 int audit_tiles(const Console& console, const fs::path& folder, const fs::path& out) {
   auto storage = open_folder(folder);
   if (!storage) return console.fail(storage.error(), usage);
+  say_pruned(console, **storage, folder);
   std::error_code failed;
   // Files of another tree beside these would be served as if they belonged to it.
   if (fs::exists(out, failed) && !fs::is_empty(out, failed)) {

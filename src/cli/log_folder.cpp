@@ -1,6 +1,7 @@
 #include "log_folder.hpp"
 
 #include "tally/audit/posix.hpp"
+#include "tally/audit/pruned.hpp"
 #include "tally/audit/verify.hpp"
 
 namespace tally::cli {
@@ -9,6 +10,18 @@ Result<std::unique_ptr<audit::LogStorage>> open_folder(const std::filesystem::pa
   const auto inner = folder / "log";
   return audit::open_log_folder(
       std::filesystem::is_directory(inner) ? inner : folder, audit::FolderAccess::read_only
+  );
+}
+
+void say_pruned(
+    const Console& console, audit::LogStorage& storage, const std::filesystem::path& folder
+) {
+  const auto first = audit::first_kept(storage);
+  if (!first || *first == 0) return;
+  console.fail(
+      Message{
+          "cli.records-pruned", {{"folder", folder.string()}, {"first", std::to_string(*first)}}},
+      done
   );
 }
 
@@ -21,7 +34,7 @@ std::optional<CheckedLog> open_checked(
     return std::nullopt;
   }
   const auto report = audit::verify_log(**storage);
-  const bool none = !report.genesis || report.records == 0;
+  const bool none = !report.genesis || report.size() == 0;
   if (report.verdict == audit::Verdict::changed || none) {
     Message why{
         none ? "cli.log-none" : "cli.log-changed",
@@ -39,7 +52,8 @@ std::optional<CheckedLog> open_checked(
   log.storage = std::move(*storage);
   log.folder = folder.string();
   log.origin = report.genesis->origin;
-  log.records = report.records;
+  log.records = report.size();
+  say_pruned(console, *log.storage, folder);
   log.whole = report.verdict == audit::Verdict::whole;
   return log;
 }

@@ -18,11 +18,17 @@ namespace tally::cli {
 // For reading, without a lock. Errors: of the folder.
 Result<std::unique_ptr<audit::LogStorage>> open_folder(const std::filesystem::path& folder);
 
+// Says on standard error that the log begins behind records that were pruned, if it does: whatever
+// else is said of it is not said of these.
+void say_pruned(
+    const Console& console, audit::LogStorage& storage, const std::filesystem::path& folder
+);
+
 struct CheckedLog {
   std::unique_ptr<audit::LogStorage> storage;
   std::string folder;
   std::string origin;
-  std::uint64_t records = 0;  // found good, from the first on
+  std::uint64_t records = 0;  // found good, from the first on, with those that were pruned
   bool whole = true;          // false: unfinished behind them, as beside a running connector
 };
 

@@ -288,6 +288,11 @@ int main(int argc, char** argv) {
   rotate_command->callback([&] {
     run = with_api([&](Management& api) { return rotate_log_key(console, api, overlap); });
   });
+  auto* prune_command = command(*audit_command, "prune", "help-audit-prune");
+  prune_command->add_option("folder", connection.folder, help("help-connector"))->required();
+  prune_command->callback([&] {
+    run = with_api([&](Management& api) { return prune_log(console, api); });
+  });
   NewLogOptions new_log_options;
   auto* new_log_command = command(*audit_command, "new-log", "help-audit-new-log");
   new_log_command->add_option("folder", new_log_options.folder, help("help-connector"))->required();

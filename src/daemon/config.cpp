@@ -285,7 +285,10 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
              read.object(
                  value,
                  at,
-                 {{"key", read.path(config.log_key, folder)}, {"test", read.flag(config.test_log)}},
+                 {{"key", read.path(config.log_key, folder)},
+                  {"test", read.flag(config.test_log)},
+                  {"retentionDays",
+                   read.number(config.log_retention, 1, 36'500, seconds(24L * 3600))}},
                  {"key"}
              );
            }},
@@ -421,6 +424,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                      {"retryDeadlineSeconds",
                       read.number(limits.retry_deadline, 1, 30L * 24 * 3600, seconds(1))},
                      {"retryMostSeconds", read.number(limits.retry_most, 1, 3600, seconds(1))},
+                     {"logSegmentMiB", read.number(limits.log_segment_bytes, 1, 64, 1 << 20)},
                      {"logReserveMiB", read.number(limits.log_reserve_bytes, 1, 1024, 1 << 20)},
                  },
                  {}

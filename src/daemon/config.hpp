@@ -86,6 +86,7 @@ struct Config {
   Nanos statement_period = seconds(24L * 3600);  // how often uses are stated to partners
   Nanos receipt_deadline = seconds(3600);        // then a receipt that has not come is missing
   unsigned threads = 1;                          // contexts that serve connections
+  Nanos log_retention = 0;                       // after an agreement's end; 0: records stay
   bool test_log = false;                         // `tally init --test`: the genesis says so
   bool insecure_loopback = false;
   Limits limits;

@@ -121,6 +121,16 @@ Result<void> Connector::open_log(Opened& opened, const audit::Genesis& genesis) 
   }
   if (!log) return fail(std::move(log));
   if (log->refused) notices_.note(Severity::warning, *log->refused);
+  const auto first = audit::first_kept(*opened.log_storage);
+  if (!first) return tl::unexpected(first.error());
+  if (outbox_->from() < *first) {
+    // Whether it is recorded cannot be seen any more: an older database than the log.
+    return fail(
+        ErrorKind::conflict,
+        {"daemon.drafts-pruned",
+         {{"size", std::to_string(outbox_->from())}, {"first", std::to_string(*first)}}}
+    );
+  }
   if (outbox_->from() < log->from) {
     // What was not marked as recorded may stand before the snapshot. A record that is not found is
     // written again, so all of them must have been looked at.
@@ -168,6 +178,7 @@ Result<void> Connector::assemble(Opened opened) {
   log_storage_ = std::move(opened.log_storage);
   genesis_ = opened.log.recovered.genesis;
   auto log_keys = opened.log.recovered.keys;
+  const auto pruned = opened.log.recovered.pruned;
   log_ = std::make_unique<audit::LogWriter>(
       *log_storage_, std::move(opened.log.recovered), clock_, random_, limits
   );
@@ -185,6 +196,28 @@ Result<void> Connector::assemble(Opened opened) {
       audit::SnapshotKeeperParts{*store_, *journal_, *log_, *worker_, open_log, make_from_log_},
       opened.log.from
   );
+  // What a stop between the record of a pruning and its end left.
+  if (auto done = audit::remove_pruned(*log_storage_, log_->tree(), pruned); !done) return done;
+  if (config_.log_retention > 0) {
+    const auto is_witnessed = [this]() -> Result<bool> {
+      return !witness_targets(negotiations_->partners(), *peers_, config_.witnesses).empty();
+    };
+    pruning_ = std::make_unique<audit::Pruning>(
+        audit::PruningParts{
+            *store_,
+            *milestones_,
+            *log_,
+            *log_storage_,
+            clock_,
+            random_,
+            *worker_,
+            *snapshots_,
+            make_from_log_,
+            is_witnessed},
+        pruned,
+        config_.log_retention
+    );
+  }
 
   // Facts about persons, beside the log.
   if (!config_.wrapping_key.empty()) {

@@ -15,6 +15,7 @@
 #include "tally/audit/log_writer.hpp"
 #include "tally/audit/milestones.hpp"
 #include "tally/audit/posix.hpp"
+#include "tally/audit/pruning.hpp"
 #include "tally/audit/snapshot_keeper.hpp"
 #include "tally/custody/custody.hpp"
 #include "tally/custody/holdings.hpp"
@@ -69,6 +70,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<Result<std::vector<std::uint64_t>>> erase(api::Erasure erasure) override;
   awaitable<Result<Json>> opening(std::uint64_t seq) override;
   awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
+  awaitable<Result<Json>> prune_log(Lang lang) override;
   // --- api::HeldDataReader ---
   awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
   Result<void> held(const AgreementId& agreement) override;
@@ -92,6 +94,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<void> stop();
   awaitable<void> housekeeping();
   awaitable<void> keep_snapshots();
+  awaitable<void> keep_pruned();
   Result<void> open_log(Opened& opened, const audit::Genesis& genesis);
   awaitable<Result<void>> record_configuration(std::string change, Json digests);
   Result<void> listen();
@@ -126,6 +129,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<audit::Journal> journal_;
   std::optional<audit::OutboxSearch> outbox_;
   std::unique_ptr<audit::SnapshotKeeper> snapshots_;
+  std::unique_ptr<audit::Pruning> pruning_;  // null: records stay for ever
 
   // Who is who.
   Credentials credentials_;

@@ -124,6 +124,29 @@ awaitable<Result<Json>> Connector::rotate_log_key(Nanos overlap) {
   co_return co_await log_key_->rotate(overlap, std::move(told));
 }
 
+awaitable<Result<Json>> Connector::prune_log(Lang lang) {
+  if (!pruning_) co_return fail(ErrorKind::conflict, {"daemon.no-retention", {}});
+  auto outcome = co_await pruning_->prune();
+  if (!outcome) co_return fail(std::move(outcome));
+  const auto first = audit::first_kept(*log_storage_);
+  if (!first) co_return tl::unexpected(first.error());
+  Json body = {
+      {"pruned", nullptr},
+      {"first", *first},
+      {"why",
+       {{"code", outcome->why.code},
+        {"params", outcome->why.params},
+        {"text", render(outcome->why, lang)}}}};
+  if (const auto& pruned = outcome->pruned) {
+    body["pruned"] = {
+        {"from", pruned->from},
+        {"to", pruned->to},
+        {"root", digest_text(pruned->root)},
+        {"snapshot", digest_text(pruned->snapshot)}};
+  }
+  co_return body;
+}
+
 awaitable<Result<Instant>> Connector::advance_clock(Nanos span) {
   if (!clock_.is_test()) co_return fail(ErrorKind::conflict, {"daemon.clock-not-test", {}});
   audit::RecordDraft draft("admin.action", new_event(random_, clock_.read().at));

@@ -130,6 +130,7 @@ awaitable<Result<void>> Connector::start() {
   tasks_->spawn("catalogue", catalog_->watch());
   tasks_->spawn("housekeeping", housekeeping());
   tasks_->spawn("snapshots", keep_snapshots());
+  if (pruning_) tasks_->spawn("retention", keep_pruned());
   tasks_->spawn("checkpoints", sender_->run());
   for (const auto& id : enforcer_->agreements()) {
     const auto state = enforcer_->state(id);
@@ -169,6 +170,21 @@ awaitable<void> Connector::keep_snapshots() {
     if (taken) continue;
     notices_.note(Severity::warning, taken.error().message);
     co_await timers_.sleep_for(seconds(60));
+  }
+}
+
+awaitable<void> Connector::keep_pruned() {
+  // Not while a start has everything else to do, and each day from then on.
+  for (Nanos until = seconds(3600);; until = seconds(24L * 3600)) {
+    co_await timers_.sleep_for(until);
+    auto outcome = co_await pruning_->prune();
+    if (!outcome) {
+      notices_.note(Severity::warning, outcome.error().message);
+    } else if (outcome->pruned) {
+      notices_.note(
+          Severity::info, {"daemon.pruned", {{"first", std::to_string(outcome->pruned->to)}}}
+      );
+    }
   }
 }
 

@@ -116,7 +116,6 @@ const std::set<std::string> arrives_with_the_act = {
     "key.rotated",
     "policy.revoked",
     "process.executed",
-    "retention.pruned",
     "statement.issued",
     "time.anchored",
 };

@@ -190,15 +190,15 @@ TEST_F(StaticLogTest, AnAgreementIsShownToBeCompleteOrAbsent) {
   {
     LogLife life = live();
     life.writer->tree().sign_with(key(), signer_of(log_seed));
-    RecordDraft draft("retention.pruned", new_event(random, clock.at));
-    draft.set("from", 1).set("to", 2).set("root", statement["root"].get<std::string>());
+    RecordDraft draft("log.opened", new_event(random, clock.at));
+    draft.set("root", statement["root"].get<std::string>());
     life.writer->enqueue(draft);
     ASSERT_TRUE(life.writer->close());
   }
-  const auto pruned = prove_record(*storage, 33);
-  ASSERT_TRUE(pruned);
-  other.record = pruned->record;
-  other.proof = pruned->proof;
+  const auto opened = prove_record(*storage, 33);
+  ASSERT_TRUE(opened);
+  other.record = opened->record;
+  other.proof = opened->proof;
   EXPECT_EQ(code_of(check(other, "urn:a:1")), "audit.shown-heads-other");
 
   // No changed byte of the statement and its map passes; the note has bytes that nobody needs.

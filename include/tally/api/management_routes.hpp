@@ -89,6 +89,10 @@ class Connector {
   // `overlap` and is erased then. Returns vkey, before, seq and overlapUntil once the record is
   // durable. Errors: conflict (a rotation or its overlap is under way), unavailable.
   virtual awaitable<Result<Json>> rotate_log_key(Nanos overlap) = 0;
+  // Drops the leading segments of the log that are past their term (audit::Pruning); gives what was
+  // pruned, or null, where the log begins now, and why no more went. Errors: conflict (no term is
+  // configured, pruning is under way), and those of Pruning::prune.
+  virtual awaitable<Result<Json>> prune_log(Lang lang) = 0;
 };
 
 // How logs are witnessed: ours by others, and theirs here.

@@ -18,6 +18,7 @@
 #include "tally/audit/key_rotation.hpp"
 #include "tally/audit/log_part.hpp"
 #include "tally/audit/log_storage.hpp"
+#include "tally/audit/pruned.hpp"
 #include "tally/audit/record.hpp"
 #include "tally/audit/snapshot.hpp"
 #include "tally/audit/tiles.hpp"
@@ -65,6 +66,8 @@ struct Recovered {
   std::array<std::uint64_t, tile_levels> side_files{};
   std::string checkpoint;  // the last one released, as a note; empty: none
   std::string cosigned;    // the one kept with cosignatures, as a note; empty: none
+  // What a record says was pruned last. Segments of it may still be there: see audit/pruning.hpp.
+  std::optional<Pruned> pruned;
 
   [[nodiscard]] LogMark mark() const;
 };
@@ -73,14 +76,17 @@ using EachRecord = std::function<void(const RecordView&)>;  // the view lives as
 
 // Locks the folder, makes durable what a kill left in the page cache, checks every record's place
 // in the chain, cuts a torn tail, and hands each record to `each` in order (after all of them are
-// known to be durable). `mark` is the largest known from elsewhere (Store::mark); the head file
-// counts too. Errors:
+// known to be durable). A pruned log is read from its snapshot file on. `mark` is the largest known
+// from elsewhere (Store::mark); the head file counts too. Errors:
 //   not_found audit.log-missing   there is no log in the folder
 //   conflict  audit.log-locked
 //   conflict  audit.log-refused   {file, offset, seq, link}: tampering or a fault of the medium;
 //             audit.log-short     {seq, size, …}: the log ends below the mark
 //             audit.log-other     {seq, …}: another record at the mark
 //             audit.log-other-root {size}: another tree than the checkpoint in the head file says
+//             audit.pruned-absent, audit.pruned-malformed, audit.pruned-changed {file, seq}: the
+//             snapshot file that stands for pruned records is not there, or not as a record says
+//             audit.pruned-unrecorded {file, seq}: records are missing that no record prunes
 //             Nothing was changed.
 //   unavailable                   the files could not be read or synced
 Result<Recovered> recover(LogStorage& storage, const LogMark& mark, const EachRecord& each = {});
@@ -95,7 +101,8 @@ struct Reopened {
 
 // As `recover`, but from the snapshot on when it fits: it is of this log (the record that it ends
 // with stands where it says, and everything that is known of the log before it says the same), and
-// the records behind it are good. When it does not, all records are read, and what they say counts.
+// the records behind it are good. When it does not, all records are read, of a pruned log from its
+// snapshot file on, and what they say counts.
 // What lies before a snapshot that fits is not looked at; `verify` does. Errors: those of
 // `recover`, and of the parts.
 Result<Reopened> reopen_log(
@@ -107,7 +114,8 @@ Result<Reopened> reopen_log(
 );
 
 // Reads a log without a lock and changes nothing; stops at the first thing that is not a record.
-// For readers beside a running writer (history, story): what is not complete yet is not seen.
+// For readers beside a running writer (history, story): what is not complete yet is not seen, and
+// neither is what was pruned (audit/pruned.hpp, first_kept).
 Result<void> for_each_record(LogStorage& storage, std::uint64_t from_seq, const EachRecord& each);
 
 }  // namespace tally::audit
