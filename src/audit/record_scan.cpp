@@ -4,13 +4,9 @@
 #include <bit>
 #include <cstring>
 
-#include <nlohmann/json.hpp>
-
 #if defined(__SSE2__)
 #include <emmintrin.h>
 #endif
-
-#include "tally/core/json.hpp"
 
 namespace tally::audit {
 

@@ -1,6 +1,7 @@
 #include "tally/audit/record.hpp"
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <iterator>
 
@@ -125,6 +126,25 @@ TEST(Record, TheScannerAndTheRewriterAgreeWithTheCanonicalFormOfCore) {
   }
   std::string deep = R"({"a":)" + std::string(40, '[') + std::string(40, ']') + "}";
   EXPECT_FALSE(scan_record(deep).canonical);
+}
+
+TEST(CanonicalValue, MembersAreFoundInOnePassAndBrokenTextIsNotLeft) {
+  const std::string_view text = R"({"a":{"b":1},"c":[1,"]"],"e":"x,}","g":-7})";
+  const std::array<std::string_view, 4> keys = {"a", "b", "e", "g"};
+  std::array<std::string_view, 4> values;
+  find_members(text, keys, values);
+  EXPECT_EQ(values, (std::array<std::string_view, 4>{R"({"b":1})", "", R"("x,}")", "-7"}));
+  EXPECT_EQ(integer_of(values[3]), -7);
+  EXPECT_EQ(integer_of(values[2]), std::nullopt);
+  EXPECT_EQ(integer_of(""), std::nullopt);
+  // What is cut anywhere is not canonical; it is looked at all the same, and no further.
+  for (std::size_t end = 0; end < text.size(); ++end) {
+    const std::string cut(text.substr(0, end));
+    find_members(cut, keys, values);
+    for (ArrayValues list(find_member(cut, "c")); list.next();) {
+    }
+    (void)unquote(find_member(cut, "e"));
+  }
 }
 
 TEST(Record, MembersAreFoundWithoutATree) {
