@@ -99,6 +99,11 @@ Result<void> read_to(LogStorage& storage, const std::vector<SegmentName>& segmen
   return {};
 }
 
+// The size of the full tiles that have all leaves before `to`.
+std::uint64_t tiles_over(std::uint64_t to) {
+  return (to + tile_width - 1) / tile_width * tile_width;
+}
+
 }  // namespace
 
 Result<Prunable> find_prunable(LogStorage& storage, Instant by, std::uint64_t below) {
@@ -172,8 +177,7 @@ Result<void> remove_pruned(
       const auto file = read_pruned(storage, pruned->to);
       if (!file) return tl::unexpected(file.error());
       if (file->digest != pruned->snapshot) return changed(pruned_file(pruned->to));
-      const std::uint64_t tiles = (pruned->to + tile_width - 1) / tile_width * tile_width;
-      if (auto synced = tree.sync_tiles(tiles); !synced) return synced;
+      if (auto synced = tree.sync_tiles(tiles_over(pruned->to)); !synced) return synced;
       const auto root = tree.root(pruned->to);
       if (!root) return tl::unexpected(root.error());
       if (*root != pruned->root) return changed(level_file(0));
@@ -234,7 +238,8 @@ Result<PrunedSnapshot> Pruning::write(Instant by, std::uint64_t below, Prunable&
   prunable = *std::move(found);
   const std::uint64_t first = before_ ? before_->to : 0;
   if (prunable.to <= first) return PrunedSnapshot{};
-  if (auto synced = parts_.log.tree().sync_tiles(below); !synced) return fail(std::move(synced));
+  auto synced = parts_.log.tree().sync_tiles(tiles_over(prunable.to));
+  if (!synced) return fail(std::move(synced));
   const auto fresh = parts_.make_parts();
   return write_pruned(parts_.storage, prunable, *fresh);
 }

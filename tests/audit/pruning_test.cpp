@@ -280,8 +280,6 @@ TEST_F(PruningTest, ACrashAtAnyStepIsFinished) {
   EXPECT_GT(gone, 2U);
 }
 
-// The disk fails in the middle of each change that pruning makes; what then is there is what a
-// power cut leaves.
 TEST_F(PruningTest, NothingGoesThatIsNotCovered) {
   write(0, 4);
   const auto found = find();
