@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/new_log.hpp"
+#include "tally/audit/pruned.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/negotiation/agreement.hpp"
 
@@ -27,10 +28,23 @@ Result<std::set<Digest>> facts_of_former_logs(const std::filesystem::path& conne
     if (!log) return fail(std::move(log));
     // Numbers of records mean something within their own log alone.
     CommittedFacts committed;
+    // What a file stands for, where the first records were pruned.
+    const auto missing = audit::read_missing(**log);
+    if (!missing) return tl::unexpected(missing.error());
+    if (*missing) {
+      for (const auto& piece : (*missing)->snapshot.pieces) {
+        if (piece.part != committed.part_name()) continue;
+        const Json items = Json::parse(piece.items, nullptr, false);
+        for (const auto& item : items) {
+          if (auto restored = committed.restore(item); !restored) return fail(std::move(restored));
+        }
+      }
+    }
     const auto take = [&committed](const audit::RecordView& record) {
       (void)committed.replay(record);
     };
-    if (auto read = audit::for_each_record(**log, 0, take); !read) return fail(std::move(read));
+    const std::uint64_t first = *missing ? (*missing)->snapshot.at.size : 0;
+    if (auto read = audit::for_each_record(**log, first, take); !read) return fail(std::move(read));
     found.merge(committed.all());
   }
   return found;
