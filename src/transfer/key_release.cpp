@@ -11,23 +11,13 @@
 
 namespace tally::transfer {
 
-using dsp::Family;
 using dsp::Role;
 using dsp::TransferState;
-using negotiation::error_answer;
 using negotiation::json_answer;
 using negotiation::parse_body;
 using negotiation::text_of;
 
 namespace {
-
-HttpAnswer refuse(int status, const Message& message, std::string_view pointer = {}) {
-  return error_answer(Family::transfer, status, message, {}, pointer);
-}
-
-HttpAnswer refuse(const Error& error) {
-  return error_answer(Family::transfer, error, {});
-}
 
 // How often a key may be refused before the transfer ends: the provider may have suspended it, and
 // its message is on the way.
@@ -50,15 +40,20 @@ tl::unexpected<Error> refused_key(std::string reason) {
 
 // --- the provider --------------------------------------------------------------------------------
 
-std::optional<Message> TransferService::State::agreement_over(const AgreementId& agreement) const {
+std::optional<HttpAnswer> TransferService::State::no_key_now(const AgreementId& agreement) const {
   const auto over = [](std::string_view what) {
-    return Message{"transfer.agreement-not-active", {{"state", std::string(what)}}};
+    return refuse(403, {"transfer.agreement-not-active", {{"state", std::string(what)}}});
   };
   const auto entry = parts.enforcer.state(agreement);
   if (!entry) return over("unknown");
   if (entry->closed != usage::Closed::open) return over(usage::to_string(entry->closed));
   const auto until = entry->terms.policy->not_after();
-  if (until && now() >= *until) return over(usage::to_string(usage::Closed::expired));
+  if (!until) return std::nullopt;
+  const ClockReading reading = parts.clock.read();
+  if (!reading.reliable) {
+    return refuse(503, {"usage.clock-unreliable", {{"agreement", agreement.value}}});
+  }
+  if (reading.at >= *until) return over(usage::to_string(usage::Closed::expired));
   return std::nullopt;
 }
 
@@ -104,7 +99,7 @@ awaitable<HttpAnswer> TransferService::release_key(Received received) {
           "transfer.not-running", {{"state", std::string(dsp::to_string(process.shown()))}}};
       co_return refuse(400, not_running);
     }
-    if (const auto over = state.agreement_over(process.agreement)) co_return refuse(403, *over);
+    if (auto no = state.no_key_now(process.agreement)) co_return *std::move(no);
     if (state.parts.keys == nullptr || !process.sealed || !process.opens) {
       const Message none{"transfer.no-key-owed", {}};
       co_return refuse(404, none);
@@ -138,7 +133,7 @@ awaitable<HttpAnswer> TransferService::release_key(Received received) {
     auto again = state.find(pid);
     if (!again) co_return refuse(again.error());
     if (!*again || (*again)->row.version != process.row.version) continue;
-    if (const auto over = state.agreement_over(process.agreement)) co_return refuse(403, *over);
+    if (auto no = state.no_key_now(process.agreement)) co_return *std::move(no);
     const Json answer = {
         {"key", to_base64(key->bytes)},
         {"content", process.opens->content},

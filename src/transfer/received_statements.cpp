@@ -10,8 +10,6 @@
 
 namespace tally::transfer {
 
-using dsp::Family;
-using negotiation::error_answer;
 using negotiation::json_answer;
 using negotiation::parse_body;
 using negotiation::text_of;
@@ -19,14 +17,6 @@ using negotiation::text_of;
 namespace {
 
 constexpr std::string_view statement_kind = "statement_record";
-
-HttpAnswer refuse(int status, const Message& message, std::string_view pointer = {}) {
-  return error_answer(Family::transfer, status, message, {}, pointer);
-}
-
-HttpAnswer refuse(const Error& error) {
-  return error_answer(Family::transfer, error, {});
-}
 
 }  // namespace
 

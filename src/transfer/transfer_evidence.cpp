@@ -11,23 +11,13 @@
 
 namespace tally::transfer {
 
-using dsp::Family;
 using dsp::Role;
 using dsp::TransferState;
-using negotiation::error_answer;
 using negotiation::json_answer;
 using negotiation::parse_body;
 using negotiation::text_of;
 
 namespace {
-
-HttpAnswer refuse(int status, const Message& message, std::string_view pointer = {}) {
-  return error_answer(Family::transfer, status, message, {}, pointer);
-}
-
-HttpAnswer refuse(const Error& error) {
-  return error_answer(Family::transfer, error, {});
-}
 
 HttpAnswer not_here() {
   return refuse(404, {"transfer.unknown-process", {}});

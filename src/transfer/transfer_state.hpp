@@ -16,6 +16,14 @@
 
 namespace tally::transfer {
 
+// Answers on /tally/v1, which has no pids of its own.
+inline HttpAnswer refuse(int status, const Message& message, std::string_view pointer = {}) {
+  return negotiation::error_answer(dsp::Family::transfer, status, message, {}, pointer);
+}
+inline HttpAnswer refuse(const Error& error) {
+  return negotiation::error_answer(dsp::Family::transfer, error, {});
+}
+
 using negotiation::Agreement;
 using negotiation::ParsedBody;
 
@@ -144,8 +152,9 @@ struct TransferService::State {
   Result<void> issue_receipt(Step& step) const;
 
   // --- receipt before key (key_release.cpp) ---
-  // Why no key leaves any more under an agreement.
-  [[nodiscard]] std::optional<Message> agreement_over(const AgreementId& agreement) const;
+  // The answer when no key may leave under an agreement: it is over, or it ends at a time and the
+  // time is in doubt.
+  [[nodiscard]] std::optional<HttpAnswer> no_key_now(const AgreementId& agreement) const;
   // The key that the receipts speak of. Errors: not_found (transfer.key-gone).
   awaitable<Result<DataKey>> key_of(Process process) const;
   // A provider's key ends with its transfer.
