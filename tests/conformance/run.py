@@ -4,6 +4,7 @@
 Where the kit cannot be had, one line says why and the exit code is 0."""
 import argparse
 import os
+import shutil
 import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -23,7 +24,7 @@ def judge_itself(class_path, groups):
     return kit.run(wanted, {})  # it names its own
 
 
-def judge_connector(class_path, groups, rounds, restart):
+def judge_connector(class_path, groups, rounds, restart, keep):
     """The kit against ours. With `restart` it is killed before each group and started again."""
     world = connectors.World()
     triggers = None
@@ -64,6 +65,8 @@ def judge_connector(class_path, groups, rounds, restart):
     finally:
         if triggers:
             triggers.close()
+        if keep:
+            shutil.copytree(world.folder, keep, symlinks=True)
         world.close()
 
 
@@ -76,6 +79,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=1, help="so often, with the same connector")
     parser.add_argument("--restart", action="store_true",
                         help="kill the connector between groups and start it again")
+    parser.add_argument("--keep", metavar="DIR", help="leave folder and log of the connector there")
     arguments = parser.parse_args()
     groups = [group for group in cases.GROUPS if group in (arguments.group or cases.GROUPS)]
     try:
@@ -88,7 +92,8 @@ def main():
     else:
         connectors.options.tallyd = os.path.join(arguments.bin, "tallyd")
         connectors.options.tally = os.path.join(arguments.bin, "tally")
-        passed = judge_connector(class_path, groups, arguments.rounds, arguments.restart)
+        passed = judge_connector(class_path, groups, arguments.rounds,
+                                 arguments.restart, arguments.keep)
     wanted = sum(len(cases.of_group(group)) for group in groups)
     print("%d passed, %d failed" % (len(passed), wanted - len(passed)))
     return 0 if len(passed) == wanted else 1
