@@ -18,7 +18,7 @@ def prepare(world, kit_address):
     def change(config):
         config["insecureLoopback"] = True
         config["listeners"]["peers"]["publicUrl"] = "http://127.0.0.1:%d" % connector.peers_port
-        config["peers"] = [dict(peer, url=kit_address, acceptUnsigned=True, loopbackCredential={
+        config["peers"] = [dict(peer, url=kit_address, loopbackCredential={
             "expects": CREDENTIAL, "sends": CREDENTIAL})]
     connector.edit(change)
 
