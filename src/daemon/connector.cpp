@@ -411,6 +411,8 @@ Result<void> Connector::assemble(Opened opened) {
       config_.data_url.empty() ? config_.peers.public_url : config_.data_url;
   transfer_settings.log_origin = genesis_.origin;
   transfer_settings.receipt_deadline = config_.receipt_deadline;
+  transfer_settings.idle = config_.transfer_idle;
+  transfer_settings.longest_idle = config_.transfer_longest_idle;
   transfers_ = std::make_unique<transfer::TransferService>(
       transfer::TransferParts{
           *store_,

@@ -5,6 +5,7 @@
 
 #include "tally/dsp/binding.hpp"
 #include "tally/dsp/policy_form.hpp"
+#include "tally/negotiation/attempts.hpp"
 
 #include "negotiation_state.hpp"
 
@@ -146,7 +147,7 @@ Result<Json> NegotiationService::describe(const Pid& pid) const {
   const Process& process = **found;
   Json json = describe_process(process);
   json["policy"] = process.offer;
-  json["history"] = to_json(process.history);
+  json["history"] = history_with_attempts(to_json(process.history), state_->parts.store);
   Json waiting = Json::array();
   for (const auto& message : state_->parts.delivery.waiting(process.key())) {
     waiting.push_back(

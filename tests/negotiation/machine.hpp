@@ -13,10 +13,10 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/journal.hpp"
-#include "tally/audit/snapshot_keeper.hpp"
 #include "tally/audit/log_writer.hpp"
 #include "tally/audit/note.hpp"
 #include "tally/audit/recovery.hpp"
+#include "tally/audit/snapshot_keeper.hpp"
 #include "tally/core/task_group.hpp"
 #include "tally/identity/trust.hpp"
 #include "tally/negotiation/delivery.hpp"
@@ -51,9 +51,11 @@ class Directory final : public PeerDirectory {
   std::optional<std::string> base_url(const PartyId& party) const override;
   std::optional<std::string> tally_url(const PartyId& party) const override;
   std::string jurisdiction(const PartyId&) const override { return home; }
+  DataDialect data_dialect(const PartyId&) const override { return dialect; }
   static std::string root_of(const PartyId& party);  // "https://hospital.example"
   bool tally = true;
-  std::string home;  // of everyone
+  std::string home;     // of everyone
+  DataDialect dialect;  // likewise
 };
 
 class Offers final : public OfferBook {
