@@ -17,6 +17,7 @@
 #include "members.hpp"
 #include "negotiation_routes.hpp"
 #include "remote_catalog.hpp"
+#include "transfer_admin.hpp"
 #include "witness_admin.hpp"
 
 namespace tally::api {
@@ -593,7 +594,22 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        "/api/v1/transfers/:id/termination",
        operates,
        home,
-       ends("terminate-transfer", terminate_process(parts, transfers))},
+       ends("terminate-transfer", on(post_transfer_termination))},
+      {"POST",
+       "/api/v1/transfers/:id/suspension",
+       operates,
+       home,
+       ends("suspend-transfer", on(post_suspension))},
+      {"POST",
+       "/api/v1/transfers/:id/resumption",
+       operates,
+       home,
+       starts("resume-transfer", on(post_resumption))},
+      {"POST",
+       "/api/v1/transfers/:id/completion",
+       operates,
+       home,
+       ends("complete-transfer", on(post_completion))},
       {"GET", "/api/v1/artefacts", auditor, home, shown(rows_of(parts, "artefact"))},
       {"GET", "/api/v1/lineage/:artefact", auditor, home, on(get_lineage)},
       {"GET", "/api/v1/statements", auditor, home, shown(rows_of(parts, "statement"))},

@@ -181,9 +181,36 @@ int main(int argc, char** argv) {
   std::string agreement;
   int wait_seconds = 60;
   auto* transfer_command = command(app, "transfer", "help-transfer");
-  transfer_command->add_option("agreement", agreement, help("help-agreement"))->required();
+  transfer_command->require_subcommand(0, 1);
+  transfer_command->add_option("agreement", agreement, help("help-agreement"));
   transfer_command->add_option("--wait", wait_seconds, help("help-wait"));
+  MoveOptions move_options;
+  const struct {
+    const char* name;
+    const char* move;
+    bool says_why;
+  } moves[] = {
+      {"suspend", "suspension", true},
+      {"resume", "resumption", false},
+      {"complete", "completion", false},
+      {"terminate", "termination", true}};
+  for (const auto& move : moves) {
+    auto* move_command =
+        command(*transfer_command, move.name, (std::string("help-transfer-") + move.name).c_str());
+    move_command->add_option("id", move_options.id, help("help-transfer-id"))->required();
+    if (move.says_why) {
+      move_command->add_option("--reason", move_options.reason, help("help-told-reason"));
+    }
+    move_command->callback([&, path = std::string(move.move)] {
+      run = with_api([&, path](Management& api) {
+        move_options.move = path;
+        return move_transfer(console, api, move_options);
+      });
+    });
+  }
   transfer_command->callback([&] {
+    if (!transfer_command->get_subcommands().empty()) return;
+    if (agreement.empty()) throw CLI::RequiredError("agreement");
     run =
         with_api([&](Management& api) { return transfer(console, api, agreement, wait_seconds); });
   });

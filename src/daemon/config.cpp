@@ -98,6 +98,16 @@ class Reader {
       out = value.get<bool>();
     };
   }
+  // One of two words; `out` is set by the second.
+  Field choice(bool& out, std::string first, std::string second) {
+    return [this, &out, first, second](const Json& value, const std::string& at) {
+      const auto* text = value.get_ptr<const std::string*>();
+      if (text == nullptr || (*text != first && *text != second)) {
+        return expected(at, first + "|" + second);
+      }
+      out = *text == second;
+    };
+  }
   template <class T>
   Field number(T& out, std::int64_t least, std::int64_t most, std::int64_t unit = 1) {
     return [this, &out, least, most, unit](const Json& value, const std::string& at) {
@@ -367,6 +377,13 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                fields.emplace("url", read.url(entry.url));
                fields.emplace("hosts", read.texts(entry.hosts));
                fields.emplace("jurisdiction", read.word(entry.jurisdiction));
+               fields.emplace(
+                   "dataAddress",
+                   read.choice(entry.data_dialect.full_names, "standard", "full-iri-names")
+               );
+               fields.emplace(
+                   "dataToken", read.choice(entry.data_dialect.bare_token, "bearer", "bare")
+               );
                fields.emplace("loopbackCredential", [&](const Json& v, const std::string& p) {
                  read.object(
                      v,
@@ -402,6 +419,20 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                       read.number(config.statement_period, 1, 31L * 24 * 3600, seconds(1))},
                      {"missingSeconds",
                       read.number(config.receipt_deadline, 1, 31L * 24 * 3600, seconds(1))},
+                 },
+                 {}
+             );
+           }},
+          {"transfers",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {
+                     {"idleSeconds",
+                      read.number(config.transfer_idle, 1, 31L * 24 * 3600, seconds(1))},
+                     {"longestIdleSeconds",
+                      read.number(config.transfer_longest_idle, 1, 366L * 24 * 3600, seconds(1))},
                  },
                  {}
              );

@@ -13,6 +13,7 @@
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
+#include "tally/negotiation/peers.hpp"
 
 namespace tally::daemon {
 
@@ -52,6 +53,7 @@ struct PeerEntry {
   std::string url;                 // base of its protocol endpoints: scheme, host, port, path
   std::vector<std::string> hosts;  // "host:port" that it may name in callbacks and data addresses
   std::string jurisdiction;        // where it is at home, where its certificate does not say
+  negotiation::DataDialect data_dialect;
   // With --insecure-loopback alone: the Authorization value that it sends, and the one we send.
   std::string expects;
   std::string sends;
@@ -85,6 +87,8 @@ struct Config {
   std::filesystem::path data_root;               // where file sources may read
   Nanos statement_period = seconds(24L * 3600);  // how often uses are stated to partners
   Nanos receipt_deadline = seconds(3600);        // then a receipt that has not come is missing
+  Nanos transfer_idle = seconds(300);            // of a pull without receipts; then it is completed
+  Nanos transfer_longest_idle = 0;               // of any transfer; 0: it may rest for ever
   unsigned threads = 1;                          // contexts that serve connections
   Nanos log_retention = 0;                       // after an agreement's end; 0: records stay
   bool test_log = false;                         // `tally init --test`: the genesis says so

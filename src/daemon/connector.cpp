@@ -321,8 +321,9 @@ Result<void> Connector::assemble(Opened opened) {
             );
           },
           [this] {
-            const auto resumed = negotiations_->resume();
-            if (!resumed) notices_.note(Severity::error, resumed.error().message);
+            for (const auto& resumed : {negotiations_->resume(), transfers_->resume()}) {
+              if (!resumed) notices_.note(Severity::error, resumed.error().message);
+            }
           }},
       config_.folder / "rules",
       limits,
@@ -437,6 +438,8 @@ Result<void> Connector::assemble(Opened opened) {
       config_.data_url.empty() ? config_.peers.public_url : config_.data_url;
   transfer_settings.log_origin = genesis_.origin;
   transfer_settings.receipt_deadline = config_.receipt_deadline;
+  transfer_settings.idle = config_.transfer_idle;
+  transfer_settings.longest_idle = config_.transfer_longest_idle;
   transfers_ = std::make_unique<transfer::TransferService>(
       transfer::TransferParts{
           *store_,
@@ -455,7 +458,8 @@ Result<void> Connector::assemble(Opened opened) {
           puller_.get(),
           credentials_.signer,
           limits,
-          payload_keys_.get()},
+          payload_keys_.get(),
+          rules_.get()},
       std::move(transfer_settings)
   );
   deletions_ = std::make_unique<transfer::DeletionSender>(

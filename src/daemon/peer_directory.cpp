@@ -39,6 +39,11 @@ std::optional<std::string> ConfiguredPeers::tally_url(const PartyId& party) cons
          std::string(api::tally_base_path);
 }
 
+negotiation::DataDialect ConfiguredPeers::data_dialect(const PartyId& party) const {
+  const auto entry = find(party);
+  return entry ? entry->data_dialect : negotiation::DataDialect{};
+}
+
 std::string ConfiguredPeers::jurisdiction(const PartyId& party) const {
   const auto entry = find(party);
   return entry ? entry->jurisdiction : std::string();

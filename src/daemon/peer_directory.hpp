@@ -19,7 +19,7 @@ class ConfiguredPeers final : public negotiation::PeerDirectory {
   [[nodiscard]] bool host_allowed(const PartyId& party, std::string_view url) const override;
   [[nodiscard]] std::optional<std::string> base_url(const PartyId& party) const override;
   [[nodiscard]] std::optional<std::string> tally_url(const PartyId& party) const override;
-
+  [[nodiscard]] negotiation::DataDialect data_dialect(const PartyId& party) const override;
   [[nodiscard]] std::string jurisdiction(const PartyId& party) const override;
   void replace(std::vector<PeerEntry> entries);  // any thread
 

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/negotiation/attempts.hpp"
 #include "tally/negotiation/own_offer.hpp"
 
 #include "negotiation_state.hpp"
@@ -145,7 +146,7 @@ Result<Json> NegotiationService::describe(const Pid& pid) const {
   const Process& process = **found;
   Json json = describe_process(process);
   json["policy"] = process.offer;
-  json["history"] = to_json(process.history);
+  json["history"] = history_with_attempts(to_json(process.history), state_->parts.store);
   Json waiting = Json::array();
   for (const auto& message : state_->parts.delivery.waiting(process.key())) {
     waiting.push_back(

@@ -334,7 +334,7 @@ awaitable<Result<void>> NegotiationService::on_refused(OutgoingMessage message, 
       process.enter(NegotiationState::terminated, state_->now());
       state_->note_out(process, "", message.id, std::to_string(refused.status));
     } else {
-      Message reason{"negotiation.not-delivered", {{"message", message.last_answer}}};
+      Message reason = not_delivered("negotiation.not-delivered", state_->parts.store, message);
       bool by_peer = false;
       bool peer_is_final = process.peer_pid.empty();
       if (refused.why == Refused::Why::refused) {

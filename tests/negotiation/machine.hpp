@@ -52,9 +52,11 @@ class Directory final : public PeerDirectory {
   std::optional<std::string> base_url(const PartyId& party) const override;
   std::optional<std::string> tally_url(const PartyId& party) const override;
   std::string jurisdiction(const PartyId&) const override { return home; }
+  DataDialect data_dialect(const PartyId&) const override { return dialect; }
   static std::string root_of(const PartyId& party);  // "https://hospital.example"
   bool tally = true;
-  std::string home;  // of everyone
+  std::string home;     // of everyone
+  DataDialect dialect;  // likewise
 };
 
 class Offers final : public OfferBook {

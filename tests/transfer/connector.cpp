@@ -180,6 +180,7 @@ void Connector::build() {
   settings.base_url = root + negotiation::test::dsp_base;
   settings.data_url = root;
   settings.log_origin = origin();
+  settings.longest_idle = longest_idle;
   transfers = std::make_unique<TransferService>(
       TransferParts{
           *store,
@@ -198,7 +199,8 @@ void Connector::build() {
           puller.get(),
           signer,
           limits,
-          payload_keys.get()},
+          payload_keys.get(),
+          &rules},
       settings
   );
   deletions = std::make_unique<DeletionSender>(
@@ -315,6 +317,7 @@ awaitable<Result<void>> Connector::set_expired(AgreementId agreement) {
 }
 
 awaitable<HttpResponse> Connector::handle(HttpRequest request, PartyId caller) {
+  if (heard) heard(request);
   const bool wants_data = request.target.find("/data/") == 0;
   const bool wants_key = request.target.find("/tally/v1/keys/") == 0;
   if ((wants_data && refuse_data) || (wants_key && refuse_keys)) {

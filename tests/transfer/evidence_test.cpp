@@ -18,7 +18,8 @@ using negotiation::test::outsider;
 using negotiation::test::signer_of;
 
 TokenGrant grant(const std::string& transfer = "urn:test:t") {
-  return {Pid(transfer), AgreementId("urn:test:a"), AssetId("urn:test:d"), institute, "read"};
+  return {
+      Pid(transfer), AgreementId("urn:test:a"), AssetId("urn:test:d"), institute, "read", nullptr};
 }
 
 bool opens(const TokenRegistry& tokens, const std::string& token, const PartyId& party, int cert) {

@@ -54,6 +54,9 @@ struct HttpResponse {
   std::string body;                            // when `stream` is null
   std::unique_ptr<BodyReader> stream;          // otherwise; closed early = the peer sees a cut body
   std::optional<std::uint64_t> stream_length;  // → Content-Length; absent → chunked
+  // Whether the stream may go on; may be null. Asked before each piece and, in between, several
+  // times a second, so that a reader that stalls is cut too. Any thread.
+  std::function<bool()> may_go_on;
   // Called once with the number of body bytes handed to the transport and whether all went out.
   // For a response without stream, after the write. May be null.
   std::function<void(std::uint64_t bytes, bool complete)> on_sent;
