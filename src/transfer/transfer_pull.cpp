@@ -170,6 +170,8 @@ awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid p
     }
   }
   std::optional<Message> rejection;
+  // A provider that cannot be reached has not said that there is none.
+  if (!note_text && note_text.error().kind == ErrorKind::unavailable) co_return Fetched::again;
   const bool not_there = !note_text && note_text.error().kind == ErrorKind::not_found;
   if (not_there && is_signed && ++without_receipt[pid.value] < most_without_receipt) {
     // A provider that went down between the last byte and its record does not know that it sent
@@ -286,7 +288,7 @@ awaitable<Result<void>> TransferService::State::finish(Pid pid) {
 }
 
 // The provider's signed "sent" receipt, asked for until it is there or the time is up. Errors: not
-// there (not_found), or the last answer's.
+// there (not_found); no answer that says so (unavailable); not a receipt (invalid).
 awaitable<Result<std::string>> TransferService::State::provider_receipt(Process process) {
   const auto base = parts.peers.tally_url(process.peer);
   const Message missing{"transfer.no-receipt", {}};
@@ -306,7 +308,10 @@ awaitable<Result<std::string>> TransferService::State::provider_receipt(Process 
       if (text.empty()) co_return fail(ErrorKind::invalid, missing);
       co_return text;
     }
-    if (now() >= until) co_return fail(ErrorKind::not_found, missing);
+    const bool says_no = answer && answer->status < 500 && answer->status != 429;
+    if (now() >= until) {
+      co_return fail(says_no ? ErrorKind::not_found : ErrorKind::unavailable, missing);
+    }
     co_await parts.timers.sleep_for(pause);
     pause = std::min(pause * 2, parts.limits.retry_most);
   }
