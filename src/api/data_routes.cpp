@@ -170,7 +170,7 @@ awaitable<Result<std::shared_ptr<const OutgoingSeal>>> seal_source(
 }
 
 awaitable<HttpResponse> serve(Parts parts, Call& call) {
-  const auto found = parts->tokens.find(bearer_token(call.caller), *call.caller.peer);
+  const auto found = parts->tokens.find(data_token(call.caller), *call.caller.peer);
   if (const auto* refused = std::get_if<transfer::TokenRefusal>(&found)) {
     const bool renewed = *refused == transfer::TokenRefusal::certificate_changed;
     co_return problem(
@@ -216,6 +216,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   act.party = grant.consumer;
   act.purposes = std::move(*purposes);
   act.purpose_source = odrl::Source::asserted;
+  act.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
   act.process = grant.transfer;
   act.receipt_before_key = seal != nullptr;
   // A pull is one act, however often it is resumed; a call is one act for each key.
@@ -410,6 +411,12 @@ Admit admit_apps(usage::AppRegistry& apps) {
     if (!app) return fail(ErrorKind::unauthenticated, {"api.unknown-token", {}});
     return Admission{Role::app, app->id.value};
   };
+}
+
+std::string_view data_token(const identity::Caller& caller) {
+  std::string_view token = caller.authorization;
+  if (token.starts_with(bearer)) token.remove_prefix(bearer.size());
+  return token;
 }
 
 std::vector<Route> peer_data_routes(PeerDataParts given) {

@@ -43,8 +43,9 @@ bool is_passing(int status) {
   return status == 404 || status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-PeerRequest request_for(const OutgoingMessage& message) {
+PeerRequest request_for(const OutgoingMessage& message, const Limits& limits) {
   PeerRequest request;
+  request.answer_within = limits.message_answer;
   request.to = message.to;
   request.url = message.url;
   request.http.method = message.method;
@@ -141,7 +142,7 @@ awaitable<void> Delivery::State::send_line(std::string process, std::uint64_t ru
 
     line = find(process);
     line->in_flight = true;
-    auto request = request_for(message);
+    auto request = request_for(message, limits);
     auto answer = co_await peer.send(std::move(request));
     line = still(process, runner, message.id);
     if (Line* any = find(process)) any->in_flight = false;
@@ -195,6 +196,7 @@ awaitable<bool> Delivery::State::ask_state(
   question.to = message.to;
   question.url = url;
   question.http.method = "GET";
+  question.answer_within = limits.message_answer;
   const auto state = co_await peer.send(std::move(question));
   if (!state || state->status != 200) co_return false;  // a question that fails means: again
   switch (owner.compare(message, state->body)) {

@@ -57,7 +57,7 @@ awaitable<Result<Pid>> NegotiationService::negotiate(NegotiateOrder order) {
   dsp::ContractRequestMessage message;
   message.id = new_pid(state.parts.random).value;
   message.consumer_pid = process.pid;
-  message.callback_address = state.settings.base_url;
+  message.callback_address = state.settings.base_url(order.peer);
   message.offer = std::move(offer);
   HttpRequest request;
   request.method = "POST";

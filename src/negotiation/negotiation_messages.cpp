@@ -427,8 +427,8 @@ awaitable<HttpAnswer> NegotiationService::receive_offer(Received received) {
       return state_->illegal(moved, NegotiationEvent::offer);
     }
     // What was asked for is accepted, under whatever id; anything else is not.
-    const bool same = text_of(offer, "target") == moved.asset.value &&
-                      to_jcs(dsp::policy_core(offer)) == to_jcs(dsp::policy_core(moved.offer));
+    const bool same =
+        text_of(offer, "target") == moved.asset.value && dsp::same_rules(offer, moved.offer);
     if (!same) moved.objection = Message{"negotiation.offer-differs", {}};
     state_->note_in(moved, "ContractOfferMessage", id, "OFFERED");
     auto record = state_->draft("contract.offered", moved);
@@ -454,9 +454,7 @@ std::optional<Message> differs(const Json& agreement, const Process& process, co
   if (text_of(agreement, "target") != process.asset.value) return differ("target");
   if (text_of(agreement, "assigner") != process.peer.uri) return differ("assigner");
   if (text_of(agreement, "assignee") != self.uri) return differ("assignee");
-  if (to_jcs(dsp::policy_core(agreement)) != to_jcs(dsp::policy_core(process.offer))) {
-    return differ("permission");
-  }
+  if (!dsp::same_rules(agreement, process.offer)) return differ("permission");
   return std::nullopt;
 }
 

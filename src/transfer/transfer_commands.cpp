@@ -54,7 +54,7 @@ awaitable<Result<Pid>> TransferService::request(TransferOrder order) {
   message.consumer_pid = process.pid;
   message.agreement_id = order.agreement;
   message.format = order.format;
-  message.callback_address = state.settings.base_url;
+  message.callback_address = state.settings.base_url(process.peer);
   auto record = state.draft("transfer.requested", process);
   record.set("format", process.format);
   step.drafts.push_back(std::move(record));
@@ -145,7 +145,8 @@ awaitable<Result<void>> TransferService::restart(Pid pid) {
       dsp::DataAddress address;
       address.endpoint_type = "https://w3id.org/idsa/v4.1/HTTP";
       address.endpoint = dsp::join_url(
-          state_->settings.data_url, "/data/" + percent_encode_segment(process.pid.value)
+          state_->settings.data_url(process.peer),
+          "/data/" + percent_encode_segment(process.pid.value)
       );
       const auto token = state_->add_token(step, process.certificate);
       address.endpoint_properties = {{"authorization", token}, {"authType", "bearer"}};

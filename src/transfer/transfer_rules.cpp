@@ -129,8 +129,9 @@ Result<Step> TransferService::State::begin(Process process) const {
   message.consumer_pid = pids.consumer;
   dsp::DataAddress address;
   address.endpoint_type = "https://w3id.org/idsa/v4.1/HTTP";
-  address.endpoint =
-      dsp::join_url(settings.data_url, "/data/" + percent_encode_segment(moved.pid.value));
+  address.endpoint = dsp::join_url(
+      settings.data_url(moved.peer), "/data/" + percent_encode_segment(moved.pid.value)
+  );
   address.endpoint_properties = {{"authorization", token}, {"authType", "bearer"}};
   message.data_address = std::move(address);
   auto record = draft("transfer.started", moved);
