@@ -225,6 +225,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   act.party = grant.consumer;
   act.purposes = std::move(*purposes);
   act.purpose_source = odrl::Source::asserted;
+  act.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
   act.process = grant.transfer;
   act.receipt_before_key = seal != nullptr;
   // A pull is one act, however often it is resumed; a call is one act for each key.
@@ -426,6 +427,12 @@ Admit admit_apps(usage::AppRegistry& apps) {
     if (!app) return fail(ErrorKind::unauthenticated, {"api.unknown-token", {}});
     return Admission{Role::app, app->id.value};
   };
+}
+
+std::string_view data_token(const identity::Caller& caller) {
+  std::string_view token = caller.authorization;
+  if (token.starts_with(bearer)) token.remove_prefix(bearer.size());
+  return token;
 }
 
 std::vector<Route> peer_data_routes(PeerDataParts given) {

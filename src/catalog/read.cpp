@@ -223,7 +223,7 @@ Read<Asset> read_asset(const Document& document, const BuildOptions& options) {
   asset.home = document.home;
   asset.digest = digest_text(sha256(to_jcs(*value)));
   if (!faults.empty()) return tl::unexpected(std::move(faults));
-  asset.dataset = publish_dataset(asset, description, metadata, options.publisher);
+  asset.dataset = publish_dataset(asset, description, metadata);
   return asset;
 }
 

@@ -132,6 +132,13 @@ int main(int argc, char** argv) {
   peer_command->add_option("party", peer_party, help("help-party"))->required();
   peer_command->add_option("address", peer_options.url, help("help-peer-url"))->required();
   peer_command->add_option("--host", peer_options.hosts, help("help-host"));
+  peer_command->add_flag(
+      "--private-addresses", peer_options.private_addresses, help("help-private-addresses")
+  );
+  auto* expects = peer_command->add_option("--expects", peer_options.expects, help("help-expects"));
+  peer_command->add_option("--sends", peer_options.sends, help("help-sends"))->needs(expects);
+  peer_command->add_option("--tls-anchors", peer_options.tls_anchors, help("help-tls-anchors"))
+      ->needs(expects);
   peer_command->callback([&] {
     run = [&] {
       const auto party = parse_party(peer_party);

@@ -60,8 +60,9 @@ std::string answer_text(const Result<PeerAnswer>& answer) {
   return said.empty() ? text : cut_text(text + " " + said, longest_answer);
 }
 
-PeerRequest request_for(const OutgoingMessage& message) {
+PeerRequest request_for(const OutgoingMessage& message, const Limits& limits) {
   PeerRequest request;
+  request.answer_within = limits.message_answer;
   request.to = message.to;
   request.url = message.url;
   request.http.method = message.method;
@@ -160,7 +161,7 @@ awaitable<void> Delivery::State::send_line(std::string process, std::uint64_t ru
 
     line = find(process);
     line->in_flight = true;
-    auto request = request_for(message);
+    auto request = request_for(message, limits);
     auto answer = co_await peer.send(std::move(request));
     line = still(process, runner, message.id);
     if (Line* any = find(process)) any->in_flight = false;
@@ -228,6 +229,7 @@ awaitable<bool> Delivery::State::ask_state(
   question.to = message.to;
   question.url = url;
   question.http.method = "GET";
+  question.answer_within = limits.message_answer;
   const auto state = co_await peer.send(std::move(question));
   if (!state || state->status != 200) co_return false;  // a question that fails means: again
   switch (owner.compare(message, state->body)) {

@@ -151,7 +151,7 @@ Result<Step> NegotiationService::State::offer(Process process, const std::option
   message.id = new_pid(parts.random).value;
   message.provider_pid = pids.provider;
   if (begins) {
-    message.callback_address = settings.base_url;
+    message.callback_address = settings.base_url(step.process.peer);
   } else {
     message.consumer_pid = pids.consumer;
   }
@@ -196,7 +196,7 @@ Result<Step> NegotiationService::State::counter(Process process, const std::opti
   message.consumer_pid = pids.consumer;
   // Exactly one of the two: the schema refuses a message with both.
   if (begins) {
-    message.callback_address = settings.base_url;
+    message.callback_address = settings.base_url(step.process.peer);
   } else {
     message.provider_pid = pids.provider;
   }

@@ -445,9 +445,7 @@ std::optional<Message> differs(const Json& agreement, const Process& process, co
   if (text_of(agreement, "target") != process.asset.value) return differ("target");
   if (text_of(agreement, "assigner") != process.peer.uri) return differ("assigner");
   if (text_of(agreement, "assignee") != self.uri) return differ("assignee");
-  if (to_jcs(dsp::policy_core(agreement)) != to_jcs(dsp::policy_core(process.offer))) {
-    return differ("permission");
-  }
+  if (!dsp::same_rules(agreement, process.offer)) return differ("permission");
   return std::nullopt;
 }
 

@@ -161,7 +161,7 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_by_itsel
         return as_next(ended(std::move(process), {"negotiation.not-asked-for", {}}));
       }
       // What was asked for is accepted, under whatever id; anything else is not.
-      if (to_jcs(dsp::policy_core(process.offer)) != to_jcs(dsp::policy_core(process.asked))) {
+      if (!dsp::same_rules(process.offer, process.asked)) {
         return as_next(ended(std::move(process), {"negotiation.offer-differs", {}}));
       }
       return as_next(accept_offer(std::move(process)));

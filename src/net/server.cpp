@@ -271,7 +271,6 @@ void Shard::adopt(Accepted accepted) {
   if (state.config.transport == Transport::plain) {
     c.phase = Phase::idle;
     c.deadline = in(state.limits.idle_timeout);
-    c.caller.insecure_loopback = state.config.unix_socket.empty();
   } else {
     c.deadline = in(state.limits.handshake_timeout);
     c.verifier.trust = &state.trust;

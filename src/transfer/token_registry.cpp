@@ -19,7 +19,7 @@ constexpr std::string_view kind = "token";
 
 struct Entry {
   TokenGrant grant;
-  std::string certificate;  // hex SHA-256
+  std::string certificate;  // hex SHA-256, or identity::by_credential
   std::string issued;
   std::vector<std::shared_ptr<Entry>> replaces;  // end when this one is first presented
   std::atomic<bool> dead{false};                 // another took its place
@@ -67,6 +67,17 @@ std::variant<TokenGrant, TokenRefusal> TokenRegistry::find(
   for (const auto& old : entry.replaces) old->dead = true;
   entry.grant.access->moved();
   return entry.grant;
+}
+
+std::optional<PartyId> TokenRegistry::holder(std::string_view token) const {
+  const auto snapshot = state_->current();
+  const auto found = snapshot->find(to_hex(sha256(token)));
+  if (found == snapshot->end()) return std::nullopt;
+  const Entry& entry = *found->second;
+  if (entry.dead || entry.resting || entry.certificate != identity::by_credential) {
+    return std::nullopt;
+  }
+  return entry.grant.consumer;
 }
 
 Row TokenRegistry::row_of(

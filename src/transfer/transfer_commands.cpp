@@ -42,7 +42,7 @@ awaitable<Result<Pid>> TransferService::request(TransferOrder order) {
   message.consumer_pid = process.pid;
   message.agreement_id = order.agreement;
   message.format = order.format;
-  message.callback_address = state.settings.base_url;
+  message.callback_address = state.settings.base_url(process.peer);
   auto record = state.draft("transfer.requested", process);
   record.set("format", process.format);
   step.drafts.push_back(std::move(record));

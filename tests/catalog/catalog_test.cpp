@@ -97,6 +97,22 @@ TEST(Catalog, AnEmptyCatalogueHasNoDatasetMember) {
   EXPECT_EQ((*body)["service"].size(), 1U);
 }
 
+TEST(Catalog, TheAddressIsTheOneByWhichTheReaderComesIn) {
+  const auto built = hospital();
+  for (const auto& [party, port] : {std::pair{institute, "8443"}, std::pair{neighbour, "9443"}}) {
+    const auto base = std::string("https://hospital.example:") + port + "/dsp/2025-1";
+    const auto catalog = parse_json(built.catalog->catalog_body(party));
+    ASSERT_TRUE(catalog);
+    EXPECT_EQ(catalog->at("/service/0/endpointURL"_json_pointer), base);
+    EXPECT_EQ(catalog->at("@id"), base + "/catalog");
+    const auto dataset = built.catalog->dataset_body(AssetId("cohort-2026"), party);
+    ASSERT_TRUE(dataset);
+    const auto read = parse_json(*dataset);
+    ASSERT_TRUE(read);
+    EXPECT_EQ(read->at("/distribution/0/accessService/endpointURL"_json_pointer), base);
+  }
+}
+
 TEST(Catalog, ADatasetSaysWhatTheAssetIs) {
   const auto built = hospital();
   const auto dataset = built.catalog->to_dataset(AssetId("cohort-2026"), institute);

@@ -2,7 +2,7 @@
 command line and its management API. It knows of no kit, only of one peer that has a credential."""
 import cases
 import connectors
-from connectors import HEALTH, Connector
+from connectors import HEALTH, Connector, free_port
 
 KIT = "TCK_PARTICIPANT"
 CREDENTIAL = "Bearer conformance"
@@ -11,14 +11,18 @@ UNDER_TEST = "did:web:under-test.example"
 
 
 def prepare(world, kit_address):
-    """A connector with all that the tests name, not started yet."""
+    """A connector with all that the tests name, not started yet; the kit as it knows it; and the root
+    of what it serves to the kit."""
     connector = Connector(world, "under-test", UNDER_TEST)
     peer = {"domain": HEALTH, "uri": KIT}
 
+    port = free_port()
+    root = "http://127.0.0.1:%d" % port
+
     def change(config):
-        config["insecureLoopback"] = True
-        config["listeners"]["peers"]["publicUrl"] = "http://127.0.0.1:%d" % connector.peers_port
-        config["peers"] = [dict(peer, url=kit_address, loopbackCredential={
+        config["insecureLoopback"] = True  # the kit serves no TLS
+        config["listeners"]["credentialPeers"] = {"port": port, "publicUrl": root}
+        config["peers"] = [dict(peer, url=kit_address, credential={
             "expects": CREDENTIAL, "sends": CREDENTIAL})]
     connector.edit(change)
 
@@ -32,7 +36,7 @@ def prepare(world, kit_address):
     with open(connector.path("source", "cohort.csv"), "w") as file:
         file.write("id,value\n1,2\n")
     connector.drop("rules", "conformance", cases.reactions(peer, AFTER))
-    return connector, peer
+    return connector, peer, root
 
 
 def import_agreements(connector, peer):

@@ -31,9 +31,8 @@ def judge_connector(class_path, groups, rounds, restart, keep):
     passed = None
     try:
         kit = public_kit.Kit(class_path, connectors.free_port(), {})
-        connector, peer = under_test.prepare(world, kit.address)
+        connector, peer, root = under_test.prepare(world, kit.address)
         triggers = Triggers(connectors.free_port(), peer, connector.begin)
-        root = "http://127.0.0.1:%d" % connector.peers_port
         kit.properties.update({
             "dsp.connector.agent.id": under_test.UNDER_TEST,
             "dsp.connector.http.base.url": root,

@@ -23,6 +23,7 @@ class ScriptedPeer final : public Peer {
   explicit ScriptedPeer(sim::Node& on) : node(on) {}
   awaitable<Result<PeerAnswer>> send(PeerRequest request) override {
     log.emplace_back(node.clock().read().at, request.http.method + " " + request.url);
+    patience.push_back(request.answer_within);
     co_await node.timers().sleep_for(milliseconds(5));
     auto& script = answers[request.http.method];
     if (script.empty()) co_return PeerAnswer{200, {}, {}};
@@ -40,6 +41,7 @@ class ScriptedPeer final : public Peer {
   // By method; the last one stays.
   std::map<std::string, std::deque<std::pair<int, std::string>>> answers;
   std::vector<std::pair<Instant, std::string>> log;
+  std::vector<Nanos> patience;  // of each request
 };
 
 class Owner final : public ProcessOwner {
@@ -117,6 +119,17 @@ TEST(Delivery, WhatPassesIsTriedAgain) {
     rig.world.run_for(seconds(10));
     EXPECT_EQ(rig.owner.settled, std::vector<std::string>{"m delivered ok"}) << status;
     EXPECT_EQ(rig.peer.log.size(), 3U);
+  }
+}
+
+TEST(Delivery, AnySuccessWillDoAndNoAnswerIsWaitedForLong) {
+  for (const int status : {200, 201, 202, 204, 299}) {
+    Rig rig;
+    rig.peer.answers["POST"] = {{0, ""}, {status, ""}};
+    rig.delivery.queue({rig.message("m")});
+    rig.world.run_for(seconds(10));
+    EXPECT_EQ(rig.owner.settled, std::vector<std::string>{"m delivered "}) << status;
+    EXPECT_EQ(rig.peer.patience, std::vector<Nanos>(2, rig.limits.message_answer));
   }
 }
 

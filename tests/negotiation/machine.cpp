@@ -197,7 +197,7 @@ void Machine::start() {
   );
   NegotiationSettings settings;
   settings.self = self;
-  settings.base_url = Directory::root_of(self) + dsp_base;
+  settings.base_url = [base = Directory::root_of(self) + dsp_base](const PartyId&) { return base; };
   settings.accept_unsigned = accept_unsigned;
   settings.keeps_keys = keeps_keys;
   std::shared_ptr<const identity::ContractSigner> signer;

@@ -141,8 +141,9 @@ void Connector::offer(const PartyId& to, int count, const std::string& until) {
   };
   catalog::BuildOptions options;
   options.keeps_keys = true;
-  options.publisher = {
-      self.uri, negotiation::test::Directory::root_of(self) + negotiation::test::dsp_base};
+  const std::string base =
+      negotiation::test::Directory::root_of(self) + negotiation::test::dsp_base;
+  options.publisher = {self.uri, [base](const PartyId&) { return base; }};
   const auto built = catalog::build(
       {{"cohort.json", asset.dump()}}, {{"research.json", offer_document.dump()}}, options
   );
@@ -156,9 +157,12 @@ void Connector::offer(const PartyId& to, int count, const std::string& until) {
 }
 
 void Connector::build() {
-  if (!offered) offered = std::make_shared<const catalog::Catalog>(catalog::Publisher{});
   const auto signer = has_signer ? negotiation::test::signer_of(self) : nullptr;
   const std::string root = negotiation::test::Directory::root_of(self);
+  const OurUrl base_url = [root](const PartyId&) { return root + negotiation::test::dsp_base; };
+  if (!offered) {
+    offered = std::make_shared<const catalog::Catalog>(catalog::Publisher{self.uri, base_url});
+  }
   apps = std::make_unique<usage::AppRegistry>(*store, *journal, node->clock(), node->random());
   keys = std::make_unique<FixedKey>();
   payload_key_files = std::make_unique<sim::SimBlobStore>(disk, "payload-keys");
@@ -177,8 +181,8 @@ void Connector::build() {
   tokens = std::make_unique<TokenRegistry>();
   TransferSettings settings;
   settings.self = self;
-  settings.base_url = root + negotiation::test::dsp_base;
-  settings.data_url = root;
+  settings.base_url = base_url;
+  settings.data_url = [root](const PartyId&) { return root; };
   settings.log_origin = origin();
   settings.longest_idle = longest_idle;
   transfers = std::make_unique<TransferService>(

@@ -18,6 +18,7 @@
 #include "tally/catalog/documents.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/message.hpp"
+#include "tally/core/peer.hpp"
 #include "tally/core/result.hpp"
 #include "tally/dsp/messages.hpp"
 
@@ -26,7 +27,7 @@ namespace tally::catalog {
 // Who publishes: what every dataset says about this connector.
 struct Publisher {
   std::string participant_id;  // the URI of our own party
-  std::string base_url;        // of the DSP endpoints
+  OurUrl base_url;             // of the DSP endpoints
 };
 
 struct BuildOptions {

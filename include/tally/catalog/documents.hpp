@@ -45,8 +45,9 @@ struct Asset {
   std::string class_;  // its class in the owner's own scheme, or empty
   Delivery delivery = Delivery::custody;
   Json source;  // opaque here: {"type": "file", "path": …}
-  // The Dataset as it is published, but for its offers: JSON text that ends in a comma, since of
-  // thousands of assets a tree each would be most of the memory. Holds description and metadata.
+  // The Dataset as it is published, but for its distribution and offers: JSON text that ends in a
+  // comma, since of thousands of assets a tree each would be most of the memory. Holds description
+  // and metadata.
   std::string dataset;
   std::string file;  // Document::name
   Home home = Home::file;

@@ -25,6 +25,7 @@ class Headers {
   void add(std::string name, std::string value);
   // The first value, or nullopt.
   [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const;
+  [[nodiscard]] std::size_t count(std::string_view name) const;
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& all() const {
     return fields_;
   }

@@ -66,7 +66,7 @@ class OfferBook {
 
 struct NegotiationSettings {
   PartyId self;
-  std::string base_url;  // of our DSP endpoints: also our callbackAddress
+  OurUrl base_url;  // of our DSP endpoints: also our callbackAddress
   // Whether this side, as a consumer, takes an agreement that the provider did not sign.
   bool accept_unsigned = false;
   // Whether this side, as a provider, can keep the keys of what goes out encrypted.

@@ -1,12 +1,15 @@
 // The tokens with which a peer fetches the data of a running transfer. 32 random bytes, stored as
-// SHA-256, good only on a connection with the certificate that asked for the transfer.
+// SHA-256, good only on a connection with the certificate that asked for the transfer; where the
+// peer is known by a credential, good for that party.
 //
-// `find` from any thread (an immutable snapshot is swapped); the rest on the home executor.
+// `find` and `holder` from any thread (an immutable snapshot is swapped); the rest on the home
+// executor.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -58,6 +61,10 @@ class TokenRegistry {
   [[nodiscard]] std::variant<TokenGrant, TokenRefusal> find(
       std::string_view token, const identity::PeerIdentity& peer
   ) const;
+
+  // Whose token this is, if it is bound to a party that is known by a credential; nullopt:
+  // nobody's, or one that needs its certificate.
+  [[nodiscard]] std::optional<PartyId> holder(std::string_view token) const;
 
   // --- home, by TransferService ---
   Result<void> load(Store& store);

@@ -46,8 +46,8 @@ class FormatBook {
 
 struct TransferSettings {
   PartyId self;
-  std::string base_url;    // of our DSP endpoints: also our callbackAddress
-  std::string data_url;    // "https://host:port": data is at <data_url>/data/<provider pid>
+  OurUrl base_url;         // of our DSP endpoints: also our callbackAddress
+  OurUrl data_url;         // "https://host:port": data is at <data_url>/data/<provider pid>
   std::string log_origin;  // of our own log
   // How long a consumer waits for the provider's receipt after the last byte.
   Nanos receipt_wait = seconds(60);
