@@ -98,6 +98,13 @@ class Reader {
       out = value.get<bool>();
     };
   }
+  // Who decides: nobody, or a person.
+  Field approves(bool& out) {
+    return [this, &out](const Json& value, const std::string& at) {
+      if (value != "end" && value != "approve") return expected(at, "end|approve");
+      out = value == "approve";
+    };
+  }
   template <class T>
   Field number(T& out, std::int64_t least, std::int64_t most, std::int64_t unit = 1) {
     return [this, &out, least, most, unit](const Json& value, const std::string& at) {
@@ -367,6 +374,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                fields.emplace("url", read.url(entry.url));
                fields.emplace("hosts", read.texts(entry.hosts));
                fields.emplace("jurisdiction", read.word(entry.jurisdiction));
+               fields.emplace("acceptUnsigned", read.flag(entry.accept_unsigned));
                fields.emplace("loopbackCredential", [&](const Json& v, const std::string& p) {
                  read.object(
                      v,
@@ -402,6 +410,18 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                       read.number(config.statement_period, 1, 31L * 24 * 3600, seconds(1))},
                      {"missingSeconds",
                       read.number(config.receipt_deadline, 1, 31L * 24 * 3600, seconds(1))},
+                 },
+                 {}
+             );
+           }},
+          {"negotiation",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {
+                     {"counterOffers", read.approves(config.approve_counter_offers)},
+                     {"unaskedOffers", read.approves(config.approve_unasked_offers)},
                  },
                  {}
              );

@@ -52,6 +52,7 @@ struct PeerEntry {
   std::string url;                 // base of its protocol endpoints: scheme, host, port, path
   std::vector<std::string> hosts;  // "host:port" that it may name in callbacks and data addresses
   std::string jurisdiction;        // where it is at home, where its certificate does not say
+  bool accept_unsigned = false;    // agreements that it, as provider, did not sign
   // With --insecure-loopback alone: the Authorization value that it sends, and the one we send.
   std::string expects;
   std::string sends;
@@ -85,9 +86,11 @@ struct Config {
   std::filesystem::path data_root;               // where file sources may read
   Nanos statement_period = seconds(24L * 3600);  // how often uses are stated to partners
   Nanos receipt_deadline = seconds(3600);        // then a receipt that has not come is missing
-  unsigned threads = 1;                          // contexts that serve connections
-  Nanos log_retention = 0;                       // after an agreement's end; 0: records stay
-  bool test_log = false;                         // `tally init --test`: the genesis says so
+  bool approve_counter_offers = false;           // else what was not asked for ends a negotiation
+  bool approve_unasked_offers = false;
+  unsigned threads = 1;     // contexts that serve connections
+  Nanos log_retention = 0;  // after an agreement's end; 0: records stay
+  bool test_log = false;    // `tally init --test`: the genesis says so
   bool insecure_loopback = false;
   Limits limits;
 };

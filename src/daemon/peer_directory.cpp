@@ -39,6 +39,11 @@ std::optional<std::string> ConfiguredPeers::tally_url(const PartyId& party) cons
          std::string(api::tally_base_path);
 }
 
+bool ConfiguredPeers::accepts_unsigned(const PartyId& party) const {
+  const auto entry = find(party);
+  return entry && entry->accept_unsigned;
+}
+
 std::string ConfiguredPeers::jurisdiction(const PartyId& party) const {
   const auto entry = find(party);
   return entry ? entry->jurisdiction : std::string();
