@@ -13,6 +13,7 @@
 #include "tally/odrl/terms.hpp"
 #include "tally/odrl/vocabulary.hpp"
 
+#include "approval_routes.hpp"
 #include "code.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
@@ -577,6 +578,22 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        operates,
        home,
        ends("terminate-negotiation", on(terminate_negotiation))},
+      {"GET", "/api/v1/approvals", auditor, home, shown(on(get_approvals))},
+      {"POST",
+       "/api/v1/approvals/:id/approve",
+       operates,
+       home,
+       starts("approve-negotiation", on(post_approve))},
+      {"POST",
+       "/api/v1/approvals/:id/reject",
+       operates,
+       home,
+       ends("reject-negotiation", on(post_reject))},
+      {"POST",
+       "/api/v1/approvals/:id/counter",
+       operates,
+       home,
+       starts("counter-negotiation", on(post_counter))},
       {"GET", "/api/v1/agreements", auditor, home, shown(on(get_agreements))},
       {"POST", "/api/v1/agreements", admin, home, starts("import-agreement", on(post_agreement))},
       {"GET", "/api/v1/agreements/:id", auditor, home, shown(on(get_agreement))},

@@ -70,8 +70,19 @@ awaitable<HttpResponse> begin_as_consumer(Parts parts, Call& call, Json body, Pa
   if (!wanted) co_return problem(wanted.error(), call.lang);
   auto purposes = texts_member(body, "purposes");
   if (!purposes) co_return problem(purposes.error(), call.lang);
+  const auto counter_offers = string_member_or(body, "counterOffers", "", "");
+  if (!counter_offers) co_return problem(counter_offers.error(), call.lang);
+  if (!counter_offers->empty() && *counter_offers != "end" && *counter_offers != "approve") {
+    const Message wrong{
+        "core.member-type", {{"member", "counterOffers"}, {"expected", "end, approve"}}};
+    co_return problem(400, wrong, call.lang, "/counterOffers");
+  }
 
   negotiation::NegotiateOrder order;
+  if (!counter_offers->empty()) {
+    order.counter_offers = *counter_offers == "approve" ? negotiation::Decide::by_person
+                                                        : negotiation::Decide::by_itself;
+  }
   order.peer = peer;
   order.asset = AssetId(*asset);
   order.purposes = std::move(*purposes);

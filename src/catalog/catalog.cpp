@@ -144,12 +144,14 @@ std::optional<HomeOf> Catalog::home_of(const OfferId& id) const {
   return home_in(offers_, id);
 }
 
-const Offer* Catalog::visible_offer(const OfferId& id, const PartyId& party) const {
+const Offer* Catalog::visible_offer(const OfferId& id, const PartyId& party, Instant now) const {
   const Offer* found = offer(id);
-  return found && found->visible_to_party(party) ? found : nullptr;
+  return found && found->visible_to_party(party) && !found->is_over(now) ? found : nullptr;
 }
 
-std::vector<const Offer*> Catalog::visible_offers(const AssetId& id, const PartyId& party) const {
+std::vector<const Offer*> Catalog::visible_offers(
+    const AssetId& id, const PartyId& party, Instant now
+) const {
   std::vector<const Offer*> visible;
   const auto first = std::lower_bound(
       by_asset_.begin(),
@@ -158,13 +160,13 @@ std::vector<const Offer*> Catalog::visible_offers(const AssetId& id, const Party
       [](const Offer* offer, const AssetId& asset) { return offer->asset < asset; }
   );
   for (auto at = first; at != by_asset_.end() && (*at)->asset == id; ++at) {
-    if ((*at)->visible_to_party(party)) visible.push_back(*at);
+    if ((*at)->visible_to_party(party) && !(*at)->is_over(now)) visible.push_back(*at);
   }
   return visible;
 }
 
-const Asset* Catalog::visible_asset(const AssetId& id, const PartyId& party) const {
-  return visible_offers(id, party).empty() ? nullptr : asset(id);
+const Asset* Catalog::visible_asset(const AssetId& id, const PartyId& party, Instant now) const {
+  return visible_offers(id, party, now).empty() ? nullptr : asset(id);
 }
 
 std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_view format) const {
@@ -237,30 +239,32 @@ dsp::Catalog empty_catalog(const Publisher& publisher, const std::string& base_u
 
 }  // namespace
 
-dsp::Catalog Catalog::to_catalog(const PartyId& party) const {
+dsp::Catalog Catalog::to_catalog(const PartyId& party, Instant now) const {
   const auto base_url = publisher_.base_url(party);
   const Distributions distributions(base_url);
   dsp::Catalog out = empty_catalog(publisher_, base_url);
   for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party);
+    const auto offers = visible_offers(id, party, now);
     if (!offers.empty()) out.dataset.push_back(to_struct(asset, offers, distributions));
   }
   return out;
 }
 
-std::optional<dsp::Dataset> Catalog::to_dataset(const AssetId& id, const PartyId& party) const {
-  const auto offers = visible_offers(id, party);
+std::optional<dsp::Dataset> Catalog::to_dataset(
+    const AssetId& id, const PartyId& party, Instant now
+) const {
+  const auto offers = visible_offers(id, party, now);
   if (offers.empty()) return std::nullopt;
   return to_struct(assets_.at(id), offers, Distributions(publisher_.base_url(party)));
 }
 
-std::string Catalog::catalog_body(const PartyId& party) const {
+std::string Catalog::catalog_body(const PartyId& party, Instant now) const {
   const auto base_url = publisher_.base_url(party);
   const Distributions distributions(base_url);
   const std::string empty = to_jcs(dsp::to_json(empty_catalog(publisher_, base_url)));
   std::string out;
   for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party);
+    const auto offers = visible_offers(id, party, now);
     if (offers.empty()) continue;
     if (out.empty()) {
       out = empty.substr(0, empty.size() - 1) + ",\"dataset\":[";
@@ -273,8 +277,10 @@ std::string Catalog::catalog_body(const PartyId& party) const {
   return out.empty() ? empty : out + "]}";
 }
 
-std::optional<std::string> Catalog::dataset_body(const AssetId& id, const PartyId& party) const {
-  const auto offers = visible_offers(id, party);
+std::optional<std::string> Catalog::dataset_body(
+    const AssetId& id, const PartyId& party, Instant now
+) const {
+  const auto offers = visible_offers(id, party, now);
   if (offers.empty()) return std::nullopt;
   return dataset_text(assets_.at(id), offers, Distributions(publisher_.base_url(party)));
 }

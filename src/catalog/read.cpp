@@ -181,6 +181,7 @@ void read_terms(
   }
   offer.id = OfferId(published.at("@id").get<std::string>());
   if (!is_usable_id(offer.id.value)) in.fault({"catalog.bad-id", {}}, child(at, "@id"));
+  offer.not_after = (*loaded)->not_after();
   offer.warnings = (*loaded)->warnings();
   for (auto& concern : odrl::concerns(**loaded)) offer.warnings.push_back(std::move(concern));
   for (auto& warning : offer.warnings) warning.pointer.insert(0, at);
@@ -237,10 +238,10 @@ Read<Offer> read_policy(
   Offer offer;
   offer.visible_to = read_audiences(in, document, options, faults);
   const std::string decide = in.text("decide", "auto");
-  if (decide == "approve" || decide == "hook") {
+  if (decide == "hook") {
     in.fault({"catalog.decide-not-yet", {{"decide", decide}}}, in.at("decide"));
-  } else {
-    in.word("decide", decide, {"auto"});
+  } else if (in.word("decide", decide, {"auto", "approve"}) == "approve") {
+    offer.decide = Decide::approve;
   }
   offer.require_signature = in.flag("requireSignature", true);
   offer.accept_unconfirmed = in.flag("acceptUnconfirmed", false);

@@ -115,7 +115,16 @@ int init(const Console& console, const InitOptions& options) {
   }
   std::error_code failed;
   for (const char* name :
-       {"", "tls", "contract", "trust", "assets", "policies", "source", "log-key", "witness-key"}) {
+       {"",
+        "tls",
+        "contract",
+        "trust",
+        "assets",
+        "policies",
+        "rules",
+        "source",
+        "log-key",
+        "witness-key"}) {
     fs::create_directories(folder / name, failed);
     if (failed) {
       errno = failed.value();

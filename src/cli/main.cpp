@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "approval_commands.hpp"
 #include "audit_commands.hpp"
 #include "bundle_commands.hpp"
 #include "commands.hpp"
@@ -251,6 +252,28 @@ int main(int argc, char** argv) {
       run = with_api([&, kind](Management& api) { return list(console, api, kind, id); });
     });
   }
+  command(app, "approvals", "help-approvals")->callback([&] {
+    run = with_api([&](Management& api) { return approvals(console, api); });
+  });
+  auto* approve_command = command(app, "approve", "help-approve");
+  approve_command->add_option("id", id, help("help-approval-id"))->required();
+  approve_command->callback([&] {
+    run = with_api([&](Management& api) { return approve(console, api, id); });
+  });
+  std::string said;
+  auto* reject_command = command(app, "reject", "help-reject");
+  reject_command->add_option("id", id, help("help-approval-id"))->required();
+  reject_command->add_option("--reason", said, help("help-reason-told"));
+  reject_command->callback([&] {
+    run = with_api([&](Management& api) { return reject(console, api, id, said); });
+  });
+  std::string policy_file;
+  auto* counter_command = command(app, "counter", "help-counter");
+  counter_command->add_option("id", id, help("help-approval-id"))->required();
+  counter_command->add_option("--policy", policy_file, help("help-counter-policy"))->required();
+  counter_command->callback([&] {
+    run = with_api([&](Management& api) { return counter(console, api, id, policy_file); });
+  });
   auto* history_command = command(app, "history", "help-history");
   history_command->add_option("agreement", agreement, help("help-agreement"))->required();
   history_command->callback([&] {

@@ -230,12 +230,12 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
 // --- api::CatalogView ---
 
 std::string CatalogKeeper::catalog(const PartyId& party) const {
-  return current()->catalog_body(party);
+  return current()->catalog_body(party, parts_.clock.read().at);
 }
 
 std::optional<std::string> CatalogKeeper::dataset(const AssetId& asset, const PartyId& party)
     const {
-  return current()->dataset_body(asset, party);
+  return current()->dataset_body(asset, party, parts_.clock.read().at);
 }
 
 // --- api::CatalogAdmin ---
@@ -399,7 +399,7 @@ std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
     const OfferId& offer, const AssetId& target, const PartyId& party
 ) const {
   const auto catalog = current();
-  const auto* found = catalog->visible_offer(offer, party);
+  const auto* found = catalog->visible_offer(offer, party, parts_.clock.read().at);
   if (found == nullptr) return std::nullopt;
   if (!target.empty() && found->asset != target) return std::nullopt;
   const auto* asset = catalog->asset(found->asset);
@@ -411,6 +411,9 @@ std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
   out.asset_level = asset->level;
   out.asset_class = asset->class_;
   out.policy = found->message_offer();
+  out.served_each_time = asset->delivery == catalog::Delivery::call;
+  out.decide = found->decide == catalog::Decide::approve ? negotiation::Decide::by_person
+                                                         : negotiation::Decide::by_itself;
   out.require_signature = found->require_signature;
   out.accept_unconfirmed = found->accept_unconfirmed;
   return out;

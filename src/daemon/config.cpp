@@ -259,6 +259,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                fields.emplace("url", read.url(entry.url));
                fields.emplace("hosts", read.texts(entry.hosts));
                fields.emplace("jurisdiction", read.word(entry.jurisdiction));
+               fields.emplace("acceptUnsigned", read.flag(entry.accept_unsigned));
                fields.emplace(
                    "dataAddress",
                    read.choice(entry.data_dialect.full_names, "standard", "full-iri-names")
@@ -331,6 +332,18 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                       read.number(config.transfer_idle, 1, 31L * 24 * 3600, seconds(1))},
                      {"longestIdleSeconds",
                       read.number(config.transfer_longest_idle, 1, 366L * 24 * 3600, seconds(1))},
+                 },
+                 {}
+             );
+           }},
+          {"negotiation",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {
+                     {"counterOffers", read.approves(config.approve_counter_offers)},
+                     {"unaskedOffers", read.approves(config.approve_unasked_offers)},
                  },
                  {}
              );

@@ -68,6 +68,7 @@ struct PeerEntry {
   std::vector<std::string> hosts;  // "host:port" that it may name in callbacks and data addresses
   std::string jurisdiction;        // where it is at home, where its certificate does not say
   negotiation::DataDialect data_dialect;
+  bool accept_unsigned = false;    // agreements that it, as provider, did not sign
   bool private_addresses = false;  // its names may resolve to addresses of private networks
   std::optional<CredentialEntry> credential;  // absent: known by its certificate
   std::filesystem::path tls_anchors;  // with a credential: of its server; empty: the system's
@@ -106,6 +107,8 @@ struct Config {
   Nanos receipt_deadline = seconds(3600);        // then a receipt that has not come is missing
   Nanos transfer_idle = seconds(300);            // of a pull without receipts; then it is completed
   Nanos transfer_longest_idle = 0;               // of any transfer; 0: it may rest for ever
+  bool approve_counter_offers = false;           // else what was not asked for ends a negotiation
+  bool approve_unasked_offers = false;
   unsigned threads = 1;                          // contexts that serve connections
   Nanos log_retention = 0;                       // after an agreement's end; 0: records stay
   bool test_log = false;                         // `tally init --test`: the genesis says so

@@ -111,6 +111,8 @@ class ConfigReader {
       out = *text == second;
     };
   }
+  // Who decides: nobody, or a person.
+  Field approves(bool& out) { return choice(out, "end", "approve"); }
   template <class T>
   Field number(T& out, std::int64_t least, std::int64_t most, std::int64_t unit = 1) {
     return [this, &out, least, most, unit](const Json& value, const std::string& at) {

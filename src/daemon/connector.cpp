@@ -368,6 +368,11 @@ Result<void> Connector::assemble(Opened opened) {
   negotiation_settings.self = config_.participant;
   negotiation_settings.base_url = base_url;
   negotiation_settings.keeps_keys = payload_keys_ != nullptr;
+  const auto decides = [](bool person) {
+    return person ? negotiation::Decide::by_person : negotiation::Decide::by_itself;
+  };
+  negotiation_settings.counter_offers = decides(config_.approve_counter_offers);
+  negotiation_settings.unasked_offers = decides(config_.approve_unasked_offers);
   negotiation_settings.key_statement =
       identity::sign_key_statement(statement, *credentials_.signer);
   negotiations_ = std::make_unique<negotiation::NegotiationService>(

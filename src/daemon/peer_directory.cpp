@@ -44,6 +44,11 @@ negotiation::DataDialect ConfiguredPeers::data_dialect(const PartyId& party) con
   return entry ? entry->data_dialect : negotiation::DataDialect{};
 }
 
+bool ConfiguredPeers::accepts_unsigned(const PartyId& party) const {
+  const auto entry = find(party);
+  return entry && entry->accept_unsigned;
+}
+
 std::string ConfiguredPeers::jurisdiction(const PartyId& party) const {
   const auto entry = find(party);
   return entry ? entry->jurisdiction : std::string();

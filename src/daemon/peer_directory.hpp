@@ -20,6 +20,7 @@ class ConfiguredPeers final : public negotiation::PeerDirectory {
   [[nodiscard]] std::optional<std::string> base_url(const PartyId& party) const override;
   [[nodiscard]] std::optional<std::string> tally_url(const PartyId& party) const override;
   [[nodiscard]] negotiation::DataDialect data_dialect(const PartyId& party) const override;
+  [[nodiscard]] bool accepts_unsigned(const PartyId& party) const override;
   [[nodiscard]] std::string jurisdiction(const PartyId& party) const override;
   void replace(std::vector<PeerEntry> entries);  // any thread
 

@@ -159,7 +159,8 @@ Result<usage::AgreementTerms> terms_of(const Agreement& agreement) {
   const auto document = parse_json(agreement.document);
   if (!document) return tl::unexpected(document.error());
   odrl::LoadOptions options;
-  options.default_owner = agreement.confirmed ? odrl::Side::consumer : odrl::Side::provider;
+  // Where the consumer confirmed nothing, what is handed out counts where it is handed out.
+  if (!agreement.confirmed) options.sole_owner = odrl::Side::provider;
   options.required_type = odrl::PolicyType::agreement;
   auto policy = odrl::load_policy(*document, options);
   if (!policy) {

@@ -89,6 +89,21 @@ Signed sign(
 
 }  // namespace
 
+std::optional<Message> NegotiationService::State::goes_beyond(
+    const VisibleOffer& offer, const Process& process
+) const {
+  const auto wide = odrl::widens(offer.policy, process.offer);
+  if (!wide) return std::nullopt;
+  return bounded(
+      {wide->witness.empty() ? "negotiation.widens-offer" : "negotiation.permits-beyond-offer",
+       {{"constraint", wide->left_operand.empty() ? wide->pointer : wide->left_operand},
+        {"required", wide->required},
+        {"found", wide->found},
+        {"pointer", wide->pointer},
+        {"example", odrl::to_text(wide->witness)}}}
+  );
+}
+
 Result<Step> NegotiationService::State::act(Process process, const Reaction& reaction) const {
   switch (reaction.act) {
     case Act::offer:
@@ -227,16 +242,8 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   std::optional<Message> refusal;
   if (!offer) {
     refusal = Message{"negotiation.offer-withdrawn", {}};
-  } else if (const auto wide = process.state == NegotiationState::accepted
-                                  ? std::optional<odrl::Widening>()
-                                  : odrl::widens(offer->policy, process.offer)) {
-    refusal = Message{
-        wide->witness.empty() ? "negotiation.widens-offer" : "negotiation.permits-beyond-offer",
-        {{"constraint", wide->left_operand.empty() ? wide->pointer : wide->left_operand},
-         {"required", wide->required},
-         {"found", wide->found},
-         {"pointer", wide->pointer},
-         {"example", odrl::to_text(wide->witness)}}};
+  } else if (process.state != NegotiationState::accepted) {
+    refusal = goes_beyond(*offer, process);
   }
   Json document = agreed_policy(process.offer);
   Agreement agreement;
@@ -283,6 +290,7 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   // A receipt that nobody can check would be none.
   process.require_signature = offer->require_signature || demands_key_exchange;
   process.accept_unconfirmed = offer->accept_unconfirmed;
+  process.served_each_time = offer->served_each_time;
   const auto pids = process.pids();
   dsp::ContractAgreementMessage message;
   message.id = new_pid(parts.random).value;

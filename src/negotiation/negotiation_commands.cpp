@@ -45,6 +45,7 @@ awaitable<Result<Pid>> NegotiationService::negotiate(NegotiateOrder order) {
   process.asked = *std::move(wanted);
   process.offer_id = order.offer;
   process.asset = order.asset;
+  process.on_counter_offer = order.counter_offers.value_or(state.settings.counter_offers);
   process.began_at = format_micros(state.now());
   const Pid pid = process.pid;
   auto step = state.counter(std::move(process), std::nullopt);
@@ -130,6 +131,9 @@ Json describe_process(const Process& process) {
   };
   if (!process.agreement.empty()) json["agreement"] = process.agreement.value;
   if (process.pending) json["sending"] = dsp::to_string(process.pending->event);
+  if (process.approval) {
+    json["waitsFor"] = to_json(process.approval->why);
+  }
   if (process.reason) {
     json["reason"] = to_json(*process.reason);
     json["endedBy"] = process.ended_by_peer ? "peer" : "self";

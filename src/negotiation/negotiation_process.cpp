@@ -47,6 +47,7 @@ std::string Process::process_key_of(const Pid& pid) {
 void Process::enter(dsp::NegotiationState to, Instant at) {
   state = to;
   since = at;
+  approval.reset();
   ++entered[std::string(dsp::to_string(to))];
 }
 
@@ -96,6 +97,14 @@ Result<Process> parse_process(const Row& row) {
   process.agreement = AgreementId(text_of(*json, "agreement"));
   process.require_signature = json->value("requireSignature", true);
   process.accept_unconfirmed = json->value("acceptUnconfirmed", false);
+  process.served_each_time = json->value("servedEachTime", false);
+  if (const auto approval = json->find("approval"); approval != json->end()) {
+    const auto at = parse_date_time(text_of(*approval, "since"));
+    auto why = message_from_json(approval->value("why", Json::object()));
+    if (at && why) process.approval = Process::Approval{at->instant, *std::move(why)};
+  }
+  process.on_counter_offer =
+      text_of(*json, "onCounterOffer") == "approve" ? Decide::by_person : Decide::by_itself;
   process.objection = message_from_json(json->value("objection", Json::object()));
   process.reason = message_from_json(json->value("reason", Json::object()));
   process.ended_by_peer = json->value("endedByPeer", false);
@@ -132,6 +141,7 @@ Row to_row(const Process& process) {
       {"agreement", process.agreement.value},
       {"requireSignature", process.require_signature},
       {"acceptUnconfirmed", process.accept_unconfirmed},
+      {"servedEachTime", process.served_each_time},
       {"endedByPeer", process.ended_by_peer},
       {"beganAt", process.began_at},
       {"history", to_json(process.history)},
@@ -143,6 +153,11 @@ Row to_row(const Process& process) {
         {"target", dsp::to_string(process.pending->target)},
     };
   }
+  if (process.approval) {
+    body["approval"] = {
+        {"since", format_micros(process.approval->since)}, {"why", to_json(process.approval->why)}};
+  }
+  if (process.on_counter_offer == Decide::by_person) body["onCounterOffer"] = "approve";
   if (process.objection) body["objection"] = to_json(*process.objection);
   if (process.reason) body["reason"] = to_json(*process.reason);
   row.body = body.dump();

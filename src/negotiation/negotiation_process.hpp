@@ -9,10 +9,13 @@
 #include "tally/core/store.hpp"
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
+#include "tally/negotiation/negotiation_service.hpp"
 
 namespace tally::negotiation {
 
 inline constexpr std::string_view process_kind = "negotiation";
+// A row for each negotiation that waits, or waited, for a decision; its body says nothing.
+inline constexpr std::string_view approval_kind = "approval";
 // A row that makes (peer, peer's pid) unique: its body names our own pid.
 inline constexpr std::string_view peer_index_kind = "negotiation-peer";
 std::string peer_index(const PartyId& peer, const Pid& peer_pid);
@@ -43,7 +46,16 @@ struct Process {
   // Of the offer, pinned when the agreement was made (provider).
   bool require_signature = true;
   bool accept_unconfirmed = false;
-  // Set by a check that failed: the rules end the negotiation with it.
+  bool served_each_time = false;
+  // Somebody has to decide before it goes on.
+  struct Approval {
+    Instant since;
+    Message why;
+  };
+  std::optional<Approval> approval;
+  // What becomes of a counter-offer that is not what was asked for (consumer).
+  Decide on_counter_offer = Decide::by_itself;
+  // Set by a check that failed: the negotiation ends with it.
   std::optional<Message> objection;
   // Why it ended, and who said so.
   std::optional<Message> reason;

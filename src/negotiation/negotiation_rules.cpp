@@ -88,8 +88,7 @@ std::optional<Message> NegotiationService::State::waits_for(const PartyId& peer)
       "negotiation.not-asked-yet", {{"peer", peer.uri}, {"since", format_seconds(*since)}}};
 }
 
-std::optional<Reaction> NegotiationService::State::reaction_to(const Process& process) const {
-  if (!parts.reactions) return std::nullopt;
+Situation NegotiationService::State::situation_of(const Process& process) const {
   Situation situation;
   situation.kind = ProcessKind::negotiation;
   situation.role = process.role;
@@ -99,8 +98,30 @@ std::optional<Reaction> NegotiationService::State::reaction_to(const Process& pr
   situation.offer = process.offer_id;
   situation.state = dsp::to_string(process.state);
   situation.occurrence = process.occurrence();
-  return parts.reactions->find(situation);
+  return situation;
 }
+
+namespace {
+
+// Whether it is this side that the other one waits for.
+bool is_ours_to_move(const Process& process) {
+  switch (process.state) {
+    case NegotiationState::requested:
+    case NegotiationState::accepted:
+    case NegotiationState::verified:
+      return process.role == Role::provider;
+    case NegotiationState::offered:
+    case NegotiationState::agreed:
+      return process.role == Role::consumer;
+    case NegotiationState::none:
+    case NegotiationState::finalized:
+    case NegotiationState::terminated:
+      break;
+  }
+  return false;
+}
+
+}  // namespace
 
 Result<NegotiationService::State::Next> NegotiationService::State::next_step(Process process
 ) const {
@@ -121,13 +142,19 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_step(Pro
          {"most", std::to_string(most_rounds)}}};
   }
 
-  const auto reaction = reaction_to(process);
+  const auto reaction =
+      parts.reactions ? parts.reactions->find(situation_of(process)) : std::nullopt;
   const bool objects = process.objection.has_value();
   // Against an objection a rule may say when the negotiation ends, and never that it goes on.
   const bool follows =
       reaction && (!objects || reaction->act == Act::terminate || reaction->act == Act::wait);
   if (follows) {
-    if (reaction->act == Act::wait) return Next{};
+    if (reaction->act == Act::wait) {
+      if (!is_ours_to_move(process)) return Next{};
+      return wait_for_person(
+          std::move(process), {"negotiation.waits-by-rule", {{"rule", reaction->rule}}}
+      );
+    }
     const Nanos waited = now() - process.since;
     // A clock that was set back must not make it wait for longer than the rule says.
     if (waited < reaction->after) {
@@ -152,19 +179,14 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_by_itsel
   const bool provider = process.role == Role::provider;
   switch (process.state) {
     case NegotiationState::requested:
+      if (!provider) return Next{};
+      return next_of_request(std::move(process));
     case NegotiationState::accepted:
       if (!provider) return Next{};
       return as_next(agree(std::move(process)));
     case NegotiationState::offered:
       if (provider) return Next{};
-      if (process.asked.is_null()) {
-        return as_next(ended(std::move(process), {"negotiation.not-asked-for", {}}));
-      }
-      // What was asked for is accepted, under whatever id; anything else is not.
-      if (!dsp::same_rules(process.offer, process.asked)) {
-        return as_next(ended(std::move(process), {"negotiation.offer-differs", {}}));
-      }
-      return as_next(accept_offer(std::move(process)));
+      return next_of_offer(std::move(process));
     case NegotiationState::agreed:
       if (provider) return Next{};
       return as_next(verify(std::move(process)));
@@ -177,6 +199,41 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_by_itsel
       break;
   }
   return Next{};
+}
+
+// The provider: the offer says who decides.
+Result<NegotiationService::State::Next> NegotiationService::State::next_of_request(Process process
+) const {
+  const auto offer = parts.offers.find(process.offer_id, process.asset, process.peer);
+  if (!offer || offer->decide == Decide::by_itself) {
+    auto step = agree(std::move(process));
+    if (!step) return fail(std::move(step));
+    return Next{std::move(*step)};
+  }
+  if (process.approval && offer->decide == Decide::by_hook && parts.hook) {
+    parts.hook->ask({process.pid, situation_of(process), process.offer, process.approval->why});
+  }
+  auto beyond = goes_beyond(*offer, process);
+  const Message within{"negotiation.waits-within-offer", {}};
+  return wait_for_person(std::move(process), beyond ? *std::move(beyond) : within);
+}
+
+// The consumer: what was asked for is accepted, under whatever id; anything else is not, or waits.
+Result<NegotiationService::State::Next> NegotiationService::State::next_of_offer(Process process
+) const {
+  const bool asked = !process.asked.is_null();
+  const bool same =
+      asked && dsp::same_rules(process.offer, process.asked);
+  const auto decide = asked ? process.on_counter_offer : settings.unasked_offers;
+  if (!same && decide == Decide::by_person) {
+    const Message why{
+        asked ? "negotiation.waits-counter-offer" : "negotiation.waits-unasked-offer", {}};
+    return wait_for_person(std::move(process), why);
+  }
+  const Message refusal{asked ? "negotiation.offer-differs" : "negotiation.not-asked-for", {}};
+  auto step = same ? accept_offer(std::move(process)) : ended(std::move(process), refusal);
+  if (!step) return fail(std::move(step));
+  return Next{std::move(*step)};
 }
 
 }  // namespace tally::negotiation

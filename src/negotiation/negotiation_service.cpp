@@ -109,6 +109,8 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   const std::string key = step.process.key();
   auto before = find(pid);
   if (!before) co_return fail(std::move(before));
+  auto noted = note_approval(step, *before);
+  if (!noted) co_return fail(std::move(noted));
   Unpublished& entry = unpublished[pid.value];
   if (entry.steps++ == 0) {
     entry.shown = *before ? (*before)->shown() : NegotiationState::none;
@@ -201,6 +203,7 @@ void NegotiationService::State::send(
   Process& process = step.process;
   if (process.pending) step.dropped.push_back(process.pending->message);
   process.pending = Process::Pending{message_id, event_sent, target};
+  process.approval.reset();
   const auto url = dsp::join_url(process.peer_base, path);
   note_out(process, std::string(type), message_id, "queued");
   step.messages.push_back(
@@ -212,7 +215,8 @@ namespace {
 
 // What a person typed may name a person: it goes to the peer and stays out of the log.
 Message without_free_text(Message reason) {
-  const bool typed = reason.code == "negotiation.ended-by-operator-saying";
+  const bool typed = reason.code == "negotiation.ended-by-operator-saying" ||
+                     reason.code == "negotiation.rejected-saying";
   if (typed) reason.params.erase("reason");
   return reason;
 }

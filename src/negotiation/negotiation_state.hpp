@@ -25,6 +25,7 @@ struct Step {
   std::optional<StoredAnswer> answer;
   std::optional<usage::AgreementTerms> activate;  // once the records are durable
   AgreementId close;                              // shut in the ledger before the commit
+  std::string decided = "lapsed";                 // what became of an approval that this ends
   audit::Priority priority = audit::Priority::ordinary;
 };
 
@@ -103,10 +104,10 @@ struct NegotiationService::State {
     std::optional<Step> step;  // else refused
     HttpAnswer answer;
   };
-  using Decide = std::function<Result<Verdict>(Process process)>;
+  using Judge = std::function<Result<Verdict>(Process process)>;
   // Everything that messages to an existing process have in common.
   awaitable<HttpAnswer> take(
-      Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role sender_role, Decide decide
+      Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role sender_role, Judge judge
   );
   // The state after `event` by the peer; nullopt: illegal now. Clears a pending message that this
   // shows to be known to the peer or to have lost against it, and names it in `step.dropped`.
@@ -137,7 +138,17 @@ struct NegotiationService::State {
   };
   Result<Next> next_step(Process process) const;
   Result<Next> next_by_itself(Process process) const;
-  std::optional<Reaction> reaction_to(const Process& process) const;
+  Result<Next> next_of_request(Process process) const;
+  Result<Next> next_of_offer(Process process) const;
+  Situation situation_of(const Process& process) const;
+
+  // --- decisions (approvals.cpp) ---
+  Result<Next> wait_for_person(Process process, Message why) const;
+  Result<void> note_approval(Step& step, const std::optional<Process>& before) const;
+  awaitable<Result<void>> decide(
+      Pid pid, Decider by, std::string decision, std::function<Result<Step>(Process)> make
+  );
+  Result<Step> approved(Process process) const;
 
   // --- acts (negotiation_acts.cpp): what is sent, as a step. An act that cannot be done ends the
   // --- negotiation with the reason; an Error leaves it where it is.
@@ -145,6 +156,8 @@ struct NegotiationService::State {
   // and answer `/tally/v1`.
   std::optional<Message> lacks_key_exchange(const odrl::CompiledPolicy& policy, const PartyId& peer)
       const;
+  // In which way what the consumer asks for goes beyond `offer`; nullopt: it stays within.
+  std::optional<Message> goes_beyond(const VisibleOffer& offer, const Process& process) const;
   Result<Step> act(Process process, const Reaction& reaction) const;
   Result<Step> ended(Process process, const Message& reason) const;
   // An offer: `policy`, or what the catalogue offers. Errors: invalid, as of own_offer.

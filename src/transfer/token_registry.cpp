@@ -74,7 +74,7 @@ std::optional<PartyId> TokenRegistry::holder(std::string_view token) const {
   const auto found = snapshot->find(to_hex(sha256(token)));
   if (found == snapshot->end()) return std::nullopt;
   const Entry& entry = *found->second;
-  if (entry.dead || entry.resting || entry.certificate != identity::by_credential) {
+  if (entry.dead || !entry.grant.access->open() || entry.certificate != identity::by_credential) {
     return std::nullopt;
   }
   return entry.grant.consumer;

@@ -47,6 +47,21 @@ TEST(Catalog, EachPartySeesTheOffersAddressedToIt) {
   EXPECT_EQ(ids(catalog.visible_offers(AssetId("labs"), PartyId{})), "");
 }
 
+// `lt` 2030: from then on it permits nothing, and is offered to nobody.
+TEST(Catalog, AnOfferThatIsOverIsLikeOneThatDoesNotExist) {
+  const auto built = hospital();
+  const Catalog& catalog = *built.catalog;
+  const auto end = parse_date_time("2030-01-01T00:00:00Z")->instant;
+  const AssetId cohort("cohort-2026");
+  const auto before = end + -1;
+  EXPECT_EQ(ids(catalog.visible_offers(cohort, institute, before)), "urn:uuid:1 urn:uuid:2 ");
+  EXPECT_NE(catalog.visible_offer(OfferId("urn:uuid:1"), institute, before), nullptr);
+  EXPECT_EQ(ids(catalog.visible_offers(cohort, institute, end)), "");
+  EXPECT_EQ(catalog.visible_offer(OfferId("urn:uuid:1"), institute, end), nullptr);
+  EXPECT_EQ(catalog.dataset_body(cohort, institute, end), std::nullopt);
+  EXPECT_EQ(catalog.catalog_body(institute, end).find("cohort-2026"), std::string::npos);
+}
+
 TEST(Catalog, WhatAPartyMayNotSeeIsLikeWhatDoesNotExist) {
   const auto built = hospital();
   const Catalog& catalog = *built.catalog;

@@ -198,7 +198,8 @@ void Machine::start() {
   NegotiationSettings settings;
   settings.self = self;
   settings.base_url = [base = Directory::root_of(self) + dsp_base](const PartyId&) { return base; };
-  settings.accept_unsigned = accept_unsigned;
+  settings.unasked_offers = unasked_offers;
+  settings.counter_offers = counter_offers;
   settings.keeps_keys = keeps_keys;
   std::shared_ptr<const identity::ContractSigner> signer;
   if (has_signer) signer = signer_of(self);
@@ -221,7 +222,8 @@ void Machine::start() {
           *trust,
           signer,
           {},
-          &rules},
+          &rules,
+          hook},
       std::move(settings)
   );
   build();

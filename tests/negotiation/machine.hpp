@@ -53,8 +53,10 @@ class Directory final : public PeerDirectory {
   std::optional<std::string> tally_url(const PartyId& party) const override;
   std::string jurisdiction(const PartyId&) const override { return home; }
   DataDialect data_dialect(const PartyId&) const override { return dialect; }
+  bool accepts_unsigned(const PartyId&) const override { return unsigned_ok; }
   static std::string root_of(const PartyId& party);  // "https://hospital.example"
   bool tally = true;
+  bool unsigned_ok = false;
   std::string home;     // of everyone
   DataDialect dialect;  // likewise
 };
@@ -128,8 +130,10 @@ class Machine {
   Offers offers;
   const OfferBook* book = &offers;  // another one, before `start`
   Rules rules;
+  DecisionHook* hook = nullptr;  // before `start`
   bool has_signer = true;
-  bool accept_unsigned = false;
+  Decide unasked_offers = Decide::by_itself;
+  Decide counter_offers = Decide::by_itself;
   bool keeps_keys = true;
   audit::VerifierKey log_key;                           // before the first `start`
   std::optional<identity::KeyStatement> key_statement;  // before `start`; goes with what is signed

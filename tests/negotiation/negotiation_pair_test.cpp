@@ -167,7 +167,7 @@ TEST(NegotiationPair, DoesNotAgreeWithAConsumerThatSignsNothing) {
   const auto pid = pair.negotiate(order_for(hospital));
   const auto mine = pair.settled(pid);
   EXPECT_EQ(mine.at("state"), "TERMINATED");
-  EXPECT_EQ(mine.at("reason").at("code"), "negotiation.not-signed");
+  EXPECT_EQ(mine.at("reason").at("code"), "negotiation.nobody-enforces");
   EXPECT_TRUE(pair.provider.enforcer->agreements().empty());
   EXPECT_TRUE(pair.consumer.enforcer->agreements().empty());
 }

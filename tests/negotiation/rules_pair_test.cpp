@@ -32,9 +32,13 @@ OfferOrder offer_to(const PartyId& peer) {
   return order;
 }
 
-// The states that a negotiation went through, as its history tells.
 std::string count_of(const Json& policy) {
-  return policy.at("permission").at(0).at("constraint").at(1).at("rightOperand");
+  for (const auto& constraint : policy.at("permission").at(0).at("constraint")) {
+    if (constraint.at("leftOperand").get<std::string>().ends_with("count")) {
+      return constraint.at("rightOperand");
+    }
+  }
+  return "none";
 }
 
 TEST(RulesPair, AProviderOffersWhatItsCatalogueSaysAndTheConsumerAcceptsBothByRule) {

@@ -104,6 +104,7 @@ class Connector final : public negotiation::test::Machine,
   std::optional<negotiation::VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const PartyId& party
   ) const override;
+  std::optional<negotiation::PinnedAsset> asset(const AssetId& asset) const override;
   std::optional<std::string> action_of(const AssetId& asset, const std::string& format)
       const override;
   std::string catalog(const PartyId& party) const override;

@@ -107,7 +107,7 @@ TEST(Transfer, FromAPeerThatSignsNothingItIsTakenAndSaysAsserted) {
   Pair pair;
   pair.provider.has_signer = false;
   pair.provider.require_signature = false;
-  pair.consumer.accept_unsigned = true;
+  pair.consumer.directory.unsigned_ok = true;
   pair.consumer.directory.tally = false;
   pair.agree();
   const auto pid = pair.pull();

@@ -24,6 +24,7 @@
 #include "tally/identity/contract_key.hpp"
 #include "tally/identity/trust.hpp"
 #include "tally/negotiation/agreement.hpp"
+#include "tally/negotiation/approvals.hpp"
 #include "tally/negotiation/delivery.hpp"
 #include "tally/negotiation/partner_logs.hpp"
 #include "tally/negotiation/peers.hpp"
@@ -33,6 +34,9 @@
 
 namespace tally::negotiation {
 
+// Who decides what does not follow by itself.
+enum class Decide { by_itself, by_person, by_hook };
+
 // An offer as one party may see it, at this moment.
 struct VisibleOffer {
   OfferId id;
@@ -40,7 +44,9 @@ struct VisibleOffer {
   std::string asset_version;
   std::optional<int> asset_level;  // security level and class, where the catalogue knows them
   std::string asset_class;
-  Json policy;  // the Offer
+  Json policy;                    // the Offer
+  bool served_each_time = false;  // each use is a call to this side; else data leaves as a whole
+  Decide decide = Decide::by_itself;
   bool require_signature = true;
   bool accept_unconfirmed = false;
 };
@@ -67,8 +73,10 @@ class OfferBook {
 struct NegotiationSettings {
   PartyId self;
   OurUrl base_url;  // of our DSP endpoints: also our callbackAddress
-  // Whether this side, as a consumer, takes an agreement that the provider did not sign.
-  bool accept_unsigned = false;
+  // What becomes, at the consumer, of an offer that nobody here asked for, and (where the order
+  // says nothing) of a counter-offer that is not what was asked for. By itself: it ends.
+  Decide unasked_offers = Decide::by_itself;
+  Decide counter_offers = Decide::by_itself;
   // Whether this side, as a provider, can keep the keys of what goes out encrypted.
   bool keeps_keys = false;
   std::optional<identity::SignedKeyStatement> key_statement;
@@ -93,6 +101,7 @@ struct NegotiationParts {
   // contracts with it wait. Empty: nobody ever does. Once it has answered, `resume`.
   std::function<std::optional<Instant>(const PartyId&)> unasked = {};
   const Reactions* reactions = nullptr;  // null: nobody wrote a rule
+  DecisionHook* hook = nullptr;          // null: no offer says `hook`
 };
 
 // A consumer's wish.
@@ -103,6 +112,7 @@ struct NegotiateOrder {
   AssetId asset;
   Json policy;                        // the offer as the catalogue showed it, or one's own words
   std::vector<std::string> purposes;  // IRIs; they narrow every permission
+  std::optional<Decide> counter_offers = {};  // none: as NegotiationSettings says
 };
 
 // A provider's: one of our offers, made to a party that has not asked for it.
@@ -165,6 +175,21 @@ class NegotiationService final : public ProcessOwner {
   awaitable<Result<Imported>> import(ImportOrder order);
   // Errors: not_found, conflict (negotiation.cannot-terminate).
   awaitable<Result<void>> terminate(Pid pid, Message reason);
+
+  // --- decisions by people ---
+  // What waits for one: [{id, role, peer, state, offer, asset, since, why, policy, asked?}].
+  Result<std::vector<Json>> approvals() const;
+  // What would follow by itself if nothing had to be decided: agree, accept, verify, finalise. The
+  // three are recorded, with who decided, before anything is sent. Errors: not_found, conflict
+  // (negotiation.nothing-to-decide; negotiation.permits-beyond-offer and the like: what nobody can
+  // approve), unavailable.
+  awaitable<Result<void>> approve(Pid pid, Decider by);
+  // Ends it; `reason` goes to the peer and into no record, and may be empty. Errors: as above.
+  awaitable<Result<void>> reject(Pid pid, Decider by, std::string reason);
+  // Proposes other terms: an offer of the provider, a request of the consumer. Errors: also invalid
+  // (the policy, at /policy), conflict (negotiation.cannot-counter).
+  awaitable<Result<void>> counter(Pid pid, Decider by, Json policy);
+
   // {pid, role, peer, state, offer, agreement, reason, history, …}. Errors: not_found.
   Result<Json> describe(const Pid& pid) const;
   Result<std::vector<Json>> list() const;
