@@ -144,12 +144,14 @@ std::optional<HomeOf> Catalog::home_of(const OfferId& id) const {
   return home_in(offers_, id);
 }
 
-const Offer* Catalog::visible_offer(const OfferId& id, const PartyId& party) const {
+const Offer* Catalog::visible_offer(const OfferId& id, const PartyId& party, Instant now) const {
   const Offer* found = offer(id);
-  return found && found->visible_to_party(party) ? found : nullptr;
+  return found && found->visible_to_party(party) && !found->is_over(now) ? found : nullptr;
 }
 
-std::vector<const Offer*> Catalog::visible_offers(const AssetId& id, const PartyId& party) const {
+std::vector<const Offer*> Catalog::visible_offers(
+    const AssetId& id, const PartyId& party, Instant now
+) const {
   std::vector<const Offer*> visible;
   const auto first = std::lower_bound(
       by_asset_.begin(),
@@ -158,13 +160,13 @@ std::vector<const Offer*> Catalog::visible_offers(const AssetId& id, const Party
       [](const Offer* offer, const AssetId& asset) { return offer->asset < asset; }
   );
   for (auto at = first; at != by_asset_.end() && (*at)->asset == id; ++at) {
-    if ((*at)->visible_to_party(party)) visible.push_back(*at);
+    if ((*at)->visible_to_party(party) && !(*at)->is_over(now)) visible.push_back(*at);
   }
   return visible;
 }
 
-const Asset* Catalog::visible_asset(const AssetId& id, const PartyId& party) const {
-  return visible_offers(id, party).empty() ? nullptr : asset(id);
+const Asset* Catalog::visible_asset(const AssetId& id, const PartyId& party, Instant now) const {
+  return visible_offers(id, party, now).empty() ? nullptr : asset(id);
 }
 
 std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_view format) const {
@@ -177,9 +179,33 @@ std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_vie
 
 namespace {
 
-void append_dataset(std::string& out, const Asset& asset, const std::vector<const Offer*>& offers) {
+// How the two deliveries are distributed to one reader, as text.
+class Distributions {
+ public:
+  explicit Distributions(const std::string& base_url) {
+    const auto service = service_of(base_url);
+    custody_ = distribution_of(Delivery::custody, service);
+    call_ = distribution_of(Delivery::call, service);
+  }
+  [[nodiscard]] const std::string& of(Delivery delivery) const {
+    return delivery == Delivery::call ? call_ : custody_;
+  }
+
+ private:
+  std::string custody_;
+  std::string call_;
+};
+
+void append_dataset(
+    std::string& out,
+    const Asset& asset,
+    const std::vector<const Offer*>& offers,
+    const Distributions& distributions
+) {
   out += asset.dataset;
-  out += "\"hasPolicy\":[";
+  out += "\"distribution\":";
+  out += distributions.of(asset.delivery);
+  out += ",\"hasPolicy\":[";
   for (std::size_t i = 0; i < offers.size(); ++i) {
     if (i > 0) out += ',';
     out += offers[i]->policy;
@@ -187,63 +213,76 @@ void append_dataset(std::string& out, const Asset& asset, const std::vector<cons
   out += "]}";
 }
 
-std::string dataset_text(const Asset& asset, const std::vector<const Offer*>& offers) {
+std::string dataset_text(
+    const Asset& asset, const std::vector<const Offer*>& offers, const Distributions& distributions
+) {
   std::string members;
-  append_dataset(members, asset, offers);
+  append_dataset(members, asset, offers, distributions);
   return "{\"@context\":[\"" + std::string(dsp::context_url) + "\"]," + members.substr(1);
 }
 
-dsp::Dataset to_struct(const Asset& asset, const std::vector<const Offer*>& offers) {
-  auto dataset = dsp::from_json<dsp::Dataset>(Json::parse(dataset_text(asset, offers)));
+dsp::Dataset to_struct(
+    const Asset& asset, const std::vector<const Offer*>& offers, const Distributions& distributions
+) {
+  auto dataset =
+      dsp::from_json<dsp::Dataset>(Json::parse(dataset_text(asset, offers, distributions)));
   return dataset ? std::move(*dataset) : dsp::Dataset{};
 }
 
-dsp::Catalog empty_catalog(const Publisher& publisher) {
+dsp::Catalog empty_catalog(const Publisher& publisher, const std::string& base_url) {
   dsp::Catalog out;
-  out.id = publisher.base_url + "/catalog";
+  out.id = base_url + "/catalog";
   out.participant_id = publisher.participant_id;
-  out.service.push_back(service_of(publisher));
+  out.service.push_back(service_of(base_url));
   return out;
 }
 
 }  // namespace
 
-dsp::Catalog Catalog::to_catalog(const PartyId& party) const {
-  dsp::Catalog out = empty_catalog(publisher_);
+dsp::Catalog Catalog::to_catalog(const PartyId& party, Instant now) const {
+  const auto base_url = publisher_.base_url(party);
+  const Distributions distributions(base_url);
+  dsp::Catalog out = empty_catalog(publisher_, base_url);
   for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party);
-    if (!offers.empty()) out.dataset.push_back(to_struct(asset, offers));
+    const auto offers = visible_offers(id, party, now);
+    if (!offers.empty()) out.dataset.push_back(to_struct(asset, offers, distributions));
   }
   return out;
 }
 
-std::optional<dsp::Dataset> Catalog::to_dataset(const AssetId& id, const PartyId& party) const {
-  const auto offers = visible_offers(id, party);
+std::optional<dsp::Dataset> Catalog::to_dataset(
+    const AssetId& id, const PartyId& party, Instant now
+) const {
+  const auto offers = visible_offers(id, party, now);
   if (offers.empty()) return std::nullopt;
-  return to_struct(assets_.at(id), offers);
+  return to_struct(assets_.at(id), offers, Distributions(publisher_.base_url(party)));
 }
 
-std::string Catalog::catalog_body(const PartyId& party) const {
-  const std::string empty = to_jcs(dsp::to_json(empty_catalog(publisher_)));
+std::string Catalog::catalog_body(const PartyId& party, Instant now) const {
+  const auto base_url = publisher_.base_url(party);
+  const Distributions distributions(base_url);
+  const std::string empty = to_jcs(dsp::to_json(empty_catalog(publisher_, base_url)));
   std::string out;
   for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party);
+    const auto offers = visible_offers(id, party, now);
     if (offers.empty()) continue;
     if (out.empty()) {
       out = empty.substr(0, empty.size() - 1) + ",\"dataset\":[";
     } else {
       out += ',';
     }
-    append_dataset(out, asset, offers);
+    append_dataset(out, asset, offers, distributions);
   }
   // The schema refuses an empty list.
   return out.empty() ? empty : out + "]}";
 }
 
-std::optional<std::string> Catalog::dataset_body(const AssetId& id, const PartyId& party) const {
-  const auto offers = visible_offers(id, party);
+std::optional<std::string> Catalog::dataset_body(
+    const AssetId& id, const PartyId& party, Instant now
+) const {
+  const auto offers = visible_offers(id, party, now);
   if (offers.empty()) return std::nullopt;
-  return dataset_text(assets_.at(id), offers);
+  return dataset_text(assets_.at(id), offers, Distributions(publisher_.base_url(party)));
 }
 
 }  // namespace tally::catalog

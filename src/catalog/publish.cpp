@@ -81,26 +81,27 @@ Json publish(Json policy, odrl::Side owner) {
   return offer;
 }
 
-dsp::DataService service_of(const Publisher& publisher) {
+dsp::DataService service_of(std::string base_url) {
   dsp::DataService service;
-  service.id = publisher.base_url;
-  service.endpoint_url = publisher.base_url;
+  service.id = base_url;
+  service.endpoint_url = std::move(base_url);
   return service;
 }
 
-std::string publish_dataset(
-    const Asset& asset,
-    const std::string& description,
-    const Json& metadata,
-    const Publisher& publisher
-) {
+std::string distribution_of(Delivery delivery, const dsp::DataService& service) {
   dsp::Distribution distribution;
-  distribution.format = std::string(format_of(asset.delivery));
-  // Inline, so that a dataset that is asked for alone needs no list beside it.
-  distribution.access_service = service_of(publisher);
+  distribution.format = std::string(format_of(delivery));
+  distribution.access_service = service;
+  dsp::Dataset dataset;
+  dataset.distribution.push_back(std::move(distribution));
+  return to_jcs(dsp::to_nested_json(dataset).at("distribution"));
+}
+
+std::string publish_dataset(
+    const Asset& asset, const std::string& description, const Json& metadata
+) {
   dsp::Dataset dataset;
   dataset.id = asset.id.value;
-  dataset.distribution.push_back(std::move(distribution));
   Json& extra = dataset.extra = metadata;
   extra["dct:title"] = asset.title;
   if (!description.empty()) extra["dct:description"] = description;
@@ -110,7 +111,7 @@ std::string publish_dataset(
   extra["urn:tally:profile:1#level"] = std::to_string(asset.level);
   if (!asset.class_.empty()) extra["urn:tally:profile:1#class"] = asset.class_;
   std::string text = to_jcs(dsp::to_nested_json(dataset));
-  text.back() = ',';  // for hasPolicy
+  text.back() = ',';  // for distribution and hasPolicy
   text.shrink_to_fit();
   return text;
 }

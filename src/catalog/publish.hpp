@@ -13,14 +13,16 @@ namespace tally::catalog {
 // each count that does not say so who counts it: `owner`. Precondition: the policy loads.
 Json publish(Json policy, odrl::Side owner);
 
-dsp::DataService service_of(const Publisher& publisher);
+dsp::DataService service_of(std::string base_url);
 
-// What Asset::dataset holds: id, description for people, distribution, metadata.
+// What Asset::dataset holds: id, description for people, metadata. How it is distributed is said to
+// each reader in its own way (distribution_of).
 std::string publish_dataset(
-    const Asset& asset,
-    const std::string& description,
-    const Json& metadata,
-    const Publisher& publisher
+    const Asset& asset, const std::string& description, const Json& metadata
 );
+
+// The value of `distribution`: one format, at `service`, inline, so that a dataset that is asked
+// for alone needs no list beside it. Text of JSON.
+std::string distribution_of(Delivery delivery, const dsp::DataService& service);
 
 }  // namespace tally::catalog

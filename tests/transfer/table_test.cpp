@@ -64,7 +64,8 @@ Process put_process(Connector& machine, Role role, TransferState state) {
   process.agreement = agreement.id;
   process.asset = agreement.asset;
   process.format = "HttpData-PULL";
-  process.action = "http://www.w3.org/ns/odrl/2/archive";
+  // A start under it rests on the agreement alone: this ledger has read no log.
+  process.action = "http://www.w3.org/ns/odrl/2/read";
   process.certificate = negotiation::test::identity_of(institute).certificate_sha256;
   process.endpoint = "https://institute.example/data/urn:test:peer";
   if (role == Role::provider && state == TransferState::requested) {

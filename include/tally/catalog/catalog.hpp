@@ -18,6 +18,7 @@
 #include "tally/catalog/documents.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/message.hpp"
+#include "tally/core/peer.hpp"
 #include "tally/core/result.hpp"
 #include "tally/dsp/messages.hpp"
 
@@ -26,7 +27,7 @@ namespace tally::catalog {
 // Who publishes: what every dataset says about this connector.
 struct Publisher {
   std::string participant_id;  // the URI of our own party
-  std::string base_url;        // of the DSP endpoints
+  OurUrl base_url;             // of the DSP endpoints
 };
 
 struct BuildOptions {
@@ -92,21 +93,29 @@ class Catalog {
   [[nodiscard]] std::optional<HomeOf> home_of(const AssetId& id) const;
   [[nodiscard]] std::optional<HomeOf> home_of(const OfferId& id) const;
 
-  // As `party` sees it. Null: does not exist, or is not for `party`.
-  [[nodiscard]] const Offer* visible_offer(const OfferId& id, const PartyId& party) const;
-  [[nodiscard]] const Asset* visible_asset(const AssetId& id, const PartyId& party) const;
+  // As `party` sees it at `now`. Null: does not exist, is not for `party`, or is over: its policy
+  // permits nothing any more. Without a time nothing is over.
+  [[nodiscard]] const Offer* visible_offer(
+      const OfferId& id, const PartyId& party, Instant now = {}
+  ) const;
+  [[nodiscard]] const Asset* visible_asset(
+      const AssetId& id, const PartyId& party, Instant now = {}
+  ) const;
   // Offers on one asset, by id.
-  [[nodiscard]] std::vector<const Offer*> visible_offers(const AssetId& id, const PartyId& party)
-      const;
+  [[nodiscard]] std::vector<const Offer*> visible_offers(
+      const AssetId& id, const PartyId& party, Instant now = {}
+  ) const;
 
-  [[nodiscard]] dsp::Catalog to_catalog(const PartyId& party) const;
-  [[nodiscard]] std::optional<dsp::Dataset> to_dataset(const AssetId& id, const PartyId& party)
-      const;
+  [[nodiscard]] dsp::Catalog to_catalog(const PartyId& party, Instant now = {}) const;
+  [[nodiscard]] std::optional<dsp::Dataset> to_dataset(
+      const AssetId& id, const PartyId& party, Instant now = {}
+  ) const;
   // The bodies of the two answers, from text that was made when the snapshot was built: the same
   // JSON as to_json of the two above, without a tree of it in memory.
-  [[nodiscard]] std::string catalog_body(const PartyId& party) const;
-  [[nodiscard]] std::optional<std::string> dataset_body(const AssetId& id, const PartyId& party)
-      const;
+  [[nodiscard]] std::string catalog_body(const PartyId& party, Instant now = {}) const;
+  [[nodiscard]] std::optional<std::string> dataset_body(
+      const AssetId& id, const PartyId& party, Instant now = {}
+  ) const;
 
   // The ODRL action that data in `format` of this asset is handed out for: archive for a pull into
   // custody, read for calls. nullopt: unknown asset, or not offered in that format.

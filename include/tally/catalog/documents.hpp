@@ -3,6 +3,7 @@
 // the closest one. Values; pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
+#include "tally/core/instant.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/odrl/policy.hpp"
@@ -45,8 +47,9 @@ struct Asset {
   std::string class_;  // its class in the owner's own scheme, or empty
   Delivery delivery = Delivery::custody;
   Json source;  // opaque here: {"type": "file", "path": …}
-  // The Dataset as it is published, but for its offers: JSON text that ends in a comma, since of
-  // thousands of assets a tree each would be most of the memory. Holds description and metadata.
+  // The Dataset as it is published, but for its distribution and offers: JSON text that ends in a
+  // comma, since of thousands of assets a tree each would be most of the memory. Holds description
+  // and metadata.
   std::string dataset;
   std::string file;  // Document::name
   Home home = Home::file;
@@ -61,7 +64,7 @@ struct Audience {
 };
 
 // Who decides a request that fits the offer.
-enum class Decide { automatic };
+enum class Decide { automatic, approve };
 
 struct Offer {
   OfferId id;
@@ -70,6 +73,7 @@ struct Offer {
   Decide decide = Decide::automatic;
   bool require_signature = true;
   bool accept_unconfirmed = false;
+  std::optional<Instant> not_after;  // from then on nothing is permitted, and nothing offered
   std::string policy;  // the Offer as published, in JCS: full IRIs, countedBy, no target
   std::string file;    // Document::name
   Home home = Home::file;
@@ -78,6 +82,7 @@ struct Offer {
   std::vector<odrl::Problem> warnings;
 
   [[nodiscard]] bool visible_to_party(const PartyId& party) const;
+  [[nodiscard]] bool is_over(Instant now) const { return not_after && *not_after <= now; }
   // The Offer of a message: the published one with its target.
   [[nodiscard]] Json message_offer() const;
 };
