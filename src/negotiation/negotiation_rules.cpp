@@ -49,21 +49,18 @@ void NegotiationService::State::advance_later(
   const auto sleeper = sleepers.find(key);
   if (sleeper != sleepers.end() && sleeper->second <= due) return;
   sleepers[key] = due;
-  parts.tasks.spawn("reaction", wake(pid, state, occurrence, key, due, pause));
+  parts.tasks.spawn("reaction", wake(pid, key, due, pause));
 }
 
 awaitable<void> NegotiationService::State::wake(
-    Pid pid, NegotiationState state, int occurrence, std::string key, Instant due, Nanos pause
+    Pid pid, std::string key, Instant due, Nanos pause
 ) {
   co_await parts.timers.sleep_for(pause);
   const auto sleeper = sleepers.find(key);
   // An earlier one has taken its place.
   if (sleeper == sleepers.end() || sleeper->second != due) co_return;
   sleepers.erase(sleeper);
-  auto found = find(pid);
-  if (!found || !*found) co_return;
-  // What the rule was for has passed.
-  if ((*found)->state != state || (*found)->occurrence() != occurrence) co_return;
+  // The row decides anew: what the rule was for may have passed.
   co_await advance(pid);
 }
 

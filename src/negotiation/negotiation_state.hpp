@@ -124,14 +124,7 @@ struct NegotiationService::State {
   awaitable<void> advance(Pid pid);
   // Again after `pause`, if the process is still where it is.
   void advance_later(const Pid& pid, dsp::NegotiationState state, int occurrence, Nanos pause);
-  awaitable<void> wake(
-      Pid pid,
-      dsp::NegotiationState state,
-      int occurrence,
-      std::string key,
-      Instant due,
-      Nanos pause
-  );
+  awaitable<void> wake(Pid pid, std::string key, Instant due, Nanos pause);
   struct Next {
     std::optional<Step> step;  // none: nothing now
     Nanos pause = 0;           // not 0: look again then
