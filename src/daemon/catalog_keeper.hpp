@@ -73,6 +73,7 @@ class CatalogKeeper final : public api::CatalogView,
   [[nodiscard]] std::optional<negotiation::VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const PartyId& party
   ) const override;
+  [[nodiscard]] std::optional<negotiation::PinnedAsset> asset(const AssetId& asset) const override;
   // --- transfer::FormatBook ---
   [[nodiscard]] std::optional<std::string> action_of(
       const AssetId& asset, const std::string& format

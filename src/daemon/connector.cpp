@@ -10,6 +10,7 @@
 #include "tally/audit/recovery.hpp"
 #include "tally/negotiation/agreement.hpp"
 
+#include "in_force.hpp"
 #include "serving.hpp"
 
 namespace tally::daemon {
@@ -292,7 +293,9 @@ Result<void> Connector::assemble(Opened opened) {
   catalog::BuildOptions build;
   build.publisher = {config_.participant.uri, peer_base(config_)};
   build.limits = limits;
-  for (const auto& entry : config_.trust) build.domains.push_back(entry.domain);
+  std::vector<std::string> domains;
+  for (const auto& entry : config_.trust) domains.push_back(entry.domain);
+  build.domains = domains;
   build.check_source = [this](const Json& spec) -> Result<void> {
     auto source = sources_->source(spec);
     if (!source) return fail(std::move(source));
@@ -303,6 +306,28 @@ Result<void> Connector::assemble(Opened opened) {
       CatalogParts{*store_, *journal_, clock_, random_, timers_, *worker_, notices_},
       config_.folder,
       std::move(build)
+  );
+
+  // What is done by itself where somebody wrote a rule for it.
+  rules_ = std::make_unique<RuleKeeper>(
+      RuleKeeperParts{
+          clock_,
+          timers_,
+          *worker_,
+          notices_,
+          [this](std::string digest) {
+            return record_configuration(
+                "rules", with_rules(from_log_->configuration.digests(), digest)
+            );
+          },
+          [this] {
+            for (const auto& looked : {negotiations_->resume(), transfers_->look_again()}) {
+              if (!looked) notices_.note(Severity::error, looked.error().message);
+            }
+          }},
+      config_.folder / "rules",
+      limits,
+      domains
   );
 
   // The keys of what goes out encrypted, and what is held for others.
@@ -355,6 +380,7 @@ Result<void> Connector::assemble(Opened opened) {
           *journal_,
           *delivery_,
           clock_,
+          timers_,
           random_,
           *tasks_,
           notices_,
@@ -363,7 +389,8 @@ Result<void> Connector::assemble(Opened opened) {
           *enforcer_,
           *trust_,
           credentials_.signer,
-          [this](const PartyId& party) { return sender_->unasked(party); }},
+          [this](const PartyId& party) { return sender_->unasked(party); },
+          rules_.get()},
       std::move(negotiation_settings)
   );
   watched_logs_ = std::make_unique<WatchedLogs>(negotiations_->partners(), config_.watched_logs);
@@ -431,7 +458,8 @@ Result<void> Connector::assemble(Opened opened) {
           puller_.get(),
           credentials_.signer,
           limits,
-          payload_keys_.get()},
+          payload_keys_.get(),
+          rules_.get()},
       std::move(transfer_settings)
   );
   deletions_ = std::make_unique<transfer::DeletionSender>(

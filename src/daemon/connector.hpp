@@ -43,6 +43,7 @@
 #include "peer_directory.hpp"
 #include "real_world.hpp"
 #include "refusal_log.hpp"
+#include "rule_keeper.hpp"
 #include "witness_setup.hpp"
 
 namespace tally::daemon {
@@ -146,6 +147,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<usage::AppRegistry> apps_;
   std::unique_ptr<sources::FileSources> sources_;
   std::unique_ptr<CatalogKeeper> catalog_;
+  std::unique_ptr<RuleKeeper> rules_;
   std::unique_ptr<custody::KeySource> key_source_;
   std::unique_ptr<custody::BlobStore> fact_files_;
   std::unique_ptr<custody::PrivateFacts> facts_;

@@ -97,6 +97,7 @@ Result<void> Connector::listen() {
   auto management_routes = api::management_routes(
       {*this,
        *catalog_,
+       *rules_,
        *store_,
        *peer_,
        *peers_,

@@ -114,6 +114,8 @@ awaitable<Result<void>> Connector::start() {
   // Also of what was changed while nothing ran.
   auto digests = digests_in_force(config_, credentials_);
   if (!digests) co_return fail(std::move(digests));
+  co_await rules_->load();
+  *digests = with_rules(*std::move(digests), rules_->digest());
   if (!differing(from_log_->configuration.digests(), *digests).empty()) {
     auto changed = co_await record_configuration("start", *std::move(digests));
     if (!changed) co_return changed;
@@ -128,6 +130,7 @@ awaitable<Result<void>> Connector::start() {
   }
   if (auto done = co_await catalog_->reload(); !done) co_return done;
   tasks_->spawn("catalogue", catalog_->watch());
+  tasks_->spawn("rules", rules_->watch());
   tasks_->spawn("housekeeping", housekeeping());
   tasks_->spawn("snapshots", keep_snapshots());
   if (pruning_) tasks_->spawn("retention", keep_pruned());
@@ -224,6 +227,7 @@ void Connector::reload() {
     if (failed != nullptr) notices_.note(Severity::error, failed->message);
   }
   if (!trust || !credentials || !digests) return;  // what is in force stays
+  *digests = with_rules(*std::move(digests), rules_->digest());
 
   // Recorded before it takes effect.
   auto apply = [](Connector& self,

@@ -110,6 +110,7 @@ Result<Agreement> parse_agreement(const Row& row) {
   agreement.provider_signature = text_of(*json, "providerSignature");
   agreement.consumer_signature = text_of(*json, "consumerSignature");
   agreement.confirmed = json->value("confirmed", false);
+  agreement.imported = json->value("imported", false);
   if (agreement.document.empty() || agreement.peer().empty()) return unreadable(row);
   return agreement;
 }
@@ -137,6 +138,7 @@ Row to_row(const Agreement& agreement) {
       {"providerSignature", agreement.provider_signature},
       {"consumerSignature", agreement.consumer_signature},
       {"confirmed", agreement.confirmed},
+      {"imported", agreement.imported},
   };
   if (agreement.asset_level) body["assetLevel"] = *agreement.asset_level;
   if (!agreement.asset_class.empty()) body["assetClass"] = agreement.asset_class;

@@ -80,10 +80,15 @@ std::optional<NegotiationState> NegotiationService::State::accept(
   const auto to = next_or_pending(process, event_received, dsp::other(process.role));
   if (!to) return std::nullopt;
   if (process.pending) {
+    // The peer answers a message of ours whose receipt we have not seen.
+    const auto between = process.pending->target;
+    if (!dsp::next(process.state, event_received, dsp::other(process.role))) {
+      process.enter(between, now());
+    }
     step.dropped.push_back(process.pending->message);
     process.pending.reset();
   }
-  process.state = *to;
+  process.enter(*to, now());
   return to;
 }
 
@@ -189,7 +194,7 @@ awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
     process.peer = peer;
     process.peer_pid = message->consumer_pid;
     process.peer_base = *message->callback_address;
-    process.state = NegotiationState::requested;
+    process.enter(NegotiationState::requested, state.now());
     process.offer = message->offer;
     process.offer_id = offer_id;
     process.asset = asset;
@@ -202,10 +207,7 @@ awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
     const Json index_body = {{"pid", process.pid.value}};
     index.body = index_body.dump();
     step.rows.push_back(std::move(index));
-    auto record = state.draft("contract.offered", process);
-    record.set("asset", asset.value).set("offer", offer_id.value);
-    record.set("policy", sha256(to_jcs(process.offer)));
-    step.drafts.push_back(std::move(record));
+    step.drafts.push_back(state.offered(process));
     const auto answer = state.answer_of(process, 201);
     step.answer = remember(process.key(), *body, answer);
     const Pid pid = process.pid;
@@ -239,16 +241,12 @@ awaitable<HttpAnswer> NegotiationService::receive_counter_request(Received recei
     if (!state_->accept(step, NegotiationEvent::counter_request)) {
       return state_->illegal(moved, NegotiationEvent::counter_request);
     }
-    const OfferId offer_id(text_of(offer, "@id"));
-    const AssetId asset(text_of(offer, "target"));
     // The offer on the table may be one of the negotiation's own; the asset never changes.
-    if (asset != moved.asset) return State::Verdict{std::nullopt, unknown_offer(pids)};
+    if (text_of(offer, "target") != moved.asset.value)
+      return State::Verdict{std::nullopt, unknown_offer(pids)};
     moved.offer = offer;
     state_->note_in(moved, "ContractRequestMessage", id, "REQUESTED");
-    auto record = state_->draft("contract.offered", moved);
-    record.set("asset", asset.value).set("offer", offer_id.value);
-    record.set("policy", sha256(to_jcs(offer)));
-    step.drafts.push_back(std::move(record));
+    step.drafts.push_back(state_->offered(moved));
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };
@@ -374,13 +372,11 @@ awaitable<HttpAnswer> NegotiationService::receive_initial_offer(Received receive
     process.peer = peer;
     process.peer_pid = message->provider_pid;
     process.peer_base = *message->callback_address;
-    process.state = NegotiationState::offered;
+    process.enter(NegotiationState::offered, state.now());
     process.offer = message->offer;
     process.offer_id = OfferId(text_of(message->offer, "@id"));
     process.asset = AssetId(text_of(message->offer, "target"));
     process.began_at = format_micros(state.now());
-    // Nobody here has asked for it: answered, then ended with the reason.
-    process.objection = Message{"negotiation.not-asked-for", {}};
     state.note_in(process, "ContractOfferMessage", body->message_id, "OFFERED");
     Row index;
     index.kind = peer_index_kind;
@@ -389,10 +385,7 @@ awaitable<HttpAnswer> NegotiationService::receive_initial_offer(Received receive
     const Json index_body = {{"pid", process.pid.value}};
     index.body = index_body.dump();
     step.rows.push_back(std::move(index));
-    auto record = state.draft("contract.offered", process);
-    record.set("asset", process.asset.value).set("offer", process.offer_id.value);
-    record.set("policy", sha256(to_jcs(process.offer)));
-    step.drafts.push_back(std::move(record));
+    step.drafts.push_back(state.offered(process));
     const auto answer = state.answer_of(process, 201);
     step.answer = remember(process.key(), *body, answer);
     const Pid pid = process.pid;
@@ -426,15 +419,13 @@ awaitable<HttpAnswer> NegotiationService::receive_offer(Received received) {
     if (!state_->accept(step, NegotiationEvent::offer)) {
       return state_->illegal(moved, NegotiationEvent::offer);
     }
-    // What was asked for is accepted, under whatever id; anything else is not.
-    const bool same = text_of(offer, "target") == moved.asset.value &&
-                      to_jcs(dsp::policy_core(offer)) == to_jcs(dsp::policy_core(moved.offer));
-    if (!same) moved.objection = Message{"negotiation.offer-differs", {}};
+    moved.offer = offer;
+    // The terms may change, the asset never does.
+    if (text_of(offer, "target") != moved.asset.value) {
+      moved.objection = Message{"negotiation.offer-differs", {}};
+    }
     state_->note_in(moved, "ContractOfferMessage", id, "OFFERED");
-    auto record = state_->draft("contract.offered", moved);
-    record.set("asset", moved.asset.value).set("offer", text_of(offer, "@id"));
-    record.set("policy", sha256(to_jcs(offer)));
-    step.drafts.push_back(std::move(record));
+    step.drafts.push_back(state_->offered(moved));
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };

@@ -44,6 +44,17 @@ std::string Process::process_key_of(const Pid& pid) {
   return process_key(process_kind, pid.value);
 }
 
+void Process::enter(dsp::NegotiationState to, Instant at) {
+  state = to;
+  since = at;
+  ++entered[std::string(dsp::to_string(to))];
+}
+
+int Process::occurrence() const {
+  const auto found = entered.find(std::string(dsp::to_string(state)));
+  return found == entered.end() ? 1 : found->second;
+}
+
 dsp::NegotiationState Process::shown() const {
   if (state != NegotiationState::none) return state;
   return pending ? pending->target : NegotiationState::terminated;
@@ -79,6 +90,7 @@ Result<Process> parse_process(const Row& row) {
     }
   }
   process.offer = json->value("offer", Json::object());
+  process.asked = json->value("asked", Json());
   process.offer_id = OfferId(text_of(*json, "offerId"));
   process.asset = AssetId(text_of(*json, "asset"));
   process.agreement = AgreementId(text_of(*json, "agreement"));
@@ -88,6 +100,13 @@ Result<Process> parse_process(const Row& row) {
   process.reason = message_from_json(json->value("reason", Json::object()));
   process.ended_by_peer = json->value("endedByPeer", false);
   process.began_at = text_of(*json, "beganAt");
+  // A row of an earlier version counts from its beginning.
+  const auto since = parse_date_time(json->value("since", process.began_at));
+  if (since) process.since = since->instant;
+  const Json entered = json->value("entered", Json::object());
+  for (const auto& [state, times] : entered.items()) {
+    if (times.is_number_integer()) process.entered[state] = times.get<int>();
+  }
   process.history = history_from_json(json->value("history", Json::array()));
   return process;
 }
@@ -105,6 +124,9 @@ Row to_row(const Process& process) {
       {"peerPid", process.peer_pid.value},
       {"peerBase", process.peer_base},
       {"offer", process.offer},
+      {"asked", process.asked},
+      {"entered", process.entered},
+      {"since", format_micros(process.since)},
       {"offerId", process.offer_id.value},
       {"asset", process.asset.value},
       {"agreement", process.agreement.value},

@@ -1,6 +1,7 @@
 // One negotiation as its row holds it.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,11 +29,14 @@ struct Process {
   Pid pid;
   dsp::Role role = dsp::Role::provider;
   PartyId peer;
-  Pid peer_pid;           // empty until the peer has said it
-  std::string peer_base;  // where its messages go to
-  dsp::NegotiationState state = dsp::NegotiationState::none;
+  Pid peer_pid;                                               // empty until the peer has said it
+  std::string peer_base;                                      // where its messages go to
+  dsp::NegotiationState state = dsp::NegotiationState::none;  // moved by `enter` alone
+  std::map<std::string, int> entered;                         // how often, by state
+  Instant since;                                              // when `state` was entered
   std::optional<Pending> pending;
-  Json offer;  // the offer on the table, as it was sent or received
+  Json offer;  // the offer on the table, as it was sent or received last, by whichever side
+  Json asked;  // consumer: what it asked for last; null: it has asked for nothing
   OfferId offer_id;
   AssetId asset;
   AgreementId agreement;  // empty until there is one
@@ -49,6 +53,9 @@ struct Process {
 
   [[nodiscard]] std::string key() const { return process_key_of(pid); }
   static std::string process_key_of(const Pid& pid);
+  void enter(dsp::NegotiationState to, Instant at);
+  // How often the state has been entered, this time included.
+  [[nodiscard]] int occurrence() const;
   // What the peer may be told: a request that was sent stands as REQUESTED.
   [[nodiscard]] dsp::NegotiationState shown() const;
   [[nodiscard]] dsp::ContractNegotiation as_message() const;

@@ -60,10 +60,30 @@ std::optional<VisibleOffer> Offers::find(
     const OfferId& offer, const AssetId& target, const PartyId& party
 ) const {
   const auto found = offers.find(offer.value);
-  if (found == offers.end() || found->second.offer.asset != target) return std::nullopt;
+  if (found == offers.end()) return std::nullopt;
+  if (!target.empty() && found->second.offer.asset != target) return std::nullopt;
   const auto& visible_to = found->second.visible_to;
   if (!visible_to.empty() && !visible_to.contains(party)) return std::nullopt;
   return found->second.offer;
+}
+
+std::optional<PinnedAsset> Offers::asset(const AssetId& asset) const {
+  for (const auto& [id, offered] : offers) {
+    if (offered.offer.asset != asset) continue;
+    return PinnedAsset{
+        offered.offer.asset_version, offered.offer.asset_level, offered.offer.asset_class};
+  }
+  return std::nullopt;
+}
+
+void Rules::read(const std::vector<Json>& rules) {
+  const Json document = {{"rules", rules}};
+  auto made = read_rules({{"rules/test.json", document.dump(), catalog::Home::file}}, Limits{});
+  if (!made.problems.empty()) {
+    const auto& first = made.problems.front();
+    throw std::runtime_error(first.pointer + " " + render(first.message, Lang::en));
+  }
+  book = *made.book;
 }
 
 Json offer_policy(const std::string& id, int count) {
@@ -191,6 +211,7 @@ void Machine::start() {
           *journal,
           *delivery,
           node->clock(),
+          node->timers(),
           node->random(),
           *tasks,
           node->notices(),
@@ -198,7 +219,9 @@ void Machine::start() {
           directory,
           *enforcer,
           *trust,
-          signer},
+          signer,
+          {},
+          &rules},
       std::move(settings)
   );
   build();

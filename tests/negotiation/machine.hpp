@@ -21,6 +21,7 @@
 #include "tally/identity/trust.hpp"
 #include "tally/negotiation/delivery.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
+#include "tally/negotiation/rule_book.hpp"
 #include "tally/usage/enforcer.hpp"
 
 #include "sim/memory_store.hpp"
@@ -63,6 +64,7 @@ class Offers final : public OfferBook {
   std::optional<VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const PartyId& party
   ) const override;
+  std::optional<PinnedAsset> asset(const AssetId& asset) const override;
   struct Offered {
     VisibleOffer offer;
     std::set<PartyId> visible_to;  // empty: everyone
@@ -73,6 +75,17 @@ class Offers final : public OfferBook {
 // An offer of "urn:test:cohort": three uses, for research, before 2027, deleted at the end.
 Json offer_policy(const std::string& id = "urn:test:offer", int count = 3);
 VisibleOffer cohort_offer(const std::string& id = "urn:test:offer", int count = 3);
+
+// Rules that a test may change at any time.
+class Rules final : public Reactions {
+ public:
+  std::optional<Reaction> find(const Situation& situation) const override {
+    return book.find(situation);
+  }
+  // A document of rules/; throws where it has a fault.
+  void read(const std::vector<Json>& rules);
+  RuleBook book;
+};
 
 // One log record, as JSON with the name of its log.
 using Records = std::vector<Json>;
@@ -114,6 +127,7 @@ class Machine {
   Directory directory;
   Offers offers;
   const OfferBook* book = &offers;  // another one, before `start`
+  Rules rules;
   bool has_signer = true;
   bool accept_unsigned = false;
   bool keeps_keys = true;

@@ -432,17 +432,24 @@ std::optional<negotiation::VisibleOffer> Connector::find(
     const OfferId& offer, const AssetId& target, const PartyId& party
 ) const {
   const auto* found = offered->visible_offer(offer, party);
-  if (!found || found->asset != target) return std::nullopt;
+  if (!found || (!target.empty() && found->asset != target)) return std::nullopt;
   negotiation::VisibleOffer visible;
   visible.id = found->id;
   visible.asset = found->asset;
-  visible.asset_version = offered->asset(target)->digest;
-  visible.asset_level = offered->asset(target)->level;
-  visible.asset_class = offered->asset(target)->class_;
+  const auto pinned = asset(found->asset);
+  visible.asset_version = pinned->version;
+  visible.asset_level = pinned->level;
+  visible.asset_class = pinned->class_;
   visible.policy = found->message_offer();
   visible.require_signature = found->require_signature && require_signature;
   visible.accept_unconfirmed = found->accept_unconfirmed;
   return visible;
+}
+
+std::optional<negotiation::PinnedAsset> Connector::asset(const AssetId& asset) const {
+  const auto* found = offered->asset(asset);
+  if (!found) return std::nullopt;
+  return negotiation::PinnedAsset{found->digest, found->level, found->class_};
 }
 
 std::optional<std::string> Connector::action_of(const AssetId& asset, const std::string& format)

@@ -49,6 +49,7 @@ struct Agreement {
   std::string provider_signature;
   std::string consumer_signature;
   bool confirmed = false;  // the consumer confirmed to enforce every rule
+  bool imported = false;   // made elsewhere and taken as it was
 
   [[nodiscard]] const PartyId& peer() const {
     return our_side == odrl::Side::provider ? consumer : provider;

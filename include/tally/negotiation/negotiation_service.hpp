@@ -27,6 +27,7 @@
 #include "tally/negotiation/delivery.hpp"
 #include "tally/negotiation/partner_logs.hpp"
 #include "tally/negotiation/peers.hpp"
+#include "tally/negotiation/reactions.hpp"
 #include "tally/negotiation/received.hpp"
 #include "tally/usage/enforcer.hpp"
 
@@ -44,14 +45,23 @@ struct VisibleOffer {
   bool accept_unconfirmed = false;
 };
 
+// An asset as an agreement pins it.
+struct PinnedAsset {
+  std::string version;
+  std::optional<int> level;
+  std::string class_;
+};
+
 // The catalogue, as negotiation asks it. nullopt for an offer that does not exist, that is not of
-// `target`, or that `party` may not see: the three cannot be told apart.
+// `target` (where one is given), or that `party` may not see: the three cannot be told apart.
 class OfferBook {
  public:
   virtual ~OfferBook() = default;
   [[nodiscard]] virtual std::optional<VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const PartyId& party
   ) const = 0;
+  // Whoever may see it; nullopt: there is none.
+  [[nodiscard]] virtual std::optional<PinnedAsset> asset(const AssetId& asset) const = 0;
 };
 
 struct NegotiationSettings {
@@ -70,6 +80,7 @@ struct NegotiationParts {
   audit::Journal& journal;
   Delivery& delivery;
   Clock& clock;
+  Timers& timers;
   Random& random;
   TaskGroup& tasks;
   Notices& notices;
@@ -81,6 +92,7 @@ struct NegotiationParts {
   // Since when a party that witnesses our log owes the answer whether this log was set back;
   // contracts with it wait. Empty: nobody ever does. Once it has answered, `resume`.
   std::function<std::optional<Instant>(const PartyId&)> unasked = {};
+  const Reactions* reactions = nullptr;  // null: nobody wrote a rule
 };
 
 // A consumer's wish.
@@ -89,8 +101,28 @@ struct NegotiateOrder {
   std::string peer_base;  // empty: as configured
   OfferId offer;
   AssetId asset;
-  Json policy;                        // the offer as the catalogue showed it
+  Json policy;                        // the offer as the catalogue showed it, or one's own words
   std::vector<std::string> purposes;  // IRIs; they narrow every permission
+};
+
+// A provider's: one of our offers, made to a party that has not asked for it.
+struct OfferOrder {
+  PartyId peer;
+  std::string peer_base;       // empty: as configured
+  OfferId offer;               // of our catalogue, visible to `peer`
+  AssetId asset;               // empty: the one that the offer is on
+  std::optional<Json> policy;  // what to propose instead of the offer's own terms
+};
+
+// An agreement made elsewhere.
+struct ImportOrder {
+  PartyId peer;
+  odrl::Side our_side = odrl::Side::consumer;
+  Json document;  // an ODRL Agreement as the protocol has it
+};
+struct Imported {
+  AgreementId id;
+  bool is_new = true;  // false: it was here already, the same
 };
 
 class NegotiationService final : public ProcessOwner {
@@ -123,6 +155,14 @@ class NegotiationService final : public ProcessOwner {
   // log of the peer was caught at), unavailable (also negotiation.not-asked-yet: the peer witnesses
   // our log and has not said yet what it knows of it).
   awaitable<Result<Pid>> negotiate(NegotiateOrder order);
+  // The same as provider: a ContractOfferMessage is on its way. Errors: also not_found
+  // (negotiation.no-offer-for-peer), invalid (the policy given).
+  awaitable<Result<Pid>> make_offer(OfferOrder order);
+  // Puts an agreement made elsewhere in force: nobody's signature shows it, and its record says
+  // `asserted`. Durable on return. Errors: invalid (what a negotiated one must not be either, with
+  // the pointer), conflict (negotiation.agreement-id-reused: the id is known with another document
+  // or other parties; negotiation.log-*), unavailable.
+  awaitable<Result<Imported>> import(ImportOrder order);
   // Errors: not_found, conflict (negotiation.cannot-terminate).
   awaitable<Result<void>> terminate(Pid pid, Message reason);
   // {pid, role, peer, state, offer, agreement, reason, history, …}. Errors: not_found.
