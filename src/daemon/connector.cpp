@@ -317,8 +317,8 @@ Result<void> Connector::assemble(Opened opened) {
             );
           },
           [this] {
-            for (const auto& resumed : {negotiations_->resume(), transfers_->resume()}) {
-              if (!resumed) notices_.note(Severity::error, resumed.error().message);
+            for (const auto& looked : {negotiations_->resume(), transfers_->look_again()}) {
+              if (!looked) notices_.note(Severity::error, looked.error().message);
             }
           }},
       config_.folder / "rules",

@@ -294,9 +294,10 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
-    // The consumer that asked to go on learns by the provider's own start where the data is now.
+    // The consumer that asked to go on learns by the provider's own start where the data is now;
+    // also when it has asked for another suspension meanwhile, which this start knows nothing of.
     const bool renews = moved.role == Role::consumer && moved.state == TransferState::started &&
-                        !moved.pending && moved.asked_to_resume;
+                        moved.asked_to_resume;
     if (!renews && !state_->accept(step, TransferEvent::start)) {
       return state_->illegal(moved, TransferEvent::start);
     }

@@ -52,6 +52,8 @@ awaitable<void> TransferService::State::fetch(Pid pid) {
 
 // How often a fetch may be refused before the transfer ends: half a minute, with the pauses.
 constexpr int most_refusals = 6;
+// The same while the provider owes the start that was asked for: about an hour.
+constexpr int most_refusals_while_asking = 64;
 
 // How often something is fetched that the provider gives no receipt for.
 constexpr int most_without_receipt = 3;
@@ -66,6 +68,7 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
   Nanos pause = parts.limits.retry_first;
   int refusals = 0;
   Nanos waited = 0;
+  std::string tried;  // the token that the refusals are of
   const auto wanted = pulling.at(pid.value);
   for (;;) {
     auto found = find(pid);
@@ -85,6 +88,11 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
       co_await parts.timers.sleep_for(fresh_address_step);
       waited += fresh_address_step;
       continue;
+    }
+    if (process.token != tried) {
+      tried = process.token;
+      refusals = 0;
+      pause = parts.limits.retry_first;
     }
     *wanted = true;
     PullOrder order;
@@ -106,9 +114,10 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
     auto outcome = Fetched::again;
     // A refusal: the provider may have suspended or ended the transfer, and its message is on the
     // way.
+    const int most = process.asked_to_resume ? most_refusals_while_asking : most_refusals;
     const auto may_heal = [&](const Error& error) {
       return error.kind == ErrorKind::unavailable ||
-             (error.kind == ErrorKind::forbidden && ++refusals < most_refusals);
+             (error.kind == ErrorKind::forbidden && ++refusals < most);
     };
     if (pulled) {
       outcome = co_await receive(pid, *pulled);

@@ -1,5 +1,6 @@
 // What a rule says comes next (docs/reactions.md): asked in each state before anything happens by
 // itself, and carried out after its delay if the transfer still stands where it stood.
+#include <algorithm>
 #include <utility>
 
 #include "transfer_state.hpp"
@@ -10,6 +11,13 @@ using dsp::Role;
 using dsp::TransferState;
 using negotiation::Act;
 using negotiation::Reaction;
+
+namespace {
+
+// Rules may change while a delay runs: it is asked again from time to time.
+constexpr Nanos longest_sleep = seconds(10);
+
+}  // namespace
 
 std::optional<Reaction> TransferService::State::reaction_to(const Process& process) const {
   if (parts.reactions == nullptr) return std::nullopt;
@@ -26,18 +34,17 @@ std::optional<Reaction> TransferService::State::reaction_to(const Process& proce
   return parts.reactions->find(situation);
 }
 
-void TransferService::State::react_soon(const Process& process, const Reaction& reaction) {
-  if (reaction.act == Act::wait) return;
-  const std::string key = process.pid.value + " " + std::string(dsp::to_string(process.state)) +
-                          " " + std::to_string(process.times_entered());
+void TransferService::State::react_soon(const Process& process) {
+  std::string key = process.pid.value + " " + std::string(dsp::to_string(process.state)) + " " +
+                    std::to_string(process.times_entered());
   if (!reacting.insert(key).second) return;
   parts.tasks.spawn(
-      "reaction", react(process.pid, process.state, process.times_entered(), reaction, key)
+      "reaction", react(process.pid, process.state, process.times_entered(), std::move(key))
   );
 }
 
 awaitable<void> TransferService::State::react(
-    Pid pid, TransferState state, int occurrence, Reaction reaction, std::string key
+    Pid pid, TransferState state, int occurrence, std::string key
 ) {
   struct Release {
     std::set<std::string>& keys;
@@ -45,7 +52,6 @@ awaitable<void> TransferService::State::react(
     ~Release() { keys.erase(key); }
   };
   const Release release{reacting, key};
-  bool waited = false;
   for (;;) {
     auto found = find(pid);
     if (!found || !*found) co_return;
@@ -53,14 +59,19 @@ awaitable<void> TransferService::State::react(
     // It has moved on, or a message is under way: what comes after that is asked for anew.
     const bool stands = process.state == state && process.times_entered() == occurrence;
     if (!stands || process.pending) co_return;
-    if (!waited) {
-      waited = true;
-      const auto entered = parse_date_time(process.entered_at);
-      const Instant due = (entered ? entered->instant : now()) + reaction.after;
-      if (now() < due) {
-        co_await parts.timers.sleep_until(due);
-        continue;
-      }
+    const auto rule = reaction_to(process);
+    if (!rule) {
+      advance_soon(pid);  // it was taken away meanwhile
+      watch_soon(pid);
+      co_return;
+    }
+    const Reaction reaction = *rule;
+    if (reaction.act == Act::wait) co_return;
+    const auto entered = parse_date_time(process.entered_at);
+    const Instant due = (entered ? entered->instant : now()) + reaction.after;
+    if (now() < due) {
+      co_await parts.timers.sleep_until(std::min(due, now() + longest_sleep));
+      continue;
     }
     if (reaction.act == Act::start && parts.enforcer.unwitnessed(process.agreement)) {
       if (auto missing = co_await wait_for_witnesses(process.agreement)) {
@@ -87,9 +98,9 @@ Result<Step> TransferService::State::act(Process process, const Reaction& reacti
       process.state == TransferState::requested) {
     return begin(std::move(process));
   }
-  const auto reason = [&](std::string_view because, std::string_view none) {
+  const auto reason = [&](std::string_view saying, std::string_view none) {
     if (reaction.reason.empty()) return Message{std::string(none), {}};
-    return Message{std::string(because), {{"reason", reaction.reason}}};
+    return Message{std::string(saying), {{"reason", reaction.reason}}};
   };
   Step step;
   step.process = std::move(process);
@@ -101,13 +112,14 @@ Result<Step> TransferService::State::act(Process process, const Reaction& reacti
       moved = resume(step);
       break;
     case Act::suspend:
-      moved = suspend(step, reason("transfer.suspended-because", "transfer.suspended-by-rule"));
+      moved =
+          suspend(step, reason("transfer.suspended-by-rule-saying", "transfer.suspended-by-rule"));
       break;
     case Act::complete:
       moved = complete(step);
       break;
     case Act::terminate:
-      moved = terminate(step, reason("transfer.ended-because", "transfer.ended-by-rule"));
+      moved = terminate(step, reason("transfer.ended-by-rule-saying", "transfer.ended-by-rule"));
       break;
     default:  // of negotiations; rules that name one of them here are refused when they are read
       moved = fail(

@@ -41,9 +41,8 @@ awaitable<void> TransferService::State::advance(Pid pid) {
     }
     if (process.pending || dsp::is_final(process.state)) co_return;
     // What the consumer has received is taken to its end, whatever a rule says.
-    const auto reaction = process.received ? std::nullopt : reaction_to(process);
-    if (reaction) {
-      react_soon(process, *reaction);
+    if (!process.received && reaction_to(process)) {
+      react_soon(process);
       co_return;
     }
     Step step;

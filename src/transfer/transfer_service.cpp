@@ -60,7 +60,7 @@ Result<void> TransferService::load() {
   return {};
 }
 
-Result<void> TransferService::resume() {
+Result<void> TransferService::look_again() {
   for (const auto state :
        {TransferState::requested, TransferState::started, TransferState::suspended}) {
     auto rows = rows_in(state_->parts.store, state);
@@ -70,6 +70,11 @@ Result<void> TransferService::resume() {
       state_->watch_soon(Pid(row.id));
     }
   }
+  return {};
+}
+
+Result<void> TransferService::resume() {
+  if (auto looked = look_again(); !looked) return looked;
   // A receipt may be owed whatever state its transfer is in.
   auto rows = rows_in(state_->parts.store, {});
   if (!rows) return fail(std::move(rows));

@@ -165,14 +165,8 @@ struct TransferService::State {
 
   // --- what a rule says comes next (transfer_reactions.cpp) ---
   [[nodiscard]] std::optional<negotiation::Reaction> reaction_to(const Process& process) const;
-  void react_soon(const Process& process, const negotiation::Reaction& reaction);
-  awaitable<void> react(
-      Pid pid,
-      dsp::TransferState state,
-      int occurrence,
-      negotiation::Reaction reaction,
-      std::string key
-  );
+  void react_soon(const Process& process);
+  awaitable<void> react(Pid pid, dsp::TransferState state, int occurrence, std::string key);
   Result<Step> act(Process process, const negotiation::Reaction& reaction) const;
 
   // --- what the provider ends by itself (transfer_idle.cpp) ---

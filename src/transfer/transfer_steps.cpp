@@ -250,7 +250,6 @@ Result<void> TransferService::State::suspend(Step& step, const Message& reason) 
   message.reason = reason_list(told);
   process.reason = told;
   process.ended_by_peer = false;
-  process.asked_to_resume = false;
   auto record = draft("transfer.suspended", process);
   record.set("reason", recorded(told)).set("by", "self");
   step.drafts.push_back(std::move(record));

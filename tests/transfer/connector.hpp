@@ -34,26 +34,6 @@ using negotiation::test::research;
 // What the asset of these tests holds; long enough for several pieces.
 std::string cohort_csv(std::size_t bytes = 10'000);
 
-// Rules of a test: the first that matches decides, as in a rule book.
-class Rules final : public negotiation::Reactions {
- public:
-  struct Rule {
-    std::string state;
-    int occurrence = 0;  // 0: any
-    negotiation::Reaction reaction;
-  };
-  std::vector<Rule> list;
-  std::optional<negotiation::Reaction> find(const negotiation::Situation& situation
-  ) const override {
-    for (const auto& rule : list) {
-      if (situation.kind != negotiation::ProcessKind::transfer) continue;
-      if (rule.state != situation.state) continue;
-      if (rule.occurrence == 0 || rule.occurrence == situation.occurrence) return rule.reaction;
-    }
-    return std::nullopt;
-  }
-};
-
 class Connector final : public negotiation::test::Machine,
                         public negotiation::OfferBook,
                         public FormatBook,
@@ -74,10 +54,9 @@ class Connector final : public negotiation::test::Machine,
   bool swapped = false;
   // The certificate that the peer's calls arrive with.
   int peer_certificate = 1;
-  bool refuse_data = false;  // the data endpoint answers 503
-  bool refuse_keys = false;  // and the one that gives keys
-  Nanos longest_idle = 0;    // before `start`
-  Rules rules;
+  bool refuse_data = false;                               // the data endpoint answers 503
+  bool refuse_keys = false;                               // and the one that gives keys
+  Nanos longest_idle = 0;                                 // before `start`
   std::function<void(const HttpRequest& request)> heard;  // every request that arrives
   // What leaves through the data endpoint, and what a provider that lies makes of its answers.
   std::string data_sent;

@@ -9,71 +9,80 @@
 namespace tally::transfer {
 namespace {
 
-using negotiation::Act;
-using negotiation::Reaction;
 using test::Pair;
-using Rule = test::Rules::Rule;
 
-Rule rule(std::string state, int occurrence, Act act, Nanos after = milliseconds(300)) {
-  Reaction reaction;
-  reaction.act = act;
-  reaction.after = after;
-  reaction.rule = "test.json/rules/0";
-  return {std::move(state), occurrence, reaction};
+// A rule for every entry of a state (0) or for one.
+Json rule(
+    const std::string& role,
+    const std::string& state,
+    int occurrence,
+    const std::string& act,
+    const std::string& after = "PT0.3S"
+) {
+  Json json = {
+      {"process", "transfer"}, {"role", role}, {"state", state}, {"do", act}, {"after", after}};
+  if (occurrence > 0) json["occurrence"] = occurrence;
+  return json;
+}
+Json provider(const std::string& state, int occurrence, const std::string& act) {
+  return rule("provider", state, occurrence, act);
+}
+Json consumer(const std::string& state, int occurrence, const std::string& act) {
+  return rule("consumer", state, occurrence, act);
 }
 
 struct Case {
   const char* name;
-  std::vector<Rule> provider;
-  std::vector<Rule> consumer;
+  std::vector<Json> provider;
+  std::vector<Json> consumer;
   const char* ends;
   int started;  // how often
 };
 
 const std::vector<Case>& cases() {
-  static const Rule held = rule("STARTED", 0, Act::wait);
+  static const Json held = consumer("STARTED", 0, "wait");
   static const std::vector<Case> all = {
       {"the provider starts and terminates",
-       {rule("REQUESTED", 0, Act::start), rule("STARTED", 0, Act::terminate)},
+       {provider("REQUESTED", 0, "start"), provider("STARTED", 0, "terminate")},
        {held},
        "TERMINATED",
        1},
       {"the provider starts and completes",
-       {rule("REQUESTED", 0, Act::start), rule("STARTED", 0, Act::complete)},
+       {provider("REQUESTED", 0, "start"), provider("STARTED", 0, "complete")},
        {held},
        "COMPLETED",
        1},
       {"the provider suspends and terminates",
-       {rule("STARTED", 0, Act::suspend), rule("SUSPENDED", 0, Act::terminate)},
+       {provider("STARTED", 0, "suspend"), provider("SUSPENDED", 0, "terminate")},
        {held},
        "TERMINATED",
        1},
       {"the provider suspends, resumes and completes the second time",
-       {rule("STARTED", 1, Act::suspend),
-        rule("SUSPENDED", 0, Act::resume),
-        rule("STARTED", 2, Act::complete)},
+       {provider("STARTED", 1, "suspend"),
+        provider("SUSPENDED", 0, "resume"),
+        provider("STARTED", 2, "complete")},
        {held},
        "COMPLETED",
        2},
       {"the provider terminates what was asked for",
-       {rule("REQUESTED", 0, Act::terminate)},
+       {provider("REQUESTED", 0, "terminate")},
        {held},
        "TERMINATED",
        0},
       {"the consumer terminates before the start",
-       {rule("REQUESTED", 0, Act::wait)},
-       {rule("REQUESTED", 0, Act::terminate)},
+       {provider("REQUESTED", 0, "wait")},
+       {consumer("REQUESTED", 0, "terminate")},
        "TERMINATED",
        0},
-      {"the consumer completes", {}, {rule("STARTED", 0, Act::complete)}, "COMPLETED", 1},
+      {"the consumer completes", {}, {consumer("STARTED", 0, "complete")}, "COMPLETED", 1},
       {"the consumer suspends, resumes and completes the second time",
        {},
-       {rule("STARTED", 1, Act::suspend),
-        rule("SUSPENDED", 0, Act::resume),
-        rule("STARTED", 2, Act::complete)},
+       {consumer("STARTED", 1, "suspend"),
+        consumer("SUSPENDED", 0, "resume"),
+        consumer("STARTED", 2, "complete")},
        "COMPLETED",
        2},
-      {"both wait", {rule("REQUESTED", 0, Act::wait)}, {held}, "REQUESTED", 0},
+      {"both wait", {provider("REQUESTED", 0, "wait")}, {held}, "REQUESTED", 0},
       {"the consumer waits and does not fetch", {}, {held}, "STARTED", 1},
   };
   return all;
@@ -83,8 +92,8 @@ TEST(TransferReactions, LeadATransferToItsEnd) {
   for (const auto& one : cases()) {
     SCOPED_TRACE(one.name);
     Pair pair;
-    pair.provider.rules.list = one.provider;
-    pair.consumer.rules.list = one.consumer;
+    pair.provider.rules.read(one.provider);
+    pair.consumer.rules.read(one.consumer);
     pair.agree();
     const auto pid = pair.pull();
     pair.world.run_for(seconds(60));
@@ -99,7 +108,7 @@ TEST(TransferReactions, LeadATransferToItsEnd) {
 
 TEST(TransferReactions, WithNoRuleEverythingIsAsAlways) {
   Pair pair;
-  pair.provider.rules.list = {rule("SUSPENDED", 0, Act::terminate)};
+  pair.provider.rules.read({provider("SUSPENDED", 0, "terminate")});
   pair.agree();
   const auto pid = pair.pull();
   pair.world.run_for(seconds(30));
@@ -108,8 +117,8 @@ TEST(TransferReactions, WithNoRuleEverythingIsAsAlways) {
 
 TEST(TransferReactions, ADelayOutlivesARestartAndRunsFromTheEntryOfTheState) {
   Pair pair;
-  pair.provider.rules.list = {rule("STARTED", 0, Act::terminate, seconds(100))};
-  pair.consumer.rules.list = {rule("STARTED", 0, Act::wait)};
+  pair.provider.rules.read({rule("provider", "STARTED", 0, "terminate", "PT100S")});
+  pair.consumer.rules.read({consumer("STARTED", 0, "wait")});
   pair.agree();
   const auto pid = pair.pull();
   pair.world.run_for(seconds(60));
@@ -122,10 +131,37 @@ TEST(TransferReactions, ADelayOutlivesARestartAndRunsFromTheEntryOfTheState) {
   EXPECT_EQ(pair.state(pid), "TERMINATED");
 }
 
+TEST(TransferReactions, ARuleThatIsTakenAwayLeavesTheTransferToItself) {
+  Pair pair;
+  pair.consumer.rules.read({consumer("STARTED", 0, "wait")});
+  pair.agree();
+  const auto pid = pair.pull();
+  pair.world.run_for(seconds(60));
+  ASSERT_EQ(pair.state(pid), "STARTED");
+  pair.consumer.rules.read({});
+  ASSERT_TRUE(pair.consumer.transfers->look_again());
+  pair.world.run_for(seconds(60));
+  EXPECT_EQ(pair.state(pid), "COMPLETED");
+}
+
+TEST(TransferReactions, TheReasonOfARuleIsToldToThePeer) {
+  Pair pair;
+  auto suspends = provider("STARTED", 0, "suspend");
+  suspends["reason"] = "closed at night";
+  pair.provider.rules.read({suspends});
+  pair.consumer.rules.read({consumer("STARTED", 0, "wait")});
+  pair.agree();
+  const auto pid = pair.pull();
+  pair.world.run_for(seconds(60));
+  const auto reason = pair.describe(pid).at("reason");
+  EXPECT_EQ(reason.at("code"), "transfer.suspended-by-rule-saying") << reason.dump();
+  EXPECT_EQ(reason.at("params").at("reason"), "closed at night");
+}
+
 TEST(TransferReactions, AnActWhoseStateHasMovedOnIsDropped) {
   Pair pair;
-  pair.provider.rules.list = {rule("STARTED", 1, Act::terminate, seconds(20))};
-  pair.consumer.rules.list = {rule("STARTED", 0, Act::wait)};
+  pair.provider.rules.read({rule("provider", "STARTED", 1, "terminate", "PT20S")});
+  pair.consumer.rules.read({consumer("STARTED", 0, "wait")});
   pair.agree();
   const auto pid = pair.pull();
   pair.world.run_for(seconds(5));
@@ -142,8 +178,8 @@ TEST(TransferReactions, AConsumerThatWaitsEndsNothingForAnAddressItCannotUse) {
   for (const bool waits : {true, false}) {
     for (const bool without_endpoint : {true, false}) {
       Pair pair;
-      if (waits) pair.consumer.rules.list = {rule("STARTED", 0, Act::wait)};
-      pair.provider.rules.list = {rule("REQUESTED", 0, Act::wait)};
+      if (waits) pair.consumer.rules.read({consumer("STARTED", 0, "wait")});
+      pair.provider.rules.read({provider("REQUESTED", 0, "wait")});
       pair.agree();
       const auto pid = pair.pull();
       pair.world.run_for(seconds(5));

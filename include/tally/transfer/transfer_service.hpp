@@ -107,6 +107,8 @@ class TransferService final : public negotiation::ProcessOwner {
 
   Result<void> load();    // tokens; before anything is served
   Result<void> resume();  // takes up transfers that are not at their end
+  // What comes next where transfers stand: after rules have changed.
+  Result<void> look_again();
 
   // --- DSP ---
   awaitable<HttpAnswer> receive_request(Received received);  // provider
