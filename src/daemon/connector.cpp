@@ -508,6 +508,17 @@ Result<void> Connector::assemble(Opened opened) {
         std::move(expired)
     );
   }
+  event_feed_ = std::make_unique<events::EventFeed>(
+      events::EventLog{
+          *store_,
+          *worker_,
+          timers_,
+          open_log,
+          [this] { return log_->mark().size; },
+          [this] { return journal_->settled(); },
+          events::log_number_of(genesis_.origin)},
+      home
+  );
   delivery_->serve("negotiation", *negotiations_);
   delivery_->serve("transfer", *transfers_);
   return {};

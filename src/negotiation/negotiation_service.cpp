@@ -1,5 +1,6 @@
 #include "tally/negotiation/negotiation_service.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -104,6 +105,33 @@ Result<std::optional<Process>> NegotiationService::State::find_by_peer(
   return find(Pid(text_of(*index, "pid")));
 }
 
+namespace {
+
+// Where the negotiation goes to: a message of ours counts once it is sure to be sent.
+NegotiationState heading_to(const Process& process) {
+  return process.pending ? process.pending->target : process.state;
+}
+
+}  // namespace
+
+// Every change of state is told by a record of its own, of this type where no other one says it.
+void NegotiationService::State::note_move(Step& step, const std::optional<Process>& before) const {
+  const auto was = before ? heading_to(*before) : NegotiationState::none;
+  const auto is = heading_to(step.process);
+  const auto about_contract = [](const audit::RecordDraft& draft) {
+    return draft.type().starts_with("contract.");
+  };
+  if (was != is && std::none_of(step.drafts.begin(), step.drafts.end(), about_contract)) {
+    step.drafts.push_back(draft("contract.moved", step.process));
+  }
+  for (auto& record : step.drafts) {
+    if (!record.has("asset")) record.set("asset", step.process.asset.value);
+    if (!about_contract(record)) continue;
+    if (was != NegotiationState::none) record.set("before", dsp::to_string(was));
+    record.set("state", dsp::to_string(is));
+  }
+}
+
 awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   const Pid pid = step.process.pid;
   const std::string key = step.process.key();
@@ -111,6 +139,7 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   if (!before) co_return fail(std::move(before));
   auto noted = note_approval(step, *before);
   if (!noted) co_return fail(std::move(noted));
+  note_move(step, *before);
   Unpublished& entry = unpublished[pid.value];
   if (entry.steps++ == 0) {
     entry.shown = *before ? (*before)->shown() : NegotiationState::none;

@@ -67,6 +67,7 @@ struct NegotiationService::State {
   // --- making a step durable ---
   // Errors: conflict: the row has moved on, decide again. Others: nothing was published.
   awaitable<Result<void>> commit(Step step);
+  void note_move(Step& step, const std::optional<Process>& before) const;
   Instant now() const { return parts.clock.read().at; }
   EventId event() const { return new_event(parts.random, now()); }
   void note_in(Process& process, std::string type, std::string id, std::string note) const;
