@@ -139,6 +139,7 @@ class Events(unittest.TestCase):
         process = whole.events[-1][2]["process"]
         one = Follower(consumer, "?after=0&process=" + process).until("contract.finalized")
         self.assertEqual({data["process"] for _, _, data in one.events}, {process})
+        consumer.agree(provider)
         # A follower of few types still comes to know how far the log is.
         eventually(lambda: one.comments > 0 and one.last != one.events[-1][0], "a heartbeat")
         whole.close()
