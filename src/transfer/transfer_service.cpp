@@ -174,10 +174,12 @@ awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(S
     receipts_missing.erase(pid.value);
   }
   if (step.new_token) parts.tokens.add(*step.new_token);
-  if (step.process.state != TransferState::started || step.process.pending) stop_pull(pid);
+  if (step.process.state != TransferState::started || step.process.pending) {
+    pulls.stop(pid.value);
+  }
   if (dsp::is_final(step.process.state)) {
     starts.erase(pid.value);
-    watches.erase(pid.value);
+    watches.stop(pid.value);
     drop_key(pid);
   }
   for (const auto& message : step.messages) {
