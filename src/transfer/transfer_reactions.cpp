@@ -20,7 +20,7 @@ constexpr Nanos longest_sleep = seconds(10);
 }  // namespace
 
 std::optional<Reaction> TransferService::State::reaction_to(const Process& process) const {
-  if (parts.reactions == nullptr) return std::nullopt;
+  if (parts.reactions == nullptr || parts.reactions->empty()) return std::nullopt;
   negotiation::Situation situation;
   situation.kind = negotiation::ProcessKind::transfer;
   situation.role = process.role;
