@@ -38,17 +38,10 @@ class Ending {
  private:
   template <class End>
   Result<void> each(std::string_view kind, End end) {
-    Store::Query query;
-    query.kind = kind;
-    query.most = 500;
-    for (;;) {
-      auto rows = store_.rows(query);
-      if (!rows) return fail(std::move(rows));
-      if (rows->empty()) return {};
-      query.after = rows->back().id;
-      for (const Row& row : *rows) {
-        if (auto done = end(row); !done) return done;
-      }
+    auto rows = all_rows(store_, kind);
+    if (!rows) return fail(std::move(rows));
+    for (const Row& row : *rows) {
+      if (auto done = end(row); !done) return done;
     }
   }
 

@@ -25,28 +25,8 @@ const PartnerLogs& NegotiationService::partners() const {
   return state_->partners;
 }
 
-namespace {
-
-// All rows of a kind in a state, page by page.
-Result<std::vector<Row>> all_rows(Store& store, std::string_view kind, std::string_view state) {
-  std::vector<Row> all;
-  Store::Query query;
-  query.kind = kind;
-  query.state = state;
-  query.most = 500;
-  for (;;) {
-    auto page = store.rows(query);
-    if (!page) return fail(std::move(page));
-    if (page->empty()) return all;
-    query.after = page->back().id;
-    for (auto& row : *page) all.push_back(std::move(row));
-  }
-}
-
-}  // namespace
-
 Result<void> NegotiationService::load() {
-  auto rows = all_rows(state_->parts.store, "agreement", "");
+  auto rows = all_rows(state_->parts.store, "agreement");
   if (!rows) return fail(std::move(rows));
   for (const auto& row : *rows) {
     auto agreement = parse_agreement(row);

@@ -22,17 +22,10 @@ class Ending {
       : store_(store), how_(how), change_(change), now_(how.clock.read().at) {}
 
   Result<std::size_t> run() {
-    Store::Query query;
-    query.kind = process_kind;
-    query.most = 500;
-    for (;;) {
-      auto rows = store_.rows(query);
-      if (!rows) return fail(std::move(rows));
-      if (rows->empty()) break;
-      query.after = rows->back().id;
-      for (const Row& row : *rows) {
-        if (auto done = end(row); !done) return fail(std::move(done));
-      }
+    auto rows = all_rows(store_, process_kind);
+    if (!rows) return fail(std::move(rows));
+    for (const Row& row : *rows) {
+      if (auto done = end(row); !done) return fail(std::move(done));
     }
     auto messages = store_.messages();
     if (!messages) return fail(std::move(messages));
