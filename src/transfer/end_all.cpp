@@ -64,20 +64,14 @@ class Ending {
 
   // The process is at its end already, whatever the peer answers.
   void tell(const Process& process) {
-    const auto pids = process.pids();
-    dsp::TransferTerminationMessage message;
-    message.id = new_pid(how_.random).value;
-    message.provider_pid = pids.provider;
-    message.consumer_pid = pids.consumer;
+    auto message =
+        negotiation::addressed<dsp::TransferTerminationMessage>(process.pids(), how_.random);
     message.code = how_.reason.code;
     message.reason = negotiation::reason_list(how_.reason);
-    HttpRequest request;
-    request.method = "POST";
-    request.body = dsp::to_json(message).dump();
     const auto url =
         dsp::join_url(process.peer_base, dsp::transfer_path(process.peer_pid, "termination"));
     change_.messages.push_back(
-        negotiation::outgoing(*message.id, process.key(), process.peer, url, request, now_)
+        negotiation::outgoing(process.key(), process.peer, url, dsp::to_json(message), now_)
     );
   }
 
