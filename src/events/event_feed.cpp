@@ -131,7 +131,8 @@ class EventStream final : public BodyReader {
  private:
   std::shared_ptr<State> state_;
   std::shared_ptr<Follower> follower_;
-  std::string text_;
+  // The answer's header leaves with the first piece: whoever follows knows at once that it does.
+  std::string text_ = ":\n\n";
   std::size_t sent_ = 0;
 };
 

@@ -1,6 +1,7 @@
 """The stream of events: what changed, once each and in order, over whatever ends the connector."""
 import http.client
 import json
+import socket
 import threading
 import unittest
 
@@ -29,6 +30,7 @@ class Follower:
         if last:
             headers["Last-Event-ID"] = last
         self.connection.request("GET", "/api/v1/events" + query, headers=headers)
+        self.socket = self.connection.sock
         self.answer = self.connection.getresponse()
         if self.answer.status == 200:
             threading.Thread(target=self.run, daemon=True).start()
@@ -51,6 +53,8 @@ class Follower:
                     fields = {}
         except (OSError, http.client.HTTPException, ValueError, AttributeError):
             pass
+        finally:
+            self.socket.close()
         self.over = True
 
     def types(self):
@@ -61,7 +65,8 @@ class Follower:
         return self
 
     def close(self):
-        self.connection.close()
+        # The thread that reads has the rest: it comes to the end.
+        self.socket.shutdown(socket.SHUT_RDWR)
 
 
 def changes(connector):
@@ -107,9 +112,9 @@ class Events(unittest.TestCase):
         last, seen = "0", []
         for _ in range(3):
             stream = Follower(consumer, "?after=0" if last == "0" else "", last=last)
+            had = len(stream.events)
             consumer.begin("negotiations", {"peer": provider.party_json, "asset": COHORT,
                                             "purposes": [connectors.RESEARCH]})
-            had = len(stream.events)
             eventually(lambda: len(stream.events) > had, "something happens")
             consumer.kill9()
             eventually(lambda: stream.over, "the stream ends with the connector")
@@ -122,7 +127,8 @@ class Events(unittest.TestCase):
         wanted = changes(consumer)
         eventually(lambda: len(seen) + len(stream.events) >= len(wanted), "all of them")
         stream.close()
-        self.assertEqual([(id, event) for id, event, _ in seen + stream.events], wanted)
+        told = [(id, event) for id, event, _ in seen + stream.events]
+        self.assertEqual(told[:len(wanted)], wanted)
 
     def test_a_clean_stop_does_not_wait_for_followers(self):
         stream = Follower(provider)
@@ -136,12 +142,13 @@ class Events(unittest.TestCase):
         whole.until("contract.finalized")
         self.assertTrue(all(event == "contract.finalized" or event.startswith("transfer.")
                             for event in whole.types()))
-        process = whole.events[-1][2]["process"]
+        process = [data["process"] for _, event, data in whole.events
+                   if event == "contract.finalized"][-1]
         one = Follower(consumer, "?after=0&process=" + process).until("contract.finalized")
         self.assertEqual({data["process"] for _, _, data in one.events}, {process})
         consumer.agree(provider)
         # A follower of few types still comes to know how far the log is.
-        eventually(lambda: one.comments > 0 and one.last != one.events[-1][0], "a heartbeat")
+        eventually(lambda: one.comments > 1 and one.last != one.events[-1][0], "a heartbeat")
         whole.close()
         one.close()
 
@@ -170,7 +177,7 @@ class Events(unittest.TestCase):
             streams.append(Follower(provider))
         self.assertEqual((streams[-1].answer.status, len(streams)), (503, 65))
         for stream in streams:
-            stream.connection.close()
+            stream.close()
 
 
 if __name__ == "__main__":
