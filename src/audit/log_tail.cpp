@@ -34,7 +34,7 @@ Result<void> LogTail::find_segment() {
 
 Result<void> LogTail::read(std::uint64_t end, std::size_t most, const EachRecord& each) {
   std::size_t given = 0;
-  bool moved = false;  // to another segment, without a record from it yet
+  bool moved = false;  // looked for the segment again, without a record from it yet
   while (given < most && next_ < end) {
     if (segment_.empty()) {
       if (auto found = find_segment(); !found) return found;
@@ -54,11 +54,11 @@ Result<void> LogTail::read(std::uint64_t end, std::size_t most, const EachRecord
         each(*view);
         ++next_;
         ++given;
+        moved = false;
       }
       if (next_ < first_of_frame_ + frame->count) break;
       offset_ += frame->length;
       first_of_frame_ += frame->count;
-      moved = false;
     }
     if (given == most || next_ >= end) break;
     // Behind the end of this segment another one begins; the same one again leads nowhere.
