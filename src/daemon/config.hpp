@@ -75,6 +75,21 @@ struct PeerEntry {
   std::optional<CredentialEntry> former_credential;  // loopbackCredential, as it was written
 };
 
+// A program of the operator that this connector calls.
+struct ProgramEntry {
+  std::string name;  // within its list
+  std::string url;
+  std::filesystem::path key;
+  bool private_addresses = false;     // its name may resolve to addresses of private networks
+  std::filesystem::path tls_anchors;  // of its server; empty: the system's
+};
+
+// One that decides what offers with `"decide": "hook"` leave to it.
+struct HookEntry : ProgramEntry {
+  Nanos deadline = seconds(10);
+  bool signed_answers = true;
+};
+
 // One more witness of our own log: a configured peer that serves tlog-witness.
 struct WitnessEntry {
   std::string name;  // within this file
@@ -100,6 +115,7 @@ struct Config {
   std::filesystem::path witness_quorum;  // C2SP tlog-policy; empty: the agreement's other party
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
+  std::vector<HookEntry> hooks;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
   std::string data_url;                // as written; what is in force stands with each listener
   std::filesystem::path data_root;     // where file sources may read
@@ -109,9 +125,9 @@ struct Config {
   Nanos transfer_longest_idle = 0;               // of any transfer; 0: it may rest for ever
   bool approve_counter_offers = false;           // else what was not asked for ends a negotiation
   bool approve_unasked_offers = false;
-  unsigned threads = 1;                          // contexts that serve connections
-  Nanos log_retention = 0;                       // after an agreement's end; 0: records stay
-  bool test_log = false;                         // `tally init --test`: the genesis says so
+  unsigned threads = 1;     // contexts that serve connections
+  Nanos log_retention = 0;  // after an agreement's end; 0: records stay
+  bool test_log = false;    // `tally init --test`: the genesis says so
   bool insecure_loopback = false;
   // Peers are configured in the form before this version's (loopbackCredential).
   bool former_form = false;

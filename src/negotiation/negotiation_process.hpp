@@ -51,6 +51,7 @@ struct Process {
   struct Approval {
     Instant since;
     Message why;
+    bool person = false;  // the hook that was asked has left it to one
   };
   std::optional<Approval> approval;
   // What becomes of a counter-offer that is not what was asked for (consumer).
