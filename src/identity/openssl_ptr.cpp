@@ -88,6 +88,17 @@ std::optional<std::vector<CrlPtr>> lists_of(std::string_view pem) {
   return all_of<CrlPtr>(pem, PEM_read_bio_X509_CRL);
 }
 
+std::optional<std::array<std::uint8_t, 32>> ed25519_key_of(const EVP_PKEY* key) {
+  std::array<std::uint8_t, 32> raw{};
+  std::size_t size = raw.size();
+  if (key == nullptr || EVP_PKEY_get_id(key) != EVP_PKEY_ED25519 ||
+      EVP_PKEY_get_raw_public_key(key, raw.data(), &size) != 1 || size != raw.size()) {
+    forget_openssl_errors();
+    return std::nullopt;
+  }
+  return raw;
+}
+
 KeyPtr private_key_of(std::string_view pem) {
   const BioPtr bio = memory_bio(pem);
   KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));

@@ -1,6 +1,8 @@
 // Owning pointers to OpenSSL's things, and the few conversions that every file here needs.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -52,6 +54,8 @@ Instant to_instant(const ASN1_TIME* time);
 // All certificates, or all lists, of a PEM text; nullopt if one is unreadable. Empty text: none.
 std::optional<std::vector<CertificatePtr>> certificates_of(std::string_view pem);
 std::optional<std::vector<CrlPtr>> lists_of(std::string_view pem);
+// nullopt unless it is an Ed25519 key.
+std::optional<std::array<std::uint8_t, 32>> ed25519_key_of(const EVP_PKEY* key);
 // Never asks for a passphrase: an encrypted key is unreadable.
 KeyPtr private_key_of(std::string_view pem);
 std::string key_text(EVP_PKEY* key);
