@@ -13,8 +13,8 @@
 #include "tally/odrl/terms.hpp"
 #include "tally/odrl/vocabulary.hpp"
 
+#include "catalog_tree.hpp"
 #include "code.hpp"
-#include "remote_catalog.hpp"
 #include "witness_admin.hpp"
 
 namespace tally::api {
@@ -172,7 +172,13 @@ awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
   if (!body) co_return problem(body.error(), call.lang);
   auto party = peer_member(*body);
   if (!party) co_return problem(party.error(), call.lang);
-  auto catalog = co_await fetch_catalog(parts->peer, parts->peers, *party, parts->limits);
+  CatalogOrder order;
+  order.party = std::move(*party);
+  auto wishes = read_wishes(*body, order);
+  if (!wishes) co_return problem(wishes.error(), call.lang);
+  const RemotePeers wire{parts->peer, parts->peers, parts->limits};
+  auto fetching = fetch_catalog_tree(wire, std::move(order), call.lang);
+  auto catalog = co_await std::move(fetching);
   if (!catalog) co_return problem(catalog.error(), call.lang);
   co_return json_response(200, *catalog);
 }
@@ -190,7 +196,8 @@ awaitable<HttpResponse> post_negotiation(Parts parts, Call& call) {
   if (!purposes) co_return problem(purposes.error(), call.lang);
 
   AssetId asset_id(*asset);
-  auto dataset = co_await fetch_dataset(parts->peer, parts->peers, *party, asset_id, parts->limits);
+  const RemotePeers wire{parts->peer, parts->peers, parts->limits};
+  auto dataset = co_await fetch_dataset(wire, *party, asset_id);
   if (!dataset) co_return problem(dataset.error(), call.lang);
   const Json* offer = nullptr;
   for (const auto& candidate : dataset->at("hasPolicy")) {

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "tally/dsp/messages.hpp"
+
 #include "contradictions.hpp"
 #include "publish.hpp"
 #include "read.hpp"
+#include "walk.hpp"
 
 namespace tally::catalog {
 
@@ -28,7 +31,8 @@ std::optional<HomeOf> home_in(const std::map<Id, Item>& map, const Id& id) {
 
 // --- building ----------------------------------------------------------------------------------
 
-Catalog::Catalog(Publisher publisher) : publisher_(std::move(publisher)) {}
+Catalog::Catalog(const Publisher& publisher, const std::vector<NestedCatalog>& nested)
+    : head_(publish_head(publisher)), nested_(publish_nested(nested)) {}
 
 BuildResult build(
     const std::vector<Document>& assets,
@@ -36,7 +40,7 @@ BuildResult build(
     const BuildOptions& options
 ) {
   BuildResult result;
-  auto catalog = std::make_shared<Catalog>(options.publisher);
+  auto catalog = std::make_shared<Catalog>(options.publisher, options.nested);
   const auto report = [&](std::vector<Problem> problems) {
     for (Problem& problem : problems) result.problems.push_back(std::move(problem));
   };
@@ -78,6 +82,13 @@ BuildResult build(
       catalog->by_asset_.end(),
       [](const Offer* a, const Offer* b) { return a->asset < b->asset; }
   );
+  std::map<std::vector<Audience>, std::size_t> groups;
+  for (std::size_t place = 0; place < catalog->by_asset_.size(); ++place) {
+    const auto& audience = catalog->by_asset_[place]->visible_to;
+    const auto [group, is_new] = groups.emplace(audience, catalog->groups_.size());
+    if (is_new) catalog->groups_.push_back({audience, {}});
+    catalog->groups_[group->second].places.push_back(static_cast<std::uint32_t>(place));
+  }
   warn_of_contradictions(catalog->by_asset_, options.limits, result.warnings);
   result.catalog = std::move(catalog);
   return result;
@@ -144,12 +155,14 @@ std::optional<HomeOf> Catalog::home_of(const OfferId& id) const {
   return home_in(offers_, id);
 }
 
-const Offer* Catalog::visible_offer(const OfferId& id, const PartyId& party) const {
+const Offer* Catalog::visible_offer(const OfferId& id, const Viewer& viewer) const {
   const Offer* found = offer(id);
-  return found && found->visible_to_party(party) ? found : nullptr;
+  return found && found->visible_to_viewer(viewer) ? found : nullptr;
 }
 
-std::vector<const Offer*> Catalog::visible_offers(const AssetId& id, const PartyId& party) const {
+std::vector<const Offer*> Catalog::visible_offers(
+    const AssetId& id, const Viewer& viewer, Instant now
+) const {
   std::vector<const Offer*> visible;
   const auto first = std::lower_bound(
       by_asset_.begin(),
@@ -158,13 +171,9 @@ std::vector<const Offer*> Catalog::visible_offers(const AssetId& id, const Party
       [](const Offer* offer, const AssetId& asset) { return offer->asset < asset; }
   );
   for (auto at = first; at != by_asset_.end() && (*at)->asset == id; ++at) {
-    if ((*at)->visible_to_party(party)) visible.push_back(*at);
+    if ((*at)->visible_to_viewer(viewer) && !(*at)->is_over(now)) visible.push_back(*at);
   }
   return visible;
-}
-
-const Asset* Catalog::visible_asset(const AssetId& id, const PartyId& party) const {
-  return visible_offers(id, party).empty() ? nullptr : asset(id);
 }
 
 std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_view format) const {
@@ -174,8 +183,6 @@ std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_vie
 }
 
 // --- as the protocol shows it ------------------------------------------------------------------
-
-namespace {
 
 void append_dataset(std::string& out, const Asset& asset, const std::vector<const Offer*>& offers) {
   out += asset.dataset;
@@ -187,63 +194,14 @@ void append_dataset(std::string& out, const Asset& asset, const std::vector<cons
   out += "]}";
 }
 
-std::string dataset_text(const Asset& asset, const std::vector<const Offer*>& offers) {
+std::optional<std::string> Catalog::dataset_body(
+    const AssetId& id, const Viewer& viewer, Instant now
+) const {
+  const auto offers = visible_offers(id, viewer, now);
+  if (offers.empty()) return std::nullopt;
   std::string members;
-  append_dataset(members, asset, offers);
+  append_dataset(members, assets_.at(id), offers);
   return "{\"@context\":[\"" + std::string(dsp::context_url) + "\"]," + members.substr(1);
-}
-
-dsp::Dataset to_struct(const Asset& asset, const std::vector<const Offer*>& offers) {
-  auto dataset = dsp::from_json<dsp::Dataset>(Json::parse(dataset_text(asset, offers)));
-  return dataset ? std::move(*dataset) : dsp::Dataset{};
-}
-
-dsp::Catalog empty_catalog(const Publisher& publisher) {
-  dsp::Catalog out;
-  out.id = publisher.base_url + "/catalog";
-  out.participant_id = publisher.participant_id;
-  out.service.push_back(service_of(publisher));
-  return out;
-}
-
-}  // namespace
-
-dsp::Catalog Catalog::to_catalog(const PartyId& party) const {
-  dsp::Catalog out = empty_catalog(publisher_);
-  for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party);
-    if (!offers.empty()) out.dataset.push_back(to_struct(asset, offers));
-  }
-  return out;
-}
-
-std::optional<dsp::Dataset> Catalog::to_dataset(const AssetId& id, const PartyId& party) const {
-  const auto offers = visible_offers(id, party);
-  if (offers.empty()) return std::nullopt;
-  return to_struct(assets_.at(id), offers);
-}
-
-std::string Catalog::catalog_body(const PartyId& party) const {
-  const std::string empty = to_jcs(dsp::to_json(empty_catalog(publisher_)));
-  std::string out;
-  for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party);
-    if (offers.empty()) continue;
-    if (out.empty()) {
-      out = empty.substr(0, empty.size() - 1) + ",\"dataset\":[";
-    } else {
-      out += ',';
-    }
-    append_dataset(out, asset, offers);
-  }
-  // The schema refuses an empty list.
-  return out.empty() ? empty : out + "]}";
-}
-
-std::optional<std::string> Catalog::dataset_body(const AssetId& id, const PartyId& party) const {
-  const auto offers = visible_offers(id, party);
-  if (offers.empty()) return std::nullopt;
-  return dataset_text(assets_.at(id), offers);
 }
 
 }  // namespace tally::catalog

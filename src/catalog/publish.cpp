@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/dsp/messages.hpp"
 #include "tally/dsp/policy_form.hpp"
 #include "tally/odrl/terms.hpp"
 
@@ -60,6 +61,13 @@ void name_profile(Json& policy) {
   if (std::find(profile.begin(), profile.end(), ours) == profile.end()) profile.push_back(ours);
 }
 
+dsp::DataService service_at(const std::string& url) {
+  dsp::DataService service;
+  service.id = url;
+  service.endpoint_url = url;
+  return service;
+}
+
 }  // namespace
 
 Json publish(Json policy, odrl::Side owner) {
@@ -81,11 +89,34 @@ Json publish(Json policy, odrl::Side owner) {
   return offer;
 }
 
-dsp::DataService service_of(const Publisher& publisher) {
-  dsp::DataService service;
-  service.id = publisher.base_url;
-  service.endpoint_url = publisher.base_url;
-  return service;
+std::string publish_head(const Publisher& publisher) {
+  dsp::Catalog catalog;
+  catalog.id = publisher.base_url + "/catalog";
+  catalog.participant_id = publisher.participant_id;
+  catalog.service.push_back(service_at(publisher.base_url));
+  std::string text = to_jcs(dsp::to_json(catalog));
+  text.pop_back();
+  return text;
+}
+
+// A nested catalogue is a place where more can be asked for: DSP 2025-1 shows it with a
+// distribution of the format "Catalog".
+std::string publish_nested(const std::vector<NestedCatalog>& nested) {
+  if (nested.empty()) return {};
+  dsp::Catalog around;
+  for (const NestedCatalog& entry : nested) {
+    dsp::Distribution distribution;
+    distribution.format = "Catalog";
+    distribution.access_service = entry.url;
+    dsp::Catalog catalog;
+    catalog.id = entry.id;
+    catalog.distribution.push_back(std::move(distribution));
+    catalog.service.push_back(service_at(entry.url));
+    if (!entry.title.empty()) catalog.extra["dct:title"] = entry.title;
+    around.catalog.push_back(std::move(catalog));
+  }
+  const Json json = dsp::to_json(around);
+  return ",\"catalog\":" + to_jcs(json.at("catalog"));
 }
 
 std::string publish_dataset(
@@ -97,7 +128,7 @@ std::string publish_dataset(
   dsp::Distribution distribution;
   distribution.format = std::string(format_of(asset.delivery));
   // Inline, so that a dataset that is asked for alone needs no list beside it.
-  distribution.access_service = service_of(publisher);
+  distribution.access_service = service_at(publisher.base_url);
   dsp::Dataset dataset;
   dataset.id = asset.id.value;
   dataset.distribution.push_back(std::move(distribution));

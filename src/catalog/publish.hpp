@@ -13,7 +13,11 @@ namespace tally::catalog {
 // each count that does not say so who counts it: `owner`. Precondition: the policy loads.
 Json publish(Json policy, odrl::Side owner);
 
-dsp::DataService service_of(const Publisher& publisher);
+// The catalogue without its lists, but for its closing bracket.
+std::string publish_head(const Publisher& publisher);
+// The member `catalog` with a comma before it; empty where there is none: the schema refuses an
+// empty list.
+std::string publish_nested(const std::vector<NestedCatalog>& nested);
 
 // What Asset::dataset holds: id, description for people, distribution, metadata.
 std::string publish_dataset(

@@ -96,7 +96,7 @@ CatalogKeeper::CatalogKeeper(
     : parts_(parts),
       folder_(std::move(folder)),
       options_(std::move(options)),
-      current_(std::make_shared<const catalog::Catalog>(options_.publisher)) {}
+      current_(std::make_shared<const catalog::Catalog>(options_.publisher, options_.nested)) {}
 
 CatalogKeeper::~CatalogKeeper() = default;
 
@@ -289,13 +289,14 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
 
 // --- api::CatalogView ---
 
-std::string CatalogKeeper::catalog(const PartyId& party) const {
-  return current()->catalog_body(party);
+catalog::Page CatalogKeeper::page(const catalog::PageRequest& request) const {
+  return current()->page(request);
 }
 
-std::optional<std::string> CatalogKeeper::dataset(const AssetId& asset, const PartyId& party)
-    const {
-  return current()->dataset_body(asset, party);
+std::optional<std::string> CatalogKeeper::dataset(
+    const AssetId& asset, const Viewer& viewer, Instant now
+) const {
+  return current()->dataset_body(asset, viewer, now);
 }
 
 // --- api::CatalogAdmin ---
@@ -456,10 +457,10 @@ Result<std::vector<std::string>> CatalogKeeper::purposes_of(const AgreementId& a
 // --- negotiation::OfferBook, transfer::FormatBook ---
 
 std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
-    const OfferId& offer, const AssetId& target, const PartyId& party
+    const OfferId& offer, const AssetId& target, const Viewer& viewer
 ) const {
   const auto catalog = current();
-  const auto* found = catalog->visible_offer(offer, party);
+  const auto* found = catalog->visible_offer(offer, viewer);
   if (found == nullptr || found->asset != target) return std::nullopt;
   const auto* asset = catalog->asset(target);
   if (asset == nullptr) return std::nullopt;

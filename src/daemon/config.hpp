@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "tally/audit/note.hpp"
+#include "tally/catalog/catalog.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
@@ -65,6 +66,12 @@ struct WitnessEntry {
   std::string url;  // before "/add-checkpoint"
 };
 
+// The catalogue that peers ask for.
+struct CatalogSettings {
+  std::size_t page_size = 100;  // datasets on a page
+  std::vector<catalog::NestedCatalog> nested;
+};
+
 struct Config {
   std::filesystem::path folder;
   PartyId participant;
@@ -80,6 +87,7 @@ struct Config {
   std::filesystem::path witness_quorum;  // C2SP tlog-policy; empty: the agreement's other party
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
+  CatalogSettings catalog;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
   std::string data_url;  // where data is fetched from us; empty: the peers listener's public URL
   std::filesystem::path data_root;               // where file sources may read

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/peer_routes.hpp"
 #include "tally/audit/new_log.hpp"
 #include "tally/audit/pruned.hpp"
 #include "tally/audit/recovery.hpp"
@@ -291,6 +292,7 @@ Result<void> Connector::assemble(Opened opened) {
   sources_ = std::move(*sources);
   catalog::BuildOptions build;
   build.publisher = {config_.participant.uri, peer_base(config_)};
+  build.nested = config_.catalog.nested;
   build.limits = limits;
   for (const auto& entry : config_.trust) build.domains.push_back(entry.domain);
   build.check_source = [this](const Json& spec) -> Result<void> {

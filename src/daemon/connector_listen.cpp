@@ -1,8 +1,10 @@
 // The three listeners with their routes.
 #include <utility>
 
+#include "tally/api/catalog_routes.hpp"
 #include "tally/api/data_routes.hpp"
 #include "tally/api/log_routes.hpp"
+#include "tally/api/peer_routes.hpp"
 #include "tally/api/use_receipt_routes.hpp"
 #include "tally/api/witness_routes.hpp"
 
@@ -38,8 +40,10 @@ Result<void> Connector::listen() {
   for (auto& context : contexts_) contexts.push_back(context.get());
 
   auto peer_routes =
-      api::peer_routes({*catalog_, *negotiations_, *transfers_, [this] { return closed(); }, limits}
-      );
+      api::peer_routes({*negotiations_, *transfers_, [this] { return closed(); }, limits});
+  auto catalog_routes =
+      api::catalog_routes({*catalog_, catalog_->base_url(), config_.catalog.page_size, limits});
+  peer_routes.insert(peer_routes.end(), catalog_routes.begin(), catalog_routes.end());
   auto data_routes = api::peer_data_routes(
       {*enforcer_,
        *tokens_,

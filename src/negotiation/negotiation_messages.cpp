@@ -180,13 +180,16 @@ awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
     if (const auto waits = state.waits_for(peer)) co_return refuse(503, *waits, pids);
     const OfferId offer_id(text_of(message->offer, "@id"));
     const AssetId asset(text_of(message->offer, "target"));
-    if (!state.parts.offers.find(offer_id, asset, peer)) co_return unknown_offer(pids);
+    if (!state.parts.offers.find(offer_id, asset, received.caller.viewer())) {
+      co_return unknown_offer(pids);
+    }
 
     Step step;
     Process& process = step.process;
     process.pid = new_pid(state.parts.random);
     process.role = Role::provider;
     process.peer = peer;
+    process.subject = received.caller.subject;
     process.peer_pid = message->consumer_pid;
     process.peer_base = *message->callback_address;
     process.state = NegotiationState::requested;

@@ -69,6 +69,7 @@ Result<Process> parse_process(const Row& row) {
                      ? dsp::Role::provider
                      : dsp::Role::consumer;
   process.peer = party_from_json(json->value("peer", Json::object()));
+  process.subject = json->value("subject", SubjectAttributes{});
   process.peer_pid = Pid(text_of(*json, "peerPid"));
   process.peer_base = text_of(*json, "peerBase");
   process.state = parse_state(row.state);
@@ -121,6 +122,7 @@ Row to_row(const Process& process) {
         {"target", dsp::to_string(process.pending->target)},
     };
   }
+  if (!process.subject.empty()) body["subject"] = process.subject;
   if (process.objection) body["objection"] = to_json(*process.objection);
   if (process.reason) body["reason"] = to_json(*process.reason);
   row.body = body.dump();

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tally/core/store.hpp"
+#include "tally/core/viewer.hpp"
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
 
@@ -28,6 +29,8 @@ struct Process {
   Pid pid;
   dsp::Role role = dsp::Role::provider;
   PartyId peer;
+  // What its certificate said when it asked (provider): who may see an offer may depend on it.
+  SubjectAttributes subject;
   Pid peer_pid;           // empty until the peer has said it
   std::string peer_base;  // where its messages go to
   dsp::NegotiationState state = dsp::NegotiationState::none;

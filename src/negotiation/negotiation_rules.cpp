@@ -195,7 +195,8 @@ Signed sign(
 // The provider's rule: what stays within the offer is agreed, what goes beyond it is not.
 Result<Step> NegotiationService::State::agree(Process process) const {
   Step step;
-  const auto offer = parts.offers.find(process.offer_id, process.asset, process.peer);
+  const auto offer =
+      parts.offers.find(process.offer_id, process.asset, Viewer{process.peer, process.subject});
   std::optional<Message> refusal;
   if (!offer) {
     refusal = Message{"negotiation.offer-withdrawn", {}};

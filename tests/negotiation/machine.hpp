@@ -13,10 +13,10 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/journal.hpp"
-#include "tally/audit/snapshot_keeper.hpp"
 #include "tally/audit/log_writer.hpp"
 #include "tally/audit/note.hpp"
 #include "tally/audit/recovery.hpp"
+#include "tally/audit/snapshot_keeper.hpp"
 #include "tally/core/task_group.hpp"
 #include "tally/identity/trust.hpp"
 #include "tally/negotiation/delivery.hpp"
@@ -51,6 +51,7 @@ class Directory final : public PeerDirectory {
   std::optional<std::string> base_url(const PartyId& party) const override;
   std::optional<std::string> tally_url(const PartyId& party) const override;
   std::string jurisdiction(const PartyId&) const override { return home; }
+  std::optional<PartyId> party_at(std::string_view) const override { return std::nullopt; }
   static std::string root_of(const PartyId& party);  // "https://hospital.example"
   bool tally = true;
   std::string home;  // of everyone
@@ -59,7 +60,7 @@ class Directory final : public PeerDirectory {
 class Offers final : public OfferBook {
  public:
   std::optional<VisibleOffer> find(
-      const OfferId& offer, const AssetId& target, const PartyId& party
+      const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const override;
   struct Offered {
     VisibleOffer offer;

@@ -3,6 +3,7 @@
 // the closest one. Values; pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,8 +12,10 @@
 
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
+#include "tally/core/instant.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
+#include "tally/core/viewer.hpp"
 #include "tally/odrl/policy.hpp"
 
 namespace tally::catalog {
@@ -53,11 +56,14 @@ struct Asset {
   std::string digest;  // digest_text of the document in JCS
 };
 
-// Who may see an offer. An empty uri: every party of the domain. Both empty: everybody.
+// Who may see an offer. An empty uri: every party of the domain. Both empty: everybody. All of
+// `subject` must stand in the subject of the asker's certificate.
 struct Audience {
   std::string domain;
   std::string uri;
-  [[nodiscard]] bool holds(const PartyId& party) const;
+  SubjectAttributes subject;
+  [[nodiscard]] bool holds(const Viewer& viewer) const;
+  auto operator<=>(const Audience&) const = default;
 };
 
 // Who decides a request that fits the offer.
@@ -73,11 +79,13 @@ struct Offer {
   std::string policy;  // the Offer as published, in JCS: full IRIs, countedBy, no target
   std::string file;    // Document::name
   Home home = Home::file;
-  std::string digest;  // digest_text of the document in JCS
+  std::string digest;                // digest_text of the document in JCS
+  std::optional<Instant> not_after;  // from then on it permits nothing
   // Of the document; `build` hands them on and leaves none here.
   std::vector<odrl::Problem> warnings;
 
-  [[nodiscard]] bool visible_to_party(const PartyId& party) const;
+  [[nodiscard]] bool visible_to_viewer(const Viewer& viewer) const;
+  [[nodiscard]] bool is_over(Instant now) const { return not_after && now >= *not_after; }
   // The Offer of a message: the published one with its target.
   [[nodiscard]] Json message_offer() const;
 };

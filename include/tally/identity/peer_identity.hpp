@@ -12,6 +12,7 @@
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/instant.hpp"
+#include "tally/core/viewer.hpp"
 
 namespace tally::identity {
 
@@ -26,8 +27,11 @@ struct PeerIdentity {
   Instant good_until;
   std::string
       crl_state;  // "checked <thisUpdate>…<nextUpdate>", of the list that ends first; "none"
+  SubjectAttributes subject;  // organisation, units and countries of the leaf
   // Of a contract certificate: the revocation lists that were looked at, DER, for the archive.
   std::vector<Bytes> lists;
+
+  [[nodiscard]] Viewer viewer() const { return {party, subject}; }
 };
 
 // What a request came with. Identity is the only thing in it that may be believed.

@@ -45,12 +45,12 @@ struct VisibleOffer {
 };
 
 // The catalogue, as negotiation asks it. nullopt for an offer that does not exist, that is not of
-// `target`, or that `party` may not see: the three cannot be told apart.
+// `target`, or that `viewer` may not see: the three cannot be told apart.
 class OfferBook {
  public:
   virtual ~OfferBook() = default;
   [[nodiscard]] virtual std::optional<VisibleOffer> find(
-      const OfferId& offer, const AssetId& target, const PartyId& party
+      const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const = 0;
 };
 
