@@ -283,7 +283,11 @@ class AsConsumer(unittest.TestCase):
 class Rude(wires.Proxy):
     """A peer with a good certificate whose answers are those of the test."""
 
+    keeps_connections = True
+
     def answer(self, method, path, fields, body):
+        if "/catalog/" not in path and "page=" not in path and "n=" not in path:
+            return wires.Answer(404, [], b"")  # a negotiation that another test began
         return self.script(method, path, fields)
 
 
@@ -395,6 +399,19 @@ class BadPeers(unittest.TestCase):
         self.assertEqual(len(ids(hospital)), OPEN)
         self.assertNotIn("@context", hospital)
         self.assertEqual(len(calls), 1)
+
+    def test_the_examples_of_the_standard_are_read(self):
+        schemas = dsp_schemas.load(pathlib.Path(SOURCE))
+        if schemas is None:
+            self.skipTest("no schemas")
+        for name in ("catalog", "nested-catalog"):
+            example = (schemas.folder / "catalog" / "example" / (name + ".json")).read_bytes()
+            answer, _ = self.order(lambda *_: wires.Answer(200, [], example), follow=True)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertEqual(ids(answer.json()), ids(json.loads(example)))
+            # What we hand on is still a catalogue of the schema.
+            self.assertEqual(schemas.faults(schemas.by_name["catalog-schema.json"], answer.json()),
+                             [], name)
 
     def test_a_peer_that_has_no_request_for_one_dataset(self):
         def script(method, path, fields):
