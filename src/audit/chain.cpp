@@ -26,6 +26,7 @@ struct LinkMembers {
   std::string_view event;
   std::string_view log;
   std::string_view prev;
+  std::string_view private_;
   std::string_view seq;
   std::string_view time;
   std::string_view type;
@@ -56,6 +57,8 @@ struct LinkMembers {
                : key == "aprev" ? &aprev
                : key == "clock" ? &clock
                                 : nullptr;
+      case 7:
+        return key == "private" ? &private_ : nullptr;
       case 9:
         return key == "agreement" ? &agreement : nullptr;
       default:
@@ -163,7 +166,7 @@ std::optional<ChainFault> Chain::take(
   view.file = file;
   view.offset = offset;
   view.leaf = leaf;
-  view.type = view.event = view.time = {};
+  view.type = view.event = view.time = view.commitment = {};
   view.agreement.clear();
 
   const RecordScan scan = scan_record(text);
@@ -174,6 +177,7 @@ std::optional<ChainFault> Chain::take(
   view.type = plain_content(links.type);
   view.event = plain_content(links.event);
   view.time = plain_content(links.time);
+  view.commitment = plain_content(links.private_);
   if (const std::string_view plain = plain_content(links.agreement); !plain.empty()) {
     view.agreement = plain;
   } else {

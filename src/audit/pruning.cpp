@@ -4,6 +4,8 @@
 #include <map>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "tally/audit/tiles.hpp"
 
 #include "log_format.hpp"
@@ -17,8 +19,8 @@ namespace {
 // The records up to a time, as far as pruning asks.
 class Scan {
  public:
-  Scan(std::string by, const PrunedSnapshot* missing, const LogState* state)
-      : by_(std::move(by)), missing_(missing), state_(state) {}
+  Scan(const Term& term, const PrunedSnapshot* missing, const LogState* state)
+      : term_(term), by_(format_micros(term.by())), missing_(missing), state_(state) {}
 
   // False: the record is behind the time, and nothing of it was taken.
   bool take(std::uint64_t segment, const FrameRecord& record) {
@@ -32,9 +34,10 @@ class Scan {
       if (is_new) {
         of.segment = segment;
         // With records that were pruned, it had ended long before these.
-        of.ended = state_ != nullptr && state_->chain.state().agreements.contains(known->first);
+        of.past = state_ != nullptr && state_->chain.state().agreements.contains(known->first);
       }
-      of.ended |= ends(type, scan.plain("ledger"));
+      if (type == "contract.finalized") of.retention = retention_in(scan.value("retention"));
+      if (ends(type, scan.plain("ledger"))) of.end = scan.plain("time");
     }
     ++seen_;
     return true;
@@ -44,13 +47,14 @@ class Scan {
   // How many records of the log were taken, with those that are gone.
   [[nodiscard]] std::uint64_t seen() const { return seen_; }
 
-  // The agreement that keeps the segment.
-  [[nodiscard]] std::map<std::uint64_t, std::string> open_by_segment() const {
-    std::map<std::uint64_t, std::string> open;
+  // Why an agreement keeps the segment.
+  [[nodiscard]] std::map<std::uint64_t, Message> kept_segments() const {
+    std::map<std::uint64_t, Message> kept;
     for (const auto& [agreement, of] : agreements_) {
-      if (!of.ended) open.emplace(of.segment, agreement);
+      if (of.past || kept.contains(of.segment)) continue;
+      if (auto why = why_kept(agreement, of)) kept.emplace(of.segment, *std::move(why));
     }
-    return open;
+    return kept;
   }
   [[nodiscard]] std::vector<std::string> kept_before(std::uint64_t to) const {
     std::vector<std::string> kept;
@@ -63,9 +67,47 @@ class Scan {
 
  private:
   struct Agreement {
-    std::uint64_t segment = 0;  // of its first record here
-    bool ended = false;
+    std::uint64_t segment = 0;           // of its first record here
+    bool past = false;                   // its first records went before, so all of them may go
+    std::string end;                     // the last time that it ended; empty: it is open
+    std::vector<std::string> retention;  // as its policy asks
   };
+
+  [[nodiscard]] std::optional<Message> why_kept(const std::string& agreement, const Agreement& of)
+      const {
+    std::map<std::string, std::string> params{
+        {"seq", std::to_string(of.segment)}, {"agreement", agreement}};
+    if (of.end.empty()) {
+      params["by"] = format_seconds(term_.by());
+      return Message{"audit.prune-open", std::move(params)};
+    }
+    const auto ended = parse_date_time(of.end);
+    std::optional<Instant> until;  // the latest
+    for (const std::string& text : of.retention) {
+      const auto duration = parse_duration(text);
+      // What cannot be read asks for ever.
+      const Instant wanted =
+          ended && duration ? add(ended->instant, *duration) : Instant{INT64_MAX, 0};
+      if (wanted <= term_.now || (until && wanted <= *until)) continue;
+      until = wanted;
+      params["retention"] = text;
+    }
+    if (until) {
+      params["end"] = of.end;
+      return Message{"audit.prune-retention", std::move(params)};
+    }
+    return std::nullopt;
+  }
+
+  // Canonical JSON: a list of texts without escapes.
+  static std::vector<std::string> retention_in(std::string_view list) {
+    if (list.empty()) return {};
+    const Json parsed = Json::parse(list, nullptr, false);
+    if (!parsed.is_array()) return {std::string(list)};
+    std::vector<std::string> found;
+    for (const Json& one : parsed) found.push_back(one.is_string() ? one.get<std::string>() : "");
+    return found;
+  }
 
   // For good: one that is suspended may go on.
   static bool ends(std::string_view type, std::string_view ledger) {
@@ -73,6 +115,7 @@ class Scan {
     return type == "contract.terminated" || type == "policy.expired" || type == "policy.revoked";
   }
 
+  const Term term_;
   const std::string by_;
   const PrunedSnapshot* missing_;
   const LogState* state_;
@@ -106,12 +149,17 @@ std::uint64_t tiles_over(std::uint64_t to) {
 
 }  // namespace
 
-Result<Prunable> find_prunable(LogStorage& storage, Instant by, std::uint64_t below) {
+Result<Prunable> find_prunable(LogStorage& storage, const Term& term, std::uint64_t below) {
   const auto segments = list_segments(storage);
   if (!segments) return tl::unexpected(segments.error());
   Prunable found;
   found.why = {"audit.prune-last-segment", {}};
   if (segments->empty()) return found;
+  if (!term.reliable) {
+    found.to = segments->front().first_seq;
+    found.why = {"audit.prune-clock", {{"now", format_seconds(term.now)}}};
+    return found;
+  }
   const auto missing = read_missing(storage);
   if (!missing) return tl::unexpected(missing.error());
   std::optional<LogState> state;
@@ -120,12 +168,12 @@ Result<Prunable> find_prunable(LogStorage& storage, Instant by, std::uint64_t be
     if (!restored) return fail(std::move(restored));
     state = *std::move(restored);
   }
-  Scan scan(format_micros(by), *missing ? &**missing : nullptr, state ? &*state : nullptr);
+  Scan scan(term, *missing ? &**missing : nullptr, state ? &*state : nullptr);
   found.to = segments->front().first_seq;
   scan.begin_at(found.to);
   if (auto read = read_to(storage, *segments, scan); !read) return fail(std::move(read));
 
-  const auto open = scan.open_by_segment();
+  const auto kept = scan.kept_segments();
   for (std::size_t i = 1; i < segments->size(); ++i) {
     const std::uint64_t first = (*segments)[i - 1].first_seq;
     const std::uint64_t behind = (*segments)[i].first_seq;
@@ -135,13 +183,11 @@ Result<Prunable> find_prunable(LogStorage& storage, Instant by, std::uint64_t be
       break;
     }
     if (scan.seen() < behind) {
-      found.why = {"audit.prune-young", {{"seq", seq}, {"by", format_seconds(by)}}};
+      found.why = {"audit.prune-young", {{"seq", seq}, {"by", format_seconds(term.by())}}};
       break;
     }
-    if (const auto keeps = open.find(first); keeps != open.end()) {
-      found.why = {
-          "audit.prune-open",
-          {{"seq", seq}, {"agreement", keeps->second}, {"by", format_seconds(by)}}};
+    if (const auto keeps = kept.find(first); keeps != kept.end()) {
+      found.why = keeps->second;
       break;
     }
     found.to = behind;
@@ -229,11 +275,12 @@ Result<std::uint64_t> Pruning::most() const {
   return most;
 }
 
-Result<PrunedSnapshot> Pruning::write(Instant by, std::uint64_t below, Prunable& prunable) const {
+Result<PrunedSnapshot> Pruning::write(const Term& term, std::uint64_t below, Prunable& prunable)
+    const {
   // What an attempt before this one may have left.
   auto tidied = remove_pruned(parts_.storage, parts_.log.tree(), before_);
   if (!tidied) return fail(std::move(tidied));
-  auto found = find_prunable(parts_.storage, by, below);
+  auto found = find_prunable(parts_.storage, term, below);
   if (!found) return fail(std::move(found));
   prunable = *std::move(found);
   const std::uint64_t first = before_ ? before_->to : 0;
@@ -256,11 +303,12 @@ awaitable<Result<Pruning::Outcome>> Pruning::prune() {
   const auto below = most();
   if (!below) co_return tl::unexpected(below.error());
 
-  const Instant by = parts_.clock.read().at + -term_;
+  const ClockReading reading = parts_.clock.read();
+  const Term term{reading.at, term_, reading.reliable};
   Prunable prunable;
   std::optional<Result<PrunedSnapshot>> written;
-  std::function<void()> write_file = [this, &written, &prunable, by, below = *below] {
-    written = write(by, below, prunable);
+  std::function<void()> write_file = [this, &written, &prunable, &term, below = *below] {
+    written = write(term, below, prunable);
   };
   co_await parts_.worker.run(std::move(write_file));
   if (!*written) co_return fail(std::move(*written));

@@ -48,6 +48,7 @@ Result<RecordView> view_record(std::string_view text) {
   view.type = scan.plain("type");
   view.event = scan.plain("event");
   view.time = scan.plain("time");
+  view.commitment = scan.plain("private");
   view.agreement = unquote(scan.value("agreement"));
   const std::string_view seq = scan.value("seq");
   const auto [end, error] = std::from_chars(seq.data(), seq.data() + seq.size(), view.seq);

@@ -166,6 +166,7 @@ class Opening {
     auto reader = SegmentReader::open(storage_, segment.name);
     if (!reader) return fail(std::move(reader));
     std::uint64_t offset = begin;
+    RecordView view;  // one for all, since it has a text of its own
     for (;;) {
       auto frame = reader->frame_at(offset);
       if (!frame) return fail(std::move(frame));
@@ -174,7 +175,6 @@ class Opening {
         return tl::unexpected(refused(segment.name, offset, chain_.size(), "frame"));
       }
       for (const FrameRecord& record : frame->records) {
-        RecordView view;
         const auto fault = chain_.take(record.text, segment.name, record.offset, view);
         if (fault) {
           return tl::unexpected(refused(segment.name, record.offset, view.seq, fault->link));
@@ -473,6 +473,7 @@ Result<void> for_each_record(LogStorage& storage, std::uint64_t from_seq, const 
           view.type = scan.plain("type");
           view.event = scan.plain("event");
           view.time = scan.plain("time");
+          view.commitment = scan.plain("private");
           view.agreement = unquote(scan.value("agreement"));
           view.file = segment->name;
           view.offset = record.offset;

@@ -15,11 +15,8 @@ namespace {
 constexpr std::size_t targets_per_record = 500;
 
 std::optional<Digest> commitment_in(const audit::RecordView& record) {
-  std::string_view text = record.raw("private");
-  if (text.size() < 2) return std::nullopt;
-  text.remove_prefix(1);
-  text.remove_suffix(1);
-  return parse_digest_text(text);
+  if (record.commitment.empty()) return std::nullopt;
+  return parse_digest_text(record.commitment);
 }
 
 tl::unexpected<Error> no_fact() {

@@ -412,6 +412,11 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
     }
   }
   record.set_json("limits", limits);
+  Json retention = Json::array();
+  for (const auto& term : terms->policy->log_retention()) {
+    retention.push_back(format_duration(term));
+  }
+  if (!retention.empty()) record.set_json("retention", retention);
   const auto hash_of = [](const std::string& archive) {
     return archive.empty() ? std::string("asserted") : digest_text(sha256(archive));
   };

@@ -152,6 +152,18 @@ const std::vector<RuleSummary>& CompiledPolicy::rules() const {
 const std::vector<DutySummary>& CompiledPolicy::duties() const {
   return plan_->duty_summaries;
 }
+std::vector<XsdDuration> CompiledPolicy::log_retention() const {
+  std::vector<XsdDuration> found;
+  for (const Duty& duty : plan_->duties) {
+    for (const Parameter& one : duty.parameters) {
+      if (plan_->names[one.operand] != iri::retention) continue;
+      for (const Value& value : plan_->values_of(one.values)) {
+        if (const auto* duration = std::get_if<XsdDuration>(&value)) found.push_back(*duration);
+      }
+    }
+  }
+  return found;
+}
 bool CompiledPolicy::asks_for(std::string_view operand, std::string_view name) const {
   return std::ranges::any_of(plan_->nodes, [&](const Node& node) {
     if (node.kind != NodeKind::atom || plan_->term(node).iri != operand) return false;

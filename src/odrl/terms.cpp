@@ -411,7 +411,8 @@ std::span<const std::string_view> action_iris() {
   return action_table().names;
 }
 std::span<const std::string> enforced_duties() {
-  static const std::array<std::string, 1> made{std::string(iri::delete_)};
+  // Each use is in the log before it takes effect; how long it stays there is `retention`.
+  static const std::array<std::string, 2> made{std::string(iri::delete_), std::string(iri::log)};
   return made;
 }
 std::span<const Alias> action_aliases() {

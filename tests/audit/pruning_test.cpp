@@ -78,6 +78,21 @@ class PruningTest : public LogTest {
     }
     ASSERT_TRUE(life.writer->close());
   }
+  RecordDraft contract(const std::string& agreement, const Json& retention) {
+    RecordDraft draft("contract.finalized", new_event(random, clock.at));
+    draft.about(AgreementId(agreement))
+        .set("actor", PartyId{"north", "did:web:north.example"})
+        .set("counterparty", PartyId{"south", "did:web:south.example"})
+        .set("asset", "urn:asset:1")
+        .set("pid", "urn:p:1")
+        .set("policy", leaf_hash("policy"))
+        .set("role", "provider")
+        .set("assurance", "enforced")
+        .set_json("signatures", Json::object())
+        .set_json("statements", Json::object())
+        .set_json("retention", retention);
+    return draft;
+  }
   std::vector<std::uint64_t> segments() {
     std::vector<std::uint64_t> found;
     const auto storage = open_log(disk);
@@ -85,8 +100,9 @@ class PruningTest : public LogTest {
     for (const SegmentName& one : *listed) found.push_back(one.first_seq);
     return found;
   }
-  Prunable find(Instant by, std::uint64_t below = UINT64_MAX) {
-    auto found = find_prunable(*open_log(disk), by, below);
+  Prunable find(Instant by, std::uint64_t below = UINT64_MAX) { return find(Term{by, 0}, below); }
+  Prunable find(const Term& term, std::uint64_t below = UINT64_MAX) {
+    auto found = find_prunable(*open_log(disk), term, below);
     if (!found) throw std::runtime_error(render(found.error().message, Lang::en));
     return *std::move(found);
   }
@@ -167,6 +183,54 @@ TEST_F(PruningTest, OnlyWhatHasEndedAndIsPastItsTermGoes) {
   // Nothing above the bound, and never the last segment.
   EXPECT_EQ(find(clock.at, begins[2] - 1).to, begins[1]);
   EXPECT_EQ(find(clock.at, begins[2] - 1).why.code, "audit.prune-not-covered");
+}
+
+// An agreement whose policy wants its records kept two years behind its end, and 30 days.
+TEST_F(PruningTest, WhatAPolicyWantsKeptStays) {
+  {
+    LogLife life = live();
+    life.writer->enqueue(contract("urn:a:1", Json{"P30D", "P2Y"}));
+    life.writer->commit_batch();
+    ASSERT_TRUE(life.writer->close());
+  }
+  const Instant ended = clock.at + seconds(86'400);  // that of agreement 1
+  write(0, 4);
+  // The term of the log is over for all of them.
+  const auto all = find(Term{clock.at, 0});
+  EXPECT_EQ(all.to, 0U);
+  EXPECT_EQ(all.why.code, "audit.prune-retention");
+  EXPECT_EQ(all.why.params.at("agreement"), "urn:a:1");
+  EXPECT_EQ(all.why.params.at("retention"), "P2Y");
+  // A second before and at the end of the two years: the calendar's.
+  const Instant over = add(ended, XsdDuration{24, 0, 0});
+  EXPECT_EQ(find(Term{over + -milliseconds(2000), 0}).to, 0U);
+  EXPECT_GT(find(Term{over + seconds(2), 0}).to, 0U);
+  // The longer one counts, of the policy or of the log.
+  const auto young = find(Term{over + seconds(2), seconds(3L * 366 * 86'400)});
+  EXPECT_EQ(young.to, 0U);
+  EXPECT_EQ(young.why.code, "audit.prune-young");
+}
+
+TEST_F(PruningTest, NothingGoesByAClockThatIsNotToBeBelieved) {
+  write(0, 3);
+  EXPECT_GT(find(Term{clock.at, 0, true}).to, 0U);
+  const auto found = find(Term{clock.at, 0, false});
+  EXPECT_EQ(found.to, 0U);
+  EXPECT_EQ(found.why.code, "audit.prune-clock");
+}
+
+// What nobody can read asks to keep records for ever.
+TEST_F(PruningTest, ATermThatCannotBeReadKeeps) {
+  {
+    LogLife life = live();
+    life.writer->enqueue(contract("urn:a:0", Json::array({"a while"})));
+    life.writer->commit_batch();
+    ASSERT_TRUE(life.writer->close());
+  }
+  write(0, 2);
+  EXPECT_EQ(
+      find(Term{clock.at + seconds(100L * 366 * 86'400), 0}).why.code, "audit.prune-retention"
+  );
 }
 
 TEST_F(PruningTest, APrunedLogOpensGoesOnAndVerifies) {

@@ -216,7 +216,11 @@ TEST(Record, TheLeafHashIsTheOneOfRfc6962) {
   Chain chain;
   RecordView view;
   EXPECT_FALSE(chain.take(first, "f", 0, view));
+  EXPECT_TRUE(view.commitment.empty());
   EXPECT_FALSE(chain.take(second, "f", 0, view));
+  EXPECT_EQ(
+      view.commitment, "sha256:ccb0695ab19246af6fbc39aecdf3b99425e7da941fdaf02d8580572e1b01ebe7"
+  );
   EXPECT_EQ(chain.size(), 2U);
   EXPECT_EQ(
       to_hex(leaf_hash("")), "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"

@@ -3,6 +3,8 @@
 // mind.
 //
 // audit_bench [folder] [rounds] [records]: the folder is made and emptied; default ./audit-bench.
+// audit_bench sustained FOLDER SECONDS: 256 outstanding for so long; old segments are removed on
+// the way, so that the disk need not hold it all.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -121,9 +123,66 @@ Round run_bare(
   return round;
 }
 
+awaitable<void> keep_appending(LogWriter& writer, Random& random, bool& on, std::size_t& done) {
+  while (on) {
+    RecordDraft draft = use(of, random);
+    auto appended = co_await append(writer, std::move(draft));
+    if (!appended) give_up("an append failed");
+    ++done;
+  }
+}
+
+// All but the last few.
+void remove_old(LogStorage& storage) {
+  auto names = storage.list();
+  if (!names) give_up("the folder cannot be read");
+  std::erase_if(*names, [](const std::string& name) { return !segment_first_seq(name); });
+  std::sort(names->begin(), names->end());
+  for (std::size_t i = 0; i + 4 < names->size(); ++i) {
+    if (!storage.remove((*names)[i])) give_up("a segment cannot be removed");
+  }
+}
+
+int run_sustained(const std::filesystem::path& folder, double seconds) {
+  constexpr double slice = 10;
+  Log log(folder);
+  LogThread thread(log.writer());
+  asio::io_context context{1};
+  bool on = true;
+  std::size_t done = 0;
+  for (int i = 0; i < 256; ++i) {
+    asio::co_spawn(context, keep_appending(log.writer(), log.random, on, done), asio::detached);
+  }
+  std::vector<double> rates;
+  const auto start = Steady::now();
+  while (seconds_since(start) < seconds) {
+    const std::size_t before = done;
+    const auto began = Steady::now();
+    while (seconds_since(began) < slice) context.run_for(std::chrono::milliseconds(500));
+    rates.push_back(static_cast<double>(done - before) / seconds_since(began));
+    remove_old(log.storage());
+  }
+  const double all = static_cast<double>(done) / seconds_since(start);
+  on = false;
+  context.run();
+  std::printf(
+      "sustained %.0f s: %.0f records/s; of %.0f s each: least %.0f, median %.0f; %.0f MiB\n",
+      seconds,
+      all,
+      slice,
+      *std::min_element(rates.begin(), rates.end()),
+      median(rates),
+      most_resident()
+  );
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 4 && std::string(argv[1]) == "sustained") {
+    return run_sustained(argv[2], std::atof(argv[3]));
+  }
   const std::filesystem::path folder = argc > 1 ? argv[1] : "audit-bench";
   const int rounds = std::max(1, argc > 2 ? std::atoi(argv[2]) : 5);
   const std::size_t scale = argc > 3 ? static_cast<std::size_t>(std::atol(argv[3])) : 200'000;

@@ -416,7 +416,8 @@ def read_segment(data):
     return found
 
 
-def policy(asset, *, id=None, count=None, purposes=(RESEARCH,), until=None, delete=None):
+def policy(asset, *, id=None, count=None, purposes=(RESEARCH,), until=None, delete=None,
+           log_for=None):
     """An ODRL offer as an operator writes it. One that has an end obliges to delete."""
     constraints = []
     if purposes:
@@ -437,6 +438,12 @@ def policy(asset, *, id=None, count=None, purposes=(RESEARCH,), until=None, dele
     # Without an end the duty would be due with the end of the first use.
     if until is not None if delete is None else delete:
         document["obligation"] = [{"action": "delete"}]
+    if log_for is not None:
+        document["profile"] = "urn:tally:profile:1"
+        document["permission"][0]["duty"] = [{
+            "action": "urn:tally:profile:1#log",
+            "constraint": [{"leftOperand": "urn:tally:profile:1#retention", "operator": "gteq",
+                            "rightOperand": {"@value": log_for, "@type": "xsd:duration"}}]}]
     return document
 
 

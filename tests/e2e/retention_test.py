@@ -22,7 +22,7 @@ def setUpModule():
         config.setdefault("limits", {})["logSegmentMiB"] = 1
         config["log"]["retentionDays"] = 30
     consumer.edit(small_segments)
-    provider.offer()
+    provider.offer(log_for="P60D")
     pair.start()
 
 
@@ -88,7 +88,15 @@ class Retention(unittest.TestCase):
         self.assertEqual(answer["why"]["code"], "audit.prune-young")
         self.assertEqual(self.segments()[0], 0)
 
+        # Over for the log, and not for the policy that was agreed.
         consumer.clock(31 * DAY)
+        answer = self.prune()
+        self.assertIsNone(answer["pruned"])
+        self.assertEqual(answer["why"]["code"], "audit.prune-retention", answer)
+        self.assertEqual(answer["why"]["params"]["retention"], "P60D")
+        self.assertEqual(answer["why"]["params"]["agreement"], ended)
+
+        consumer.clock(61 * DAY)
         answer = self.prune()
         first = answer["first"]
         self.assertIsNotNone(answer["pruned"], answer)
@@ -138,7 +146,7 @@ class Retention(unittest.TestCase):
         with open(consumer.path("log", "cosigned")) as note:
             cosigned = int(note.read().splitlines()[1])
         self.terminate(going_on)
-        consumer.clock(70 * DAY)
+        consumer.clock(160 * DAY)
         answer = self.prune()
         self.assertEqual(answer["why"]["code"], "audit.prune-not-covered", answer)
         self.assertLessEqual(answer["first"], cosigned)

@@ -537,6 +537,27 @@ TEST(Load, DutiesHaveDeadlines) {
   EXPECT_EQ(duty_of(nullptr, true, ends).deadline, DeadlineKind::at_once);
 }
 
+TEST(Load, DutiesToLogSayHowLong) {
+  auto document = agreement();
+  EXPECT_TRUE(load(document)->log_retention().empty());
+  const auto log_for = [](const char* op, const char* term) {
+    const auto retention = atom(
+        "urn:tally:profile:1#retention", op, Json{{"@value", term}, {"@type", "xsd:duration"}}
+    );
+    return Json{{"action", "urn:tally:profile:1#log"}, {"constraint", Json::array({retention})}};
+  };
+  document["profile"] = "urn:tally:profile:1";
+  document["permission"][0]["duty"] = Json::array({log_for("eq", "P6M")});
+  document["obligation"] = Json::array({log_for("gteq", "P100D")});
+  const auto policy = load(document);
+  ASSERT_TRUE(policy);
+  auto found = policy->log_retention();
+  ASSERT_EQ(found.size(), 2U);
+  std::ranges::sort(found, {}, &XsdDuration::months);
+  EXPECT_EQ(found[0], *parse_duration("P100D"));
+  EXPECT_EQ(found[1], *parse_duration("P6M"));
+}
+
 TEST(Load, DigestIsThatOfTheCanonicalForm) {
   const auto document = agreement();
   EXPECT_EQ(load(document)->digest(), sha256(to_jcs(document)));

@@ -28,10 +28,20 @@ struct Prunable {
   std::vector<std::string> records;  // before `to`: the first one of the log, and each key.rotated
 };
 
-// Whole leading segments before `below`, but the last one, with no record behind `by` and none
-// under an agreement that had not ended for good by then. Reads no further than `by`. Errors: those
-// of read_missing, invalid audit.snapshot-malformed, unavailable.
-Result<Prunable> find_prunable(LogStorage& storage, Instant by, std::uint64_t below);
+// When a record is past its term.
+struct Term {
+  Instant now;
+  Nanos at_least = 0;    // behind its own time, or the end of its agreement
+  bool reliable = true;  // `now`; else no record is past its term
+
+  [[nodiscard]] Instant by() const { return now + -at_least; }
+};
+
+// Whole leading segments before `below`, but the last one, with no record behind `term.by()` and
+// none under an agreement that had not ended for good by then, or whose policy wants its records
+// kept until after `term.now`. Reads no further than `term.by()`. Errors: those of read_missing,
+// invalid audit.snapshot-malformed, unavailable.
+Result<Prunable> find_prunable(LogStorage& storage, const Term& term, std::uint64_t below);
 
 // Writes the snapshot file for the records before `to`. Durable on return. Errors: those of
 // make_snapshot, unavailable.
@@ -72,7 +82,7 @@ class Pruning {
 
  private:
   Result<std::uint64_t> most() const;
-  Result<PrunedSnapshot> write(Instant by, std::uint64_t below, Prunable& prunable) const;
+  Result<PrunedSnapshot> write(const Term& term, std::uint64_t below, Prunable& prunable) const;
 
   PruningParts parts_;
   std::optional<Pruned> before_;

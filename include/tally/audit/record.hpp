@@ -91,11 +91,12 @@ struct RecordView {
   std::uint64_t seq = 0;
   Digest leaf{};
   std::string_view text;  // the exact bytes
-  std::string_view type;  // these three never hold an escape
+  std::string_view type;  // these four never hold an escape
   std::string_view event;
   std::string_view time;
-  std::string agreement;  // empty: none
-  std::string_view file;  // where it stands
+  std::string_view commitment;  // `private`; empty: no fact about a person beside it
+  std::string agreement;        // empty: none
+  std::string_view file;        // where it stands
   std::uint64_t offset = 0;
 
   // The canonical JSON of one top-level member, or empty when absent. Fast: no tree is built.

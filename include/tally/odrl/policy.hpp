@@ -139,6 +139,9 @@ class CompiledPolicy {
   // some permission has no end in time. Bounds under `or` count when every branch has one.
   [[nodiscard]] std::optional<Instant> not_after() const;
 
+  // How long its duties `log` want the record of a use kept: each of these, at least.
+  [[nodiscard]] std::vector<XsdDuration> log_retention() const;
+
   // Whether some constraint compares the operand with this name.
   [[nodiscard]] bool asks_for(std::string_view operand, std::string_view name) const;
 

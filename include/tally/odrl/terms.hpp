@@ -49,6 +49,8 @@ inline constexpr std::string_view event = "http://www.w3.org/ns/odrl/2/event";
 inline constexpr std::string_view policy_usage = "http://www.w3.org/ns/odrl/2/policyUsage";
 inline constexpr std::string_view counted_by = "urn:tally:profile:1#countedBy";
 inline constexpr std::string_view witnessing = "urn:tally:profile:1#witnessing";
+inline constexpr std::string_view log = "urn:tally:profile:1#log";
+inline constexpr std::string_view retention = "urn:tally:profile:1#retention";
 inline constexpr std::string_view receipt_before_key = "urn:tally:profile:1#receiptBeforeKey";
 inline constexpr std::string_view vouched_by = "urn:tally:profile:1#vouchedBy";
 }  // namespace iri
