@@ -58,7 +58,8 @@ HttpResponse page_of(
   std::string links;
   const auto add = [&](const std::optional<catalog::Cursor>& cursor, std::string_view relation) {
     if (!cursor) return;
-    const std::string target = parts.base_url + std::string(dsp::catalog_request_path) + "?" +
+    const std::string target = parts.base_url(request.viewer.party) +
+                               std::string(dsp::catalog_request_path) + "?" +
                                std::string(token_parameter) + "=" + catalog::to_token(*cursor);
     links += (links.empty() ? "" : ", ") + link_value(target, relation);
   };

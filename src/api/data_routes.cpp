@@ -22,11 +22,19 @@ std::string bearer_token(const identity::Caller& caller) {
   return caller.authorization.substr(bearer.size());
 }
 
+// Peers send the token as a bearer token, or as it came in the data address: some connectors know
+// no other way (docs/protocol.md).
+std::string data_token(const identity::Caller& caller) {
+  if (caller.authorization.starts_with(bearer)) return caller.authorization.substr(bearer.size());
+  return caller.authorization;
+}
+
 // Shared by a stream's digest, which knows the content, and the transport's end, which knows
 // whether all of it went out.
 struct Sending {
   usage::Grant grant;
-  std::string content;  // "sha256:…" once all of it was read
+  std::shared_ptr<transfer::DataAccess> access;  // null: of what custody holds
+  std::string content;                           // "sha256:…" once all of it was read
   bool read_whole = false;
 };
 
@@ -112,6 +120,7 @@ class SentReader final : public BodyReader {
     auto got = co_await inner_->read(out);
     if (!got || *got == 0) co_return got;
     sha_.update(out.first(*got));
+    if (sending_->access) sending_->access->moved();
     left_ -= std::min<std::uint64_t>(left_, *got);
     if (left_ == 0) end();
     co_return got;
@@ -170,7 +179,7 @@ awaitable<Result<std::shared_ptr<const OutgoingSeal>>> seal_source(
 }
 
 awaitable<HttpResponse> serve(Parts parts, Call& call) {
-  const auto found = parts->tokens.find(bearer_token(call.caller), *call.caller.peer);
+  const auto found = parts->tokens.find(data_token(call.caller), *call.caller.peer);
   if (const auto* refused = std::get_if<transfer::TokenRefusal>(&found)) {
     const bool renewed = *refused == transfer::TokenRefusal::certificate_changed;
     co_return problem(
@@ -216,6 +225,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   act.party = grant.consumer;
   act.purposes = std::move(*purposes);
   act.purpose_source = odrl::Source::asserted;
+  act.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
   act.process = grant.transfer;
   act.receipt_before_key = seal != nullptr;
   // A pull is one act, however often it is resumed; a call is one act for each key.
@@ -231,6 +241,11 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
 
   auto sending = std::make_shared<Sending>();
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
+  sending->access = grant.access;
+  if (!grant.access->open()) {  // suspended or over, while the use was being recorded
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return problem(401, {"api.unknown-data-token", {}}, call.lang);
+  }
   HttpResponse response;
   response.status = selection.status;
   response.headers.set(
@@ -284,6 +299,8 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
       std::move(*body), selection.range.length, std::move(sha), sending
   );
   response.stream_length = selection.range.length;
+  // A transfer that is suspended or over takes what is under way with it.
+  response.may_go_on = [access = grant.access] { return access->open(); };
   response.on_sent = completion(parts->enforcer, sending, std::move(whole));
   co_return response;
 }
@@ -410,6 +427,12 @@ Admit admit_apps(usage::AppRegistry& apps) {
     if (!app) return fail(ErrorKind::unauthenticated, {"api.unknown-token", {}});
     return Admission{Role::app, app->id.value};
   };
+}
+
+std::string_view data_token(const identity::Caller& caller) {
+  std::string_view token = caller.authorization;
+  if (token.starts_with(bearer)) token.remove_prefix(bearer.size());
+  return token;
 }
 
 std::vector<Route> peer_data_routes(PeerDataParts given) {

@@ -13,8 +13,12 @@
 #include "tally/odrl/terms.hpp"
 #include "tally/odrl/vocabulary.hpp"
 
+#include "approval_routes.hpp"
 #include "catalog_tree.hpp"
 #include "code.hpp"
+#include "members.hpp"
+#include "negotiation_routes.hpp"
+#include "transfer_admin.hpp"
 #include "witness_admin.hpp"
 
 namespace tally::api {
@@ -35,38 +39,6 @@ Json message_json(const Message& message, Lang lang) {
 
 Json page(std::vector<Json> items) {
   return {{"items", std::move(items)}};
-}
-
-// {"peer": {"domain", "uri"}} of a command.
-Result<PartyId> peer_member(const Json& body) {
-  const auto peer = body.find("peer");
-  if (peer == body.end() || !peer->is_object()) {
-    return fail(ErrorKind::invalid, {"core.member-missing", {{"member", "peer"}}}, "/peer");
-  }
-  auto domain = string_member(*peer, "domain", "/peer");
-  if (!domain) return fail(std::move(domain));
-  auto uri = string_member(*peer, "uri", "/peer");
-  if (!uri) return fail(std::move(uri));
-  return PartyId{*domain, *uri};
-}
-
-Result<std::vector<std::string>> texts_member(const Json& body, const std::string& key) {
-  std::vector<std::string> out;
-  const auto member = body.find(key);
-  if (member == body.end()) return out;
-  const auto wrong = [&](std::string pointer) {
-    return fail(
-        ErrorKind::invalid,
-        {"core.member-type", {{"member", key}, {"expected", "array of strings"}}},
-        std::move(pointer)
-    );
-  };
-  if (!member->is_array()) return wrong("/" + key);
-  for (std::size_t i = 0; i < member->size(); ++i) {
-    if (!(*member)[i].is_string()) return wrong(child("/" + key, i));
-    out.push_back((*member)[i].get<std::string>());
-  }
-  return out;
 }
 
 Json limits_json(const usage::AgreementState& state) {
@@ -105,6 +77,7 @@ Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforc
        {{"provider", !agreement.provider_signature.empty()},
         {"consumer", !agreement.consumer_signature.empty()}}},
       {"enforcement", agreement.confirmed ? "confirmed" : "asserted"}};
+  if (agreement.imported) out["imported"] = true;
   if (const auto state = enforcer.state(agreement.id)) {
     out["limits"] = limits_json(*state);
     out["uses"] = state->uses;
@@ -181,45 +154,6 @@ awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
   auto catalog = co_await std::move(fetching);
   if (!catalog) co_return problem(catalog.error(), call.lang);
   co_return json_response(200, *catalog);
-}
-
-awaitable<HttpResponse> post_negotiation(Parts parts, Call& call) {
-  const auto body = call.json(parts->limits);
-  if (!body) co_return problem(body.error(), call.lang);
-  auto party = peer_member(*body);
-  if (!party) co_return problem(party.error(), call.lang);
-  const auto asset = string_member(*body, "asset", "");
-  if (!asset) co_return problem(asset.error(), call.lang);
-  const auto wanted = string_member_or(*body, "offer", "", "");
-  if (!wanted) co_return problem(wanted.error(), call.lang);
-  auto purposes = texts_member(*body, "purposes");
-  if (!purposes) co_return problem(purposes.error(), call.lang);
-
-  AssetId asset_id(*asset);
-  const RemotePeers wire{parts->peer, parts->peers, parts->limits};
-  auto dataset = co_await fetch_dataset(wire, *party, asset_id);
-  if (!dataset) co_return problem(dataset.error(), call.lang);
-  const Json* offer = nullptr;
-  for (const auto& candidate : dataset->at("hasPolicy")) {
-    if (wanted->empty() || candidate.value("@id", "") == *wanted) {
-      offer = &candidate;
-      break;
-    }
-  }
-  if (offer == nullptr) {
-    co_return problem(
-        404, {"api.offer-not-shown", {{"offer", *wanted}, {"asset", *asset}}}, call.lang
-    );
-  }
-  negotiation::NegotiateOrder order;
-  order.peer = *party;
-  order.offer = OfferId(offer->value("@id", ""));
-  order.asset = asset_id;
-  order.policy = *offer;
-  order.purposes = std::move(*purposes);
-  auto begun = co_await parts->negotiations.negotiate(std::move(order));
-  if (!begun) co_return problem(begun.error(), call.lang);
-  co_return json_response(202, {{"id", begun->value}});
 }
 
 awaitable<HttpResponse> post_transfer(Parts parts, Call& call) {
@@ -570,6 +504,11 @@ std::vector<Route> management_routes(ManagementApiParts given) {
     body["warnings"] = parts->catalog.warnings(call.lang);
     co_return json_response(200, body);
   };
+  const RouteHandler rules = [parts](Call& call) -> awaitable<HttpResponse> {
+    Json body = page(parts->rules.rules());
+    body["problems"] = parts->rules.problems(call.lang);
+    co_return json_response(200, body);
+  };
   // What a handler read of the store leaves the connector only once its records are in the log.
   const auto shown = [parts](RouteHandler handler) -> RouteHandler {
     return [parts, handler = std::move(handler)](Call& call) -> awaitable<HttpResponse> {
@@ -631,6 +570,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"GET", "/api/v1/policy-terms", auditor, home, policy_terms},
       {"PUT", "/api/v1/policies/:id", admin, home, put(false)},
       {"DELETE", "/api/v1/policies/:id", admin, home, erase(false)},
+      {"GET", "/api/v1/rules", auditor, home, rules},
       {"POST", "/api/v1/catalog", operates, home, on(post_catalog)},
       {"POST",
        "/api/v1/negotiations",
@@ -643,8 +583,25 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        "/api/v1/negotiations/:id/termination",
        operates,
        home,
-       ends("terminate-negotiation", terminate_process(parts, negotiations))},
+       ends("terminate-negotiation", on(terminate_negotiation))},
+      {"GET", "/api/v1/approvals", auditor, home, shown(on(get_approvals))},
+      {"POST",
+       "/api/v1/approvals/:id/approve",
+       operates,
+       home,
+       starts("approve-negotiation", on(post_approve))},
+      {"POST",
+       "/api/v1/approvals/:id/reject",
+       operates,
+       home,
+       ends("reject-negotiation", on(post_reject))},
+      {"POST",
+       "/api/v1/approvals/:id/counter",
+       operates,
+       home,
+       starts("counter-negotiation", on(post_counter))},
       {"GET", "/api/v1/agreements", auditor, home, shown(on(get_agreements))},
+      {"POST", "/api/v1/agreements", admin, home, starts("import-agreement", on(post_agreement))},
       {"GET", "/api/v1/agreements/:id", auditor, home, shown(on(get_agreement))},
       {"GET", "/api/v1/agreements/:id/history", auditor, home, on(get_history)},
       {"POST",
@@ -660,7 +617,22 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        "/api/v1/transfers/:id/termination",
        operates,
        home,
-       ends("terminate-transfer", terminate_process(parts, transfers))},
+       ends("terminate-transfer", on(post_transfer_termination))},
+      {"POST",
+       "/api/v1/transfers/:id/suspension",
+       operates,
+       home,
+       ends("suspend-transfer", on(post_suspension))},
+      {"POST",
+       "/api/v1/transfers/:id/resumption",
+       operates,
+       home,
+       starts("resume-transfer", on(post_resumption))},
+      {"POST",
+       "/api/v1/transfers/:id/completion",
+       operates,
+       home,
+       ends("complete-transfer", on(post_completion))},
       {"GET", "/api/v1/artefacts", auditor, home, shown(rows_of(parts, "artefact"))},
       {"GET", "/api/v1/lineage/:artefact", auditor, home, on(get_lineage)},
       {"GET", "/api/v1/statements", auditor, home, shown(rows_of(parts, "statement"))},

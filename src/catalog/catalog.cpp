@@ -31,8 +31,8 @@ std::optional<HomeOf> home_in(const std::map<Id, Item>& map, const Id& id) {
 
 // --- building ----------------------------------------------------------------------------------
 
-Catalog::Catalog(const Publisher& publisher, const std::vector<NestedCatalog>& nested)
-    : head_(publish_head(publisher)), nested_(publish_nested(nested)) {}
+Catalog::Catalog(Publisher publisher, const std::vector<NestedCatalog>& nested)
+    : publisher_(std::move(publisher)), nested_(publish_nested(nested)) {}
 
 BuildResult build(
     const std::vector<Document>& assets,
@@ -155,9 +155,9 @@ std::optional<HomeOf> Catalog::home_of(const OfferId& id) const {
   return home_in(offers_, id);
 }
 
-const Offer* Catalog::visible_offer(const OfferId& id, const Viewer& viewer) const {
+const Offer* Catalog::visible_offer(const OfferId& id, const Viewer& viewer, Instant now) const {
   const Offer* found = offer(id);
-  return found && found->visible_to_viewer(viewer) ? found : nullptr;
+  return found && found->visible_to_viewer(viewer) && !found->is_over(now) ? found : nullptr;
 }
 
 std::vector<const Offer*> Catalog::visible_offers(
@@ -184,9 +184,16 @@ std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_vie
 
 // --- as the protocol shows it ------------------------------------------------------------------
 
-void append_dataset(std::string& out, const Asset& asset, const std::vector<const Offer*>& offers) {
+void append_dataset(
+    std::string& out,
+    const Asset& asset,
+    const std::vector<const Offer*>& offers,
+    const Distributions& distributions
+) {
   out += asset.dataset;
-  out += "\"hasPolicy\":[";
+  out += "\"distribution\":";
+  out += distributions.of(asset.delivery);
+  out += ",\"hasPolicy\":[";
   for (std::size_t i = 0; i < offers.size(); ++i) {
     if (i > 0) out += ',';
     out += offers[i]->policy;
@@ -200,7 +207,7 @@ std::optional<std::string> Catalog::dataset_body(
   const auto offers = visible_offers(id, viewer, now);
   if (offers.empty()) return std::nullopt;
   std::string members;
-  append_dataset(members, assets_.at(id), offers);
+  append_dataset(members, assets_.at(id), offers, Distributions(publisher_.base_url(viewer.party)));
   return "{\"@context\":[\"" + std::string(dsp::context_url) + "\"]," + members.substr(1);
 }
 

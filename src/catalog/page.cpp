@@ -109,14 +109,16 @@ Page Catalog::page(const PageRequest& request) const {
   }
 
   Page page;
-  page.body = head_;
+  const std::string base_url = publisher_.base_url(request.viewer.party);
+  const Distributions distributions(base_url);
+  page.body = publish_head(publisher_.participant_id, base_url);
   // Catalogues of others stand on the first page alone.
   if (!before) page.body += nested_;
   if (!taken.datasets.empty()) {
     page.body += ",\"dataset\":[";
     for (std::size_t i = 0; i < taken.datasets.size(); ++i) {
       if (i > 0) page.body += ',';
-      append_dataset(page.body, *taken.datasets[i].asset, taken.datasets[i].offers);
+      append_dataset(page.body, *taken.datasets[i].asset, taken.datasets[i].offers, distributions);
     }
     page.body += ']';
   }

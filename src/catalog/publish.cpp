@@ -68,6 +68,17 @@ dsp::DataService service_at(const std::string& url) {
   return service;
 }
 
+// One format, at `service`, inline, so that a dataset that is asked for alone needs no list beside
+// it.
+std::string distribution_of(Delivery delivery, const dsp::DataService& service) {
+  dsp::Distribution distribution;
+  distribution.format = std::string(format_of(delivery));
+  distribution.access_service = service;
+  dsp::Dataset dataset;
+  dataset.distribution.push_back(std::move(distribution));
+  return to_jcs(dsp::to_nested_json(dataset).at("distribution"));
+}
+
 }  // namespace
 
 Json publish(Json policy, odrl::Side owner) {
@@ -89,11 +100,11 @@ Json publish(Json policy, odrl::Side owner) {
   return offer;
 }
 
-std::string publish_head(const Publisher& publisher) {
+std::string publish_head(const std::string& participant_id, const std::string& base_url) {
   dsp::Catalog catalog;
-  catalog.id = publisher.base_url + "/catalog";
-  catalog.participant_id = publisher.participant_id;
-  catalog.service.push_back(service_at(publisher.base_url));
+  catalog.id = base_url + "/catalog";
+  catalog.participant_id = participant_id;
+  catalog.service.push_back(service_at(base_url));
   std::string text = to_jcs(dsp::to_json(catalog));
   text.pop_back();
   return text;
@@ -119,19 +130,17 @@ std::string publish_nested(const std::vector<NestedCatalog>& nested) {
   return ",\"catalog\":" + to_jcs(json.at("catalog"));
 }
 
+Distributions::Distributions(const std::string& base_url) {
+  const auto service = service_at(base_url);
+  custody_ = distribution_of(Delivery::custody, service);
+  call_ = distribution_of(Delivery::call, service);
+}
+
 std::string publish_dataset(
-    const Asset& asset,
-    const std::string& description,
-    const Json& metadata,
-    const Publisher& publisher
+    const Asset& asset, const std::string& description, const Json& metadata
 ) {
-  dsp::Distribution distribution;
-  distribution.format = std::string(format_of(asset.delivery));
-  // Inline, so that a dataset that is asked for alone needs no list beside it.
-  distribution.access_service = service_at(publisher.base_url);
   dsp::Dataset dataset;
   dataset.id = asset.id.value;
-  dataset.distribution.push_back(std::move(distribution));
   Json& extra = dataset.extra = metadata;
   extra["dct:title"] = asset.title;
   if (!description.empty()) extra["dct:description"] = description;
@@ -141,7 +150,7 @@ std::string publish_dataset(
   extra["urn:tally:profile:1#level"] = std::to_string(asset.level);
   if (!asset.class_.empty()) extra["urn:tally:profile:1#class"] = asset.class_;
   std::string text = to_jcs(dsp::to_nested_json(dataset));
-  text.back() = ',';  // for hasPolicy
+  text.back() = ',';  // for distribution and hasPolicy
   text.shrink_to_fit();
   return text;
 }

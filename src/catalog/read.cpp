@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "tally/catalog/strict_object.hpp"
 #include "tally/dsp/policy_form.hpp"
 #include "tally/odrl/compare.hpp"
 #include "tally/odrl/terms.hpp"
@@ -20,117 +21,6 @@ constexpr std::size_t longest_id = 512;
 constexpr int highest_level = 9;
 constexpr std::size_t most_keywords = 64;
 
-// The strict reader of one object: collects faults, asks for each member by name and in the end for
-// members that nobody asked for.
-class Strict {
- public:
-  Strict(const Json& object, std::string at, const Document& document, std::vector<Problem>& faults)
-      : object_(object), at_(std::move(at)), document_(document), faults_(faults) {
-    if (!object_.is_object()) fault({"catalog.not-an-object", {}}, at_);
-  }
-
-  const Json* member(std::string_view key) {
-    known_.push_back(key);
-    if (!object_.is_object()) return nullptr;
-    const auto found = object_.find(key);
-    return found == object_.end() ? nullptr : &*found;
-  }
-
-  const Json* required(std::string_view key) {
-    const Json* value = member(key);
-    if (!value && object_.is_object()) {
-      fault({"catalog.member-missing", {{"member", std::string(key)}}}, at(key));
-    }
-    return value;
-  }
-
-  std::string text(std::string_view key, std::string fallback = {}) {
-    return as_text(key, member(key), std::move(fallback));
-  }
-  std::string required_text(std::string_view key) { return as_text(key, required(key), {}); }
-
-  bool flag(std::string_view key, bool fallback) {
-    const Json* value = member(key);
-    if (!value) return fallback;
-    if (value->is_boolean()) return value->get<bool>();
-    wrong_type(key, "true|false");
-    return fallback;
-  }
-
-  int number(std::string_view key, int fallback, int most) {
-    const Json* value = member(key);
-    if (!value) return fallback;
-    const bool whole = value->is_number_unsigned() &&
-                       value->get<std::uint64_t>() <= static_cast<std::uint64_t>(most);
-    if (whole) return value->get<int>();
-    wrong_type(key, "0…" + std::to_string(most));
-    return fallback;
-  }
-
-  // One of `words`; anything else is a fault that names the closest.
-  std::string word(
-      std::string_view key, const std::string& found, const std::vector<std::string_view>& words
-  ) {
-    if (std::find(words.begin(), words.end(), found) != words.end()) return found;
-    std::string list;
-    for (const std::string_view one : words) list += (list.empty() ? "" : ", ") + std::string(one);
-    fault(
-        {"catalog.unknown-value",
-         {{"member", std::string(key)}, {"value", found}, {"known", std::move(list)}}},
-        at(key)
-    );
-    return {};
-  }
-
-  void wrong_type(std::string_view key, std::string expected) {
-    fault(
-        {"catalog.member-type", {{"member", std::string(key)}, {"expected", std::move(expected)}}},
-        at(key)
-    );
-  }
-
-  void refuse_others() {
-    if (!object_.is_object()) return;
-    for (const auto& [key, value] : object_.items()) {
-      if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-      const std::string closest = closest_term(key, known_);
-      if (closest.empty()) {
-        fault({"catalog.unknown-member", {{"member", key}}}, at(key));
-      } else {
-        fault({"catalog.misspelt-member", {{"member", key}, {"closest", closest}}}, at(key));
-      }
-    }
-  }
-
-  void fault(Message message, std::string pointer) {
-    faults_.push_back({document_.name, std::move(pointer), std::move(message)});
-  }
-  [[nodiscard]] std::string at(std::string_view key) const { return child(at_, key); }
-
- private:
-  std::string as_text(std::string_view key, const Json* value, std::string fallback) {
-    if (!value) return fallback;
-    if (value->is_string()) return value->get<std::string>();
-    wrong_type(key, "string");
-    return fallback;
-  }
-
-  const Json& object_;
-  std::string at_;
-  const Document& document_;
-  std::vector<Problem>& faults_;
-  std::vector<std::string_view> known_;
-};
-
-std::optional<Json> parse(
-    const Document& document, std::size_t most, std::size_t depth, std::vector<Problem>& faults
-) {
-  auto value = parse_json(document.bytes, {most, depth});
-  if (value) return std::move(*value);
-  faults.push_back({document.name, value.error().pointer, value.error().message});
-  return std::nullopt;
-}
-
 // An id goes into URLs, records and terminals.
 bool is_usable_id(std::string_view id) {
   return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
@@ -139,7 +29,7 @@ bool is_usable_id(std::string_view id) {
 }
 
 // Members of their own for what a catalogue is searched by; published as metadata.
-void read_keywords(Strict& in, Json& metadata) {
+void read_keywords(StrictObject& in, Json& metadata) {
   const auto take = [&](std::string_view key, const char* published, const char* expected) {
     const Json* value = in.member(key);
     if (!value) return;
@@ -158,7 +48,7 @@ void read_keywords(Strict& in, Json& metadata) {
   take("theme", "dcat:theme", "string");
 }
 
-Json read_metadata(Strict& in) {
+Json read_metadata(StrictObject& in) {
   const Json* metadata = in.member("metadata");
   if (!metadata) return Json::object();
   if (!metadata->is_object()) {
@@ -174,7 +64,7 @@ Json read_metadata(Strict& in) {
   return *metadata;
 }
 
-void check_source(Strict& in, const Json& source, const BuildOptions& options) {
+void check_source(StrictObject& in, const Json& source, const BuildOptions& options) {
   if (!options.check_source) return;
   auto checked = options.check_source(source);
   if (!checked) in.fault(checked.error().message, in.at("source") + checked.error().pointer);
@@ -184,13 +74,13 @@ void check_source(Strict& in, const Json& source, const BuildOptions& options) {
 
 // {"O": "…", "OU": "…", "C": "CN"}: what the certificate's subject must say.
 void read_subject(
-    Strict& in, const Document& document, std::vector<Problem>& faults, SubjectAttributes& out
+    StrictObject& in, const Document& document, std::vector<Problem>& faults, SubjectAttributes& out
 ) {
   const Json* value = in.member("subject");
   if (!value) return;
   // An empty one would widen the audience to the whole domain.
   if (!value->is_object() || value->empty()) return in.wrong_type("subject", "object");
-  Strict members(*value, in.at("subject"), document, faults);
+  StrictObject members(*value, in.at("subject"), document, faults);
   for (const char* name : {"C", "O", "OU"}) {
     if (members.member(name) == nullptr) continue;
     std::string wanted = members.text(name);
@@ -212,7 +102,7 @@ std::optional<Audience> read_audience(
 ) {
   if (value == "*") return Audience{};
   const std::size_t before = faults.size();
-  Strict in(value, std::move(at), document, faults);
+  StrictObject in(value, std::move(at), document, faults);
   Audience audience;
   audience.domain = in.required_text("domain");
   audience.uri = in.text("uri");
@@ -240,7 +130,10 @@ std::optional<Audience> read_audience(
 }
 
 std::vector<Audience> read_audiences(
-    Strict& in, const Document& document, const BuildOptions& options, std::vector<Problem>& faults
+    StrictObject& in,
+    const Document& document,
+    const BuildOptions& options,
+    std::vector<Problem>& faults
 ) {
   std::vector<Audience> audiences;
   const Json* list = in.required("visibleTo");
@@ -258,7 +151,7 @@ std::vector<Audience> read_audiences(
 }
 
 // An offer travels without its context, so nothing in it may depend on one.
-void check_context(Strict& in, const Json& policy) {
+void check_context(StrictObject& in, const Json& policy) {
   const auto context = policy.find("@context");
   if (context == policy.end()) return;
   const std::string at = child(in.at("policy"), "@context");
@@ -270,7 +163,9 @@ void check_context(Strict& in, const Json& policy) {
   if (inlined) in.fault({"catalog.policy-context", {}}, at);
 }
 
-const Asset* find_target(Strict& in, const Json& policy, const std::map<AssetId, Asset>& assets) {
+const Asset* find_target(
+    StrictObject& in, const Json& policy, const std::map<AssetId, Asset>& assets
+) {
   const std::string at = child(in.at("policy"), "target");
   const auto target = policy.find("target");
   if (target == policy.end() || !target->is_string()) {
@@ -295,7 +190,11 @@ const Asset* find_target(Strict& in, const Json& policy, const std::map<AssetId,
 // Loads, publishes and checks the policy of an offer; the faults' pointers are those of the
 // document.
 void read_terms(
-    Strict& in, const Json& policy, const Asset& asset, const BuildOptions& options, Offer& offer
+    StrictObject& in,
+    const Json& policy,
+    const Asset& asset,
+    const BuildOptions& options,
+    Offer& offer
 ) {
   const std::string at = in.at("policy");
   odrl::LoadOptions load;
@@ -337,10 +236,9 @@ void read_terms(
 
 Read<Asset> read_asset(const Document& document, const BuildOptions& options) {
   std::vector<Problem> faults;
-  const auto value =
-      parse(document, options.limits.policy_bytes, options.limits.json_depth, faults);
+  const auto value = parse_document(document, options.limits, faults);
   if (!value) return tl::unexpected(std::move(faults));
-  Strict in(*value, {}, document, faults);
+  StrictObject in(*value, {}, document, faults);
   Asset asset;
   asset.id = AssetId(in.required_text("id"));
   if (faults.empty() && !is_usable_id(asset.id.value))
@@ -370,7 +268,7 @@ Read<Asset> read_asset(const Document& document, const BuildOptions& options) {
   asset.home = document.home;
   asset.digest = digest_text(sha256(to_jcs(*value)));
   if (!faults.empty()) return tl::unexpected(std::move(faults));
-  asset.dataset = publish_dataset(asset, description, metadata, options.publisher);
+  asset.dataset = publish_dataset(asset, description, metadata);
   return asset;
 }
 
@@ -378,17 +276,16 @@ Read<Offer> read_policy(
     const Document& document, const std::map<AssetId, Asset>& assets, const BuildOptions& options
 ) {
   std::vector<Problem> faults;
-  const auto value =
-      parse(document, options.limits.policy_bytes, options.limits.json_depth, faults);
+  const auto value = parse_document(document, options.limits, faults);
   if (!value) return tl::unexpected(std::move(faults));
-  Strict in(*value, {}, document, faults);
+  StrictObject in(*value, {}, document, faults);
   Offer offer;
   offer.visible_to = read_audiences(in, document, options, faults);
   const std::string decide = in.text("decide", "auto");
-  if (decide == "approve" || decide == "hook") {
+  if (decide == "hook") {
     in.fault({"catalog.decide-not-yet", {{"decide", decide}}}, in.at("decide"));
-  } else {
-    in.word("decide", decide, {"auto"});
+  } else if (in.word("decide", decide, {"auto", "approve"}) == "approve") {
+    offer.decide = Decide::approve;
   }
   offer.require_signature = in.flag("requireSignature", true);
   offer.accept_unconfirmed = in.flag("acceptUnconfirmed", false);

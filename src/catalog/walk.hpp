@@ -11,6 +11,8 @@
 
 #include "tally/catalog/catalog.hpp"
 
+#include "publish.hpp"
+
 namespace tally::catalog {
 
 // A dataset with those of its offers that the viewer is shown, by id.
@@ -27,7 +29,12 @@ struct Seen {
   const Filter& filter;
 };
 
-void append_dataset(std::string& out, const Asset& asset, const std::vector<const Offer*>& offers);
+void append_dataset(
+    std::string& out,
+    const Asset& asset,
+    const std::vector<const Offer*>& offers,
+    const Distributions& distributions
+);
 
 class Walk {
  public:

@@ -173,6 +173,17 @@ int transfer(
   return complete ? done : refused;
 }
 
+int move_transfer(const Console& console, Management& api, const MoveOptions& options) {
+  Json order = Json::object();
+  if (!options.reason.empty()) order["reason"] = options.reason;
+  const auto path = "/api/v1/transfers/" + percent_encode_segment(options.id) + "/" + options.move;
+  const auto answer = api.call("POST", path, order);
+  if (!answer) return console.fail(answer.error());
+  if (console.json) return show(console, *answer);
+  console.say({"cli.transfer-moved", {{"id", options.id}, {"state", text_of(*answer, "state")}}});
+  return done;
+}
+
 int read(const Console& console, Management& apps, const ReadOptions& options) {
   HttpRequest request;
   request.method = "GET";

@@ -39,6 +39,15 @@ int transfer(
     const Console& console, Management& api, const std::string& agreement, int wait_seconds
 );
 
+// One order to a transfer that runs. `move`: suspension, resumption, completion or termination, as
+// the API spells it.
+struct MoveOptions {
+  std::string id;
+  std::string move;
+  std::string reason;  // told to the peer; empty: none
+};
+int move_transfer(const Console& console, Management& api, const MoveOptions& options);
+
 struct ReadOptions {
   std::string agreement;
   std::string purpose;

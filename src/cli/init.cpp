@@ -17,7 +17,7 @@
 #include "tally/core/digest.hpp"
 #include "tally/custody/key_source.hpp"
 #include "tally/identity/enrolment.hpp"
-#include "tally/net/client.hpp"
+#include "tally/net/url.hpp"
 
 #include "system_random.hpp"
 
@@ -115,7 +115,16 @@ int init(const Console& console, const InitOptions& options) {
   }
   std::error_code failed;
   for (const char* name :
-       {"", "tls", "contract", "trust", "assets", "policies", "source", "log-key", "witness-key"}) {
+       {"",
+        "tls",
+        "contract",
+        "trust",
+        "assets",
+        "policies",
+        "rules",
+        "source",
+        "log-key",
+        "witness-key"}) {
     fs::create_directories(folder / name, failed);
     if (failed) {
       errno = failed.value();
@@ -281,13 +290,49 @@ int trust(const Console& console, const TrustOptions& options) {
   return code;
 }
 
+namespace {
+
+// Copies what the entry of a peer names into the folder, and names it there.
+Result<void> keep_credential(const PeerOptions& options, Ordered& entry) {
+  const fs::path beside = fs::path("peers") / to_hex(sha256(options.domain + "|" + options.uri));
+  std::error_code failed;
+  fs::create_directories(options.folder / "peers", failed);
+  const struct {
+    const fs::path& from;
+    const char* suffix;
+    mode_t mode;
+    Ordered& member;
+    const char* name;
+  } files[] = {
+      {options.expects, ".expects", 0600, entry["credential"], "expectsFile"},
+      {options.sends, ".sends", 0600, entry["credential"], "sendsFile"},
+      {options.tls_anchors, ".pem", 0644, entry, "tlsAnchors"},
+  };
+  for (const auto& file : files) {
+    if (file.from.empty()) continue;
+    const auto text = read_text(file.from);
+    if (!text) return tl::unexpected(text.error());
+    const std::string kept = beside.string() + file.suffix;
+    if (auto made = replace_file(options.folder / kept, *text, file.mode); !made) return made;
+    file.member[file.name] = kept;
+  }
+  return {};
+}
+
+}  // namespace
+
 int add_peer(const Console& console, const PeerOptions& options) {
   if (!net::parse_url(options.url)) {
     return console.fail(Message{"cli.url-malformed", {{"url", options.url}}}, usage);
   }
+  Ordered entry = {{"domain", options.domain}, {"uri", options.uri}, {"url", options.url}};
+  if (!options.hosts.empty()) entry["hosts"] = options.hosts;
+  if (options.private_addresses) entry["privateAddresses"] = true;
+  if (!options.expects.empty()) {
+    if (auto kept = keep_credential(options, entry); !kept)
+      return console.fail(kept.error(), usage);
+  }
   const int code = edit_config(console, options.folder, [&](Ordered& config) {
-    Ordered entry = {{"domain", options.domain}, {"uri", options.uri}, {"url", options.url}};
-    if (!options.hosts.empty()) entry["hosts"] = options.hosts;
     Ordered kept = Ordered::array();
     for (const auto& old : config["peers"]) {
       if (old.value("domain", "") != options.domain || old.value("uri", "") != options.uri) {

@@ -48,6 +48,11 @@ struct PeerOptions {
   std::string uri;
   std::string url;
   std::vector<std::string> hosts;  // empty: the URL's
+  bool private_addresses = false;
+  // Files with the Authorization values of its requests and of ours; copied into the folder.
+  std::filesystem::path expects;      // empty: known by its certificate
+  std::filesystem::path sends;        // empty: none is sent
+  std::filesystem::path tls_anchors;  // of its server; empty: those of the system
 };
 int add_peer(const Console& console, const PeerOptions& options);
 

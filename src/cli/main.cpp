@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "approval_commands.hpp"
 #include "audit_commands.hpp"
 #include "bundle_commands.hpp"
 #include "commands.hpp"
@@ -132,6 +133,13 @@ int main(int argc, char** argv) {
   peer_command->add_option("party", peer_party, help("help-party"))->required();
   peer_command->add_option("address", peer_options.url, help("help-peer-url"))->required();
   peer_command->add_option("--host", peer_options.hosts, help("help-host"));
+  peer_command->add_flag(
+      "--private-addresses", peer_options.private_addresses, help("help-private-addresses")
+  );
+  auto* expects = peer_command->add_option("--expects", peer_options.expects, help("help-expects"));
+  peer_command->add_option("--sends", peer_options.sends, help("help-sends"))->needs(expects);
+  peer_command->add_option("--tls-anchors", peer_options.tls_anchors, help("help-tls-anchors"))
+      ->needs(expects);
   peer_command->callback([&] {
     run = [&] {
       const auto party = parse_party(peer_party);
@@ -187,9 +195,36 @@ int main(int argc, char** argv) {
   std::string agreement;
   int wait_seconds = 60;
   auto* transfer_command = command(app, "transfer", "help-transfer");
-  transfer_command->add_option("agreement", agreement, help("help-agreement"))->required();
+  transfer_command->require_subcommand(0, 1);
+  transfer_command->add_option("agreement", agreement, help("help-agreement"));
   transfer_command->add_option("--wait", wait_seconds, help("help-wait"));
+  MoveOptions move_options;
+  const struct {
+    const char* name;
+    const char* move;
+    bool says_why;
+  } moves[] = {
+      {"suspend", "suspension", true},
+      {"resume", "resumption", false},
+      {"complete", "completion", false},
+      {"terminate", "termination", true}};
+  for (const auto& move : moves) {
+    auto* move_command =
+        command(*transfer_command, move.name, (std::string("help-transfer-") + move.name).c_str());
+    move_command->add_option("id", move_options.id, help("help-transfer-id"))->required();
+    if (move.says_why) {
+      move_command->add_option("--reason", move_options.reason, help("help-told-reason"));
+    }
+    move_command->callback([&, path = std::string(move.move)] {
+      run = with_api([&, path](Management& api) {
+        move_options.move = path;
+        return move_transfer(console, api, move_options);
+      });
+    });
+  }
   transfer_command->callback([&] {
+    if (!transfer_command->get_subcommands().empty()) return;
+    if (agreement.empty()) throw CLI::RequiredError("agreement");
     run =
         with_api([&](Management& api) { return transfer(console, api, agreement, wait_seconds); });
   });
@@ -223,6 +258,28 @@ int main(int argc, char** argv) {
       run = with_api([&, kind](Management& api) { return list(console, api, kind, id); });
     });
   }
+  command(app, "approvals", "help-approvals")->callback([&] {
+    run = with_api([&](Management& api) { return approvals(console, api); });
+  });
+  auto* approve_command = command(app, "approve", "help-approve");
+  approve_command->add_option("id", id, help("help-approval-id"))->required();
+  approve_command->callback([&] {
+    run = with_api([&](Management& api) { return approve(console, api, id); });
+  });
+  std::string said;
+  auto* reject_command = command(app, "reject", "help-reject");
+  reject_command->add_option("id", id, help("help-approval-id"))->required();
+  reject_command->add_option("--reason", said, help("help-reason-told"));
+  reject_command->callback([&] {
+    run = with_api([&](Management& api) { return reject(console, api, id, said); });
+  });
+  std::string policy_file;
+  auto* counter_command = command(app, "counter", "help-counter");
+  counter_command->add_option("id", id, help("help-approval-id"))->required();
+  counter_command->add_option("--policy", policy_file, help("help-counter-policy"))->required();
+  counter_command->callback([&] {
+    run = with_api([&](Management& api) { return counter(console, api, id, policy_file); });
+  });
   auto* history_command = command(app, "history", "help-history");
   history_command->add_option("agreement", agreement, help("help-agreement"))->required();
   history_command->callback([&] {

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <string>
 
-#include "tally/net/client.hpp"
+#include "tally/net/local_client.hpp"
 
 #include "console.hpp"
 

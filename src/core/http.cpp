@@ -62,6 +62,14 @@ std::optional<std::string_view> Headers::get(std::string_view name) const {
   return std::nullopt;
 }
 
+std::size_t Headers::count(std::string_view name) const {
+  return static_cast<std::size_t>(std::count_if(
+      fields_.begin(),
+      fields_.end(),
+      [&](const auto& field) { return same_name(field.first, name); }
+  ));
+}
+
 std::optional<Target> parse_target(std::string_view target) {
   if (!target.starts_with('/')) return std::nullopt;
   Target parsed;

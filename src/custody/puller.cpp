@@ -47,6 +47,10 @@ Message odd_answer(std::string detail) {
   return {"custody.pull-answer", {{"detail", std::move(detail)}}};
 }
 
+Message stopped(const transfer::PullOrder& order) {
+  return {"custody.pull-stopped", {{"process", order.process.value}}};
+}
+
 // What the problem of a refusal says, as far as a machine needs it.
 awaitable<std::string> problem_code(BodyReader* body) {
   std::string text;
@@ -157,6 +161,10 @@ awaitable<Result<transfer::Pulled>> Puller::fetch(transfer::PullOrder order) {
       co_await timers_.sleep_for(pause);
       pause = std::min(pause * 2, limits_.retry_most);
     }
+    if (progress.order.wanted && !*progress.order.wanted) {
+      if (progress.writer) co_await progress.writer->abandon();
+      co_return fail(ErrorKind::conflict, stopped(progress.order));
+    }
     if (!progress.writer) {
       auto cleared = co_await custody_.destroy(id);
       if (!cleared) co_return fail(std::move(cleared));
@@ -218,7 +226,11 @@ awaitable<Result<Puller::Step>> Puller::fetch_part(Progress& progress) {
   request.to = order.provider;
   request.url = order.endpoint;
   request.http.method = "GET";
-  if (!order.token.empty()) request.http.headers.set("Authorization", "Bearer " + order.token);
+  if (!order.token.empty()) {
+    request.http.headers.set(
+        "Authorization", order.bare_token ? order.token : "Bearer " + order.token
+    );
+  }
   request.http.headers.set("Accept-Encoding", "identity");
   if (have > 0) {
     request.http.headers.set("Range", "bytes=" + std::to_string(have) + "-");
@@ -278,6 +290,9 @@ awaitable<Result<Puller::Step>> Puller::fetch_part(Progress& progress) {
 awaitable<Result<Puller::Step>> Puller::receive(Progress& progress, PeerStream& stream) {
   ArtefactWriter& writer = *progress.writer;
   while (stream.body) {
+    if (progress.order.wanted && !*progress.order.wanted) {
+      co_return fail(ErrorKind::conflict, stopped(progress.order));
+    }
     const auto n = co_await stream.body->read(progress.piece);
     if (!n || *n == 0) {
       if (!n && n.error().kind != ErrorKind::unavailable) co_return tl::unexpected(n.error());

@@ -1,8 +1,6 @@
 #include "catalog_keeper.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include <malloc.h>
@@ -11,77 +9,19 @@
 #include "tally/core/digest.hpp"
 #include "tally/negotiation/agreement.hpp"
 
+#include "document_folder.hpp"
+
 namespace tally::daemon {
 
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr std::size_t most_documents = 100'000;
-
-// The .json files of one folder in order of name. A file that cannot be read is an empty document:
-// it is reported as one, and the rest goes on.
-std::vector<catalog::Document> read_folder(const fs::path& folder, std::size_t most_bytes) {
-  std::vector<catalog::Document> out;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    if (out.size() >= most_documents) break;
-    const auto name = entry.path().filename().string();
-    if (!name.ends_with(".json") || name.starts_with('.')) continue;
-    std::ifstream in(entry.path(), std::ios::binary);
-    // One byte more than allowed is enough to be refused by its size.
-    std::string text(most_bytes + 1, '\0');
-    in.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<std::size_t>(std::max<std::streamsize>(in.gcount(), 0)));
-    text.shrink_to_fit();
-    out.push_back({(folder.filename() / name).string(), std::move(text), catalog::Home::file});
-  }
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
-  return out;
-}
-
-// Changes whenever a file of the folder came, went or was written.
-void fingerprint(const fs::path& folder, Sha256& sha) {
-  std::vector<std::string> lines;
-  std::error_code failed;
-  for (const auto& entry : fs::directory_iterator(folder, failed)) {
-    const auto name = entry.path().filename().string();
-    if (!name.ends_with(".json") || name.starts_with('.')) continue;
-    const auto written = entry.last_write_time(failed).time_since_epoch().count();
-    lines.push_back(
-        name + "|" + std::to_string(entry.file_size(failed)) + "|" + std::to_string(written)
-    );
-  }
-  std::sort(lines.begin(), lines.end());
-  for (const auto& line : lines) sha.update(line + "\n");
-  sha.update("--\n");
-}
-
-Digest fingerprint_of(const fs::path& folder) {
-  Sha256 sha;
-  fingerprint(folder / "assets", sha);
-  fingerprint(folder / "policies", sha);
-  return sha.finish();
+Digest fingerprint_of(const std::filesystem::path& folder) {
+  return fingerprint({folder / "assets", folder / "policies"});
 }
 
 // The id of a pinned asset: which asset, as which document.
 std::string version_id(const AssetId& asset, std::string_view digest) {
   return asset.value + "@" + std::string(digest);
-}
-
-std::vector<Json> to_json(const std::vector<catalog::Problem>& problems, Lang lang) {
-  std::vector<Json> out;
-  out.reserve(problems.size());
-  for (const auto& problem : problems) {
-    out.push_back(
-        {{"file", problem.file},
-         {"pointer", problem.pointer},
-         {"code", problem.message.code},
-         {"params", problem.message.params},
-         {"text", render(problem.message, lang)}}
-    );
-  }
-  return out;
 }
 
 std::string problem_text(const catalog::Problem& problem) {
@@ -460,9 +400,10 @@ std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
     const OfferId& offer, const AssetId& target, const Viewer& viewer
 ) const {
   const auto catalog = current();
-  const auto* found = catalog->visible_offer(offer, viewer);
-  if (found == nullptr || found->asset != target) return std::nullopt;
-  const auto* asset = catalog->asset(target);
+  const auto* found = catalog->visible_offer(offer, viewer, parts_.clock.read().at);
+  if (found == nullptr) return std::nullopt;
+  if (!target.empty() && found->asset != target) return std::nullopt;
+  const auto* asset = catalog->asset(found->asset);
   if (asset == nullptr) return std::nullopt;
   negotiation::VisibleOffer out;
   out.id = found->id;
@@ -471,9 +412,19 @@ std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
   out.asset_level = asset->level;
   out.asset_class = asset->class_;
   out.policy = found->message_offer();
+  out.served_each_time = asset->delivery == catalog::Delivery::call;
+  out.decide = found->decide == catalog::Decide::approve ? negotiation::Decide::by_person
+                                                         : negotiation::Decide::by_itself;
   out.require_signature = found->require_signature;
   out.accept_unconfirmed = found->accept_unconfirmed;
   return out;
+}
+
+std::optional<negotiation::PinnedAsset> CatalogKeeper::asset(const AssetId& asset) const {
+  const auto catalog = current();
+  const auto* found = catalog->asset(asset);
+  if (found == nullptr) return std::nullopt;
+  return negotiation::PinnedAsset{found->digest, found->level, found->class_};
 }
 
 std::optional<std::string> CatalogKeeper::action_of(const AssetId& asset, const std::string& format)

@@ -53,7 +53,7 @@ class CatalogKeeper final : public api::CatalogView,
   awaitable<void> watch();
   [[nodiscard]] std::size_t offers() const;
   // Of the DSP endpoints, as the catalogue publishes it.
-  [[nodiscard]] const std::string& base_url() const { return options_.publisher.base_url; }
+  [[nodiscard]] const OurUrl& base_url() const { return options_.publisher.base_url; }
 
   // --- api::CatalogView ---
   [[nodiscard]] catalog::Page page(const catalog::PageRequest& request) const override;
@@ -76,6 +76,7 @@ class CatalogKeeper final : public api::CatalogView,
   [[nodiscard]] std::optional<negotiation::VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const override;
+  [[nodiscard]] std::optional<negotiation::PinnedAsset> asset(const AssetId& asset) const override;
   // --- transfer::FormatBook ---
   [[nodiscard]] std::optional<std::string> action_of(
       const AssetId& asset, const std::string& format

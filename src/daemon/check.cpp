@@ -4,6 +4,7 @@
 
 #include "keys.hpp"
 #include "log_key.hpp"
+#include "peer_credentials.hpp"
 #include "witness_setup.hpp"
 
 namespace tally::daemon {
@@ -46,6 +47,14 @@ std::vector<ConfigProblem> check(const Config& config) {
   }
   if (auto quorum = load_witness_quorum(config); !quorum) {
     note(problems, quorum.error(), "tally.json/witness/quorum");
+  }
+  if (auto peers = load_peer_credentials(config); !peers) {
+    note(problems, peers.error(), peers.error().pointer);
+  }
+  if (config.credential_peers && !config.credential_peers->plain) {
+    if (auto pair = load_credential_pair(config, {}); !pair) {
+      note(problems, pair.error(), "tally.json/listeners/credentialPeers");
+    }
   }
   if (auto trust = load_trust(config); !trust) note(problems, trust.error(), "tally.json/trust");
   if (!std::filesystem::is_directory(config.data_root)) {

@@ -2,151 +2,25 @@
 
 #include <algorithm>
 #include <fstream>
-#include <functional>
-#include <map>
 #include <set>
 #include <sstream>
 
-#include <boost/url.hpp>
-
-#include <nlohmann/json.hpp>
-
-#include "tally/core/json.hpp"
+#include "config_reader.hpp"
 
 namespace tally::daemon {
 
 namespace {
 
-// Reads members of one object after the other and gathers what is wrong. Each member is named once;
-// what nobody asked for is an unknown setting.
-class Reader {
- public:
-  explicit Reader(std::vector<ConfigProblem>& problems) : problems_(problems) {}
-
-  void problem(Message message, std::string pointer) {
-    problems_.push_back({std::move(message), std::move(pointer)});
-  }
-
-  using Field = std::function<void(const Json&, const std::string&)>;
-  // `required` members must be there; each handler gets the value and its pointer.
-  void object(
-      const Json& value,
-      const std::string& at,
-      const std::map<std::string, Field, std::less<>>& fields,
-      const std::vector<std::string>& required
-  ) {
-    if (!value.is_object()) return expected(at, "object");
-    std::vector<std::string_view> known;
-    known.reserve(fields.size());
-    for (const auto& [name, field] : fields) known.emplace_back(name);
-    for (const auto& [key, member] : value.items()) {
-      const auto field = fields.find(key);
-      if (field == fields.end()) {
-        problem(
-            {"daemon.config-unknown", {{"setting", key}, {"closest", closest_term(key, known)}}},
-            child(at, key)
-        );
-        continue;
-      }
-      field->second(member, child(at, key));
-    }
-    for (const auto& name : required) {
-      if (!value.contains(name))
-        problem({"daemon.config-missing", {{"setting", name}}}, child(at, name));
-    }
-  }
-
-  void array(const Json& value, const std::string& at, const Field& item) {
-    if (!value.is_array()) return expected(at, "array");
-    for (std::size_t i = 0; i < value.size(); ++i) item(value[i], child(at, i));
-  }
-
-  Field text(std::string& out) {
-    return [this, &out](const Json& value, const std::string& at) {
-      if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
-        return expected(at, "string");
-      }
-      out = value.get<std::string>();
-    };
-  }
-  // As ISO 3166 codes are, and what stands in for one.
-  Field word(std::string& out) {
-    return [this, &out](const Json& value, const std::string& at) {
-      const auto fits = [](char c) {
-        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-               c == '-';
-      };
-      const auto* text = value.get_ptr<const std::string*>();
-      if (text == nullptr || text->empty() || text->size() > 64 ||
-          !std::ranges::all_of(*text, fits)) {
-        return expected(at, "letters, digits, -");
-      }
-      out = *text;
-    };
-  }
-  Field path(std::filesystem::path& out, const std::filesystem::path& folder) {
-    return [this, &out, folder](const Json& value, const std::string& at) {
-      if (!value.is_string() || value.get_ref<const std::string&>().empty()) {
-        return expected(at, "string");
-      }
-      out = folder / std::filesystem::path(value.get<std::string>());
-    };
-  }
-  Field flag(bool& out) {
-    return [this, &out](const Json& value, const std::string& at) {
-      if (!value.is_boolean()) return expected(at, "true|false");
-      out = value.get<bool>();
-    };
-  }
-  template <class T>
-  Field number(T& out, std::int64_t least, std::int64_t most, std::int64_t unit = 1) {
-    return [this, &out, least, most, unit](const Json& value, const std::string& at) {
-      if (!value.is_number_integer() || value.get<std::int64_t>() < least ||
-          value.get<std::int64_t>() > most) {
-        return expected(at, std::to_string(least) + "…" + std::to_string(most));
-      }
-      out = static_cast<T>(value.get<std::int64_t>() * unit);
-    };
-  }
-  Field texts(std::vector<std::string>& out) {
-    return [this, &out](const Json& value, const std::string& at) {
-      array(value, at, [this, &out](const Json& item, const std::string& where) {
-        if (!item.is_string() || item.get_ref<const std::string&>().empty()) {
-          return expected(where, "string");
-        }
-        out.push_back(item.get<std::string>());
-      });
-    };
-  }
-  Field url(std::string& out) {
-    return [this, &out](const Json& value, const std::string& at) {
-      const auto parsed = value.is_string()
-                              ? boost::urls::parse_uri(value.get_ref<const std::string&>())
-                              : boost::urls::parse_uri("");
-      if (!parsed || (parsed->scheme() != "https" && parsed->scheme() != "http") ||
-          parsed->host().empty() || parsed->has_query() || parsed->has_fragment()) {
-        return expected(at, "https://host:port/path");
-      }
-      out = value.get<std::string>();
-      while (out.ends_with('/')) out.pop_back();
-    };
-  }
-
-  void expected(const std::string& at, const std::string& what) {
-    problem({"daemon.config-type", {{"expected", what}}}, at);
-  }
-
- private:
-  std::vector<ConfigProblem>& problems_;
-};
-
-void check_domain(Reader& read, const std::string& domain, const std::string& at) {
+void check_domain(ConfigReader& read, const std::string& domain, const std::string& at) {
   if (domain.find('|') != std::string::npos) read.expected(at, "[a-z0-9.-]+");
 }
 
 // A log that is witnessed for whoever brings its checkpoints.
 void read_watched_log(
-    Reader& read, const Json& item, const std::string& at, std::vector<audit::VerifierKey>& logs
+    ConfigReader& read,
+    const Json& item,
+    const std::string& at,
+    std::vector<audit::VerifierKey>& logs
 ) {
   std::string origin;
   std::string vkey;
@@ -163,7 +37,7 @@ void read_watched_log(
 
 // The catalogue of another connector that ours points to.
 void read_nested_catalog(
-    Reader& read,
+    ConfigReader& read,
     const Json& item,
     const std::string& at,
     std::vector<catalog::NestedCatalog>& nested
@@ -188,7 +62,7 @@ void read_nested_catalog(
 }
 
 // A witness is a peer that proves itself, and its name is the key of what is kept of it.
-void check_witnesses(Reader& read, const Config& config) {
+void check_witnesses(ConfigReader& read, const Config& config) {
   std::set<std::string> names;
   for (std::size_t i = 0; i < config.witnesses.size(); ++i) {
     const auto& entry = config.witnesses[i];
@@ -211,7 +85,9 @@ Result<std::string> read_file(const std::filesystem::path& file) {
 
 }  // namespace
 
-tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesystem::path& folder) {
+tl::expected<Config, std::vector<ConfigProblem>> load_config(
+    const std::filesystem::path& folder, bool insecure_loopback
+) {
   std::vector<ConfigProblem> problems;
   const auto text = read_file(folder / "tally.json");
   if (!text) return tl::unexpected(std::vector<ConfigProblem>{{text.error().message, ""}});
@@ -223,10 +99,11 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
 
   Config config;
   config.folder = folder;
-  Reader read(problems);
+  config.insecure_loopback = insecure_loopback;
+  ConfigReader read(problems);
 
   const auto listener = [&read](Listener& out
-                        ) -> std::map<std::string, Reader::Field, std::less<>> {
+                        ) -> std::map<std::string, ConfigReader::Field, std::less<>> {
     return {
         {"address", read.text(out.address)},
         {"port", read.number(out.port, 0, 65535)},
@@ -243,7 +120,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
       );
     };
   };
-  const auto party = [&](PartyId& out) -> std::map<std::string, Reader::Field, std::less<>> {
+  const auto party = [&](PartyId& out) -> std::map<std::string, ConfigReader::Field, std::less<>> {
     return {
         {"domain",
          [&](const Json& value, const std::string& at) {
@@ -264,8 +141,17 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
            }},
           {"listeners",
            [&](const Json& value, const std::string& at) {
-             auto peers = listener(config.peers);
-             peers.emplace("publicUrl", read.url(config.peers.public_url));
+             PeersListener known_by_certificate;
+             auto peers = listener(known_by_certificate);
+             peers.emplace("publicUrl", read.url(known_by_certificate.public_url));
+             PeersListener known_by_credential;
+             auto credential_peers = listener(known_by_credential);
+             credential_peers.erase("socket");
+             credential_peers.emplace("publicUrl", read.url(known_by_credential.public_url));
+             credential_peers.emplace(
+                 "certificate", read.path(known_by_credential.certificate, folder)
+             );
+             credential_peers.emplace("key", read.path(known_by_credential.key, folder));
              const auto apps = listener(config.apps);
              auto management = listener(config.management);
              management.emplace("tokens", [&](const Json& v, const std::string& p) {
@@ -293,6 +179,12 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                      {"peers",
                       [&](const Json& v, const std::string& p) {
                         read.object(v, p, peers, {"port", "publicUrl"});
+                        config.peers = known_by_certificate;
+                      }},
+                     {"credentialPeers",
+                      [&](const Json& v, const std::string& p) {
+                        read.object(v, p, credential_peers, {"port", "publicUrl"});
+                        config.credential_peers = known_by_credential;
                       }},
                      {"apps",
                       [&](const Json& v, const std::string& p) { read.object(v, p, apps, {}); }},
@@ -301,7 +193,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                         read.object(v, p, management, {});
                       }},
                  },
-                 {"peers", "apps", "management"}
+                 {"apps", "management"}
              );
            }},
           {"tls", key_pair(config.tls_certificate, config.tls_key)},
@@ -393,11 +285,35 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                fields.emplace("url", read.url(entry.url));
                fields.emplace("hosts", read.texts(entry.hosts));
                fields.emplace("jurisdiction", read.word(entry.jurisdiction));
-               fields.emplace("loopbackCredential", [&](const Json& v, const std::string& p) {
+               fields.emplace("acceptUnsigned", read.flag(entry.accept_unsigned));
+               fields.emplace(
+                   "dataAddress",
+                   read.choice(entry.data_dialect.full_names, "standard", "full-iri-names")
+               );
+               fields.emplace(
+                   "dataToken", read.choice(entry.data_dialect.bare_token, "bearer", "bare")
+               );
+               fields.emplace("privateAddresses", read.flag(entry.private_addresses));
+               fields.emplace("tlsAnchors", read.path(entry.tls_anchors, folder));
+               fields.emplace("credential", [&](const Json& v, const std::string& p) {
+                 auto& credential = entry.credential.emplace();
                  read.object(
                      v,
                      p,
-                     {{"expects", read.text(entry.expects)}, {"sends", read.text(entry.sends)}},
+                     {{"expects", read.text(credential.expects)},
+                      {"expectsFile", read.path(credential.expects_file, folder)},
+                      {"sends", read.text(credential.sends)},
+                      {"sendsFile", read.path(credential.sends_file, folder)}},
+                     {}
+                 );
+               });
+               fields.emplace("loopbackCredential", [&](const Json& v, const std::string& p) {
+                 auto& credential = entry.former_credential.emplace();
+                 read.object(
+                     v,
+                     p,
+                     {{"expects", read.text(credential.expects)},
+                      {"sends", read.text(credential.sends)}},
                      {"expects", "sends"}
                  );
                });
@@ -447,10 +363,41 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
                  {}
              );
            }},
+          {"transfers",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {
+                     {"idleSeconds",
+                      read.number(config.transfer_idle, 1, 31L * 24 * 3600, seconds(1))},
+                     {"longestIdleSeconds",
+                      read.number(config.transfer_longest_idle, 1, 366L * 24 * 3600, seconds(1))},
+                 },
+                 {}
+             );
+           }},
+          {"negotiation",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {
+                     {"counterOffers", read.approves(config.approve_counter_offers)},
+                     {"unaskedOffers", read.approves(config.approve_unasked_offers)},
+                 },
+                 {}
+             );
+           }},
           {"dataUrl", read.url(config.data_url)},
           {"dataRoot", read.path(config.data_root, folder)},
           {"threads", read.number(config.threads, 1, 64)},
-          {"insecureLoopback", read.flag(config.insecure_loopback)},
+          {"insecureLoopback",
+           [&](const Json& value, const std::string& at) {
+             bool also = false;
+             read.flag(also)(value, at);
+             config.insecure_loopback = config.insecure_loopback || also;
+           }},
           {"limits",
            [&](const Json& value, const std::string& at) {
              auto& limits = config.limits;
@@ -474,6 +421,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesyst
       },
       {"participant", "listeners", "tls", "contract", "log", "trust"}
   );
+  check_peers(read, config);
   check_witnesses(read, config);
   if (config.data_root.empty()) config.data_root = folder / "source";
   if (!problems.empty()) return tl::unexpected(std::move(problems));

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
+#include "tally/negotiation/peers.hpp"
 
 namespace tally::daemon {
 
@@ -25,6 +27,10 @@ struct Listener {
 
 struct PeersListener : Listener {
   std::string public_url;  // as peers reach it: scheme, host and port, no path
+  std::string data_url;    // where they fetch data
+  // What it shows. Empty: the pair of `tls`. Of the listener for credentials alone.
+  std::filesystem::path certificate, key;
+  bool plain = false;  // no TLS: loopback, with --insecure-loopback
 };
 
 // A person or program that may use the management API. The token itself is shown once, by
@@ -48,14 +54,26 @@ struct TrustEntry {
   Nanos crl_grace = 0;
 };
 
+// How a peer without certificates of the trust domains is known: by the exact value of the
+// Authorization field of its requests, and we by that of ours. Each here or in a file.
+struct CredentialEntry {
+  std::string expects;
+  std::filesystem::path expects_file;
+  std::string sends;  // neither this nor the file: our requests have no such field
+  std::filesystem::path sends_file;
+};
+
 struct PeerEntry {
   PartyId party;
   std::string url;                 // base of its protocol endpoints: scheme, host, port, path
   std::vector<std::string> hosts;  // "host:port" that it may name in callbacks and data addresses
   std::string jurisdiction;        // where it is at home, where its certificate does not say
-  // With --insecure-loopback alone: the Authorization value that it sends, and the one we send.
-  std::string expects;
-  std::string sends;
+  negotiation::DataDialect data_dialect;
+  bool accept_unsigned = false;    // agreements that it, as provider, did not sign
+  bool private_addresses = false;  // its names may resolve to addresses of private networks
+  std::optional<CredentialEntry> credential;  // absent: known by its certificate
+  std::filesystem::path tls_anchors;  // with a credential: of its server; empty: the system's
+  std::optional<CredentialEntry> former_credential;  // loopbackCredential, as it was written
 };
 
 // One more witness of our own log: a configured peer that serves tlog-witness.
@@ -75,7 +93,9 @@ struct CatalogSettings {
 struct Config {
   std::filesystem::path folder;
   PartyId participant;
-  PeersListener peers;
+  // One of the two at least.
+  std::optional<PeersListener> peers;             // with client certificates
+  std::optional<PeersListener> credential_peers;  // with credentials
   Listener apps;
   ManagementListener management;
   std::filesystem::path tls_certificate, tls_key;
@@ -89,14 +109,20 @@ struct Config {
   std::vector<PeerEntry> known_peers;
   CatalogSettings catalog;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
-  std::string data_url;  // where data is fetched from us; empty: the peers listener's public URL
-  std::filesystem::path data_root;               // where file sources may read
+  std::string data_url;                // as written; what is in force stands with each listener
+  std::filesystem::path data_root;     // where file sources may read
   Nanos statement_period = seconds(24L * 3600);  // how often uses are stated to partners
   Nanos receipt_deadline = seconds(3600);        // then a receipt that has not come is missing
-  unsigned threads = 1;                          // contexts that serve connections
-  Nanos log_retention = 0;                       // after an agreement's end; 0: records stay
-  bool test_log = false;                         // `tally init --test`: the genesis says so
+  Nanos transfer_idle = seconds(300);            // of a pull without receipts; then it is completed
+  Nanos transfer_longest_idle = 0;               // of any transfer; 0: it may rest for ever
+  bool approve_counter_offers = false;           // else what was not asked for ends a negotiation
+  bool approve_unasked_offers = false;
+  unsigned threads = 1;     // contexts that serve connections
+  Nanos log_retention = 0;  // after an agreement's end; 0: records stay
+  bool test_log = false;    // `tally init --test`: the genesis says so
   bool insecure_loopback = false;
+  // Peers are configured in the form before this version's (loopbackCredential).
+  bool former_form = false;
   Limits limits;
 };
 
@@ -106,6 +132,9 @@ struct ConfigProblem {
 };
 
 // All problems, or the configuration. Reads the file; does not open what it names.
-tl::expected<Config, std::vector<ConfigProblem>> load_config(const std::filesystem::path& folder);
+// `insecure_loopback`: the command line says so, whatever the file says.
+tl::expected<Config, std::vector<ConfigProblem>> load_config(
+    const std::filesystem::path& folder, bool insecure_loopback
+);
 
 }  // namespace tally::daemon

@@ -11,15 +11,12 @@
 #include "tally/audit/recovery.hpp"
 #include "tally/negotiation/agreement.hpp"
 
+#include "in_force.hpp"
 #include "serving.hpp"
 
 namespace tally::daemon {
 
 namespace {
-
-std::string peer_base(const Config& config) {
-  return config.peers.public_url + std::string(api::dsp_base_path);
-}
 
 // What the logs before the current one commit to: their records stay, and so do the facts.
 Result<std::set<Digest>> facts_of_former_logs(const std::filesystem::path& connector) {
@@ -73,6 +70,9 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
   auto trust = load_trust(config);
   if (!trust) return fail(std::move(trust));
   opened.trust = std::move(*trust);
+  auto peer_credentials = load_peer_credentials(config);
+  if (!peer_credentials) return fail(std::move(peer_credentials));
+  opened.peer_credentials = std::move(*peer_credentials);
   auto log_signer = load_log_signer(config.log_key, origin);
   if (!log_signer) return fail(std::move(log_signer));
 
@@ -269,19 +269,16 @@ Result<void> Connector::assemble(Opened opened) {
   if (auto begun = log_key_->begin(); !begun) return begun;
   trust_ = std::make_unique<identity::TrustSource>(std::move(opened.trust));
   net::HttpsPeerConfig peer_config;
-  peer_config.peers = addresses_of(config_.known_peers);
+  peer_config.peers = addresses_of(config_.known_peers, opened.peer_credentials);
   peer_config.certificate_pem = credentials_.tls_certificate_pem;
   peer_config.key_pem = credentials_.tls_key_pem;
   peer_config.insecure_loopback = config_.insecure_loopback;
-  auto https = net::HttpsPeer::create(home, peer_config, limits, *trust_, clock_);
-  if (!https) return fail(std::move(https));
-  https_ = std::move(*https);
-  peer_ = https_.get();
-  if (config_.insecure_loopback) {
-    loopback_ = std::make_unique<LoopbackPeer>(*https_, config_.known_peers);
-    peer_ = loopback_.get();
-  }
-  peers_ = std::make_unique<ConfiguredPeers>(*https_, config_.known_peers);
+  auto peer = net::HttpsPeer::create(home, peer_config, limits, *trust_, clock_);
+  if (!peer) return fail(std::move(peer));
+  peer_ = std::move(*peer);
+  peer_credentials_ = std::make_unique<PeerCredentials>(std::move(opened.peer_credentials));
+  peers_ = std::make_unique<ConfiguredPeers>(*peer_, config_);
+  const OurUrl base_url = [this](const PartyId& party) { return peers_->our_base_url(party); };
   refusals_ = std::make_unique<RefusalLog>(*log_, clock_, random_);
 
   // What is offered, and from where it is served.
@@ -291,10 +288,12 @@ Result<void> Connector::assemble(Opened opened) {
   if (!sources) return fail(std::move(sources));
   sources_ = std::move(*sources);
   catalog::BuildOptions build;
-  build.publisher = {config_.participant.uri, peer_base(config_)};
+  build.publisher = {config_.participant.uri, base_url};
   build.nested = config_.catalog.nested;
   build.limits = limits;
-  for (const auto& entry : config_.trust) build.domains.push_back(entry.domain);
+  std::vector<std::string> domains;
+  for (const auto& entry : config_.trust) domains.push_back(entry.domain);
+  build.domains = domains;
   build.check_source = [this](const Json& spec) -> Result<void> {
     auto source = sources_->source(spec);
     if (!source) return fail(std::move(source));
@@ -305,6 +304,28 @@ Result<void> Connector::assemble(Opened opened) {
       CatalogParts{*store_, *journal_, clock_, random_, timers_, *worker_, notices_},
       config_.folder,
       std::move(build)
+  );
+
+  // What is done by itself where somebody wrote a rule for it.
+  rules_ = std::make_unique<RuleKeeper>(
+      RuleKeeperParts{
+          clock_,
+          timers_,
+          *worker_,
+          notices_,
+          [this](std::string digest) {
+            return record_configuration(
+                "rules", with_rules(from_log_->configuration.digests(), digest)
+            );
+          },
+          [this] {
+            for (const auto& looked : {negotiations_->resume(), transfers_->look_again()}) {
+              if (!looked) notices_.note(Severity::error, looked.error().message);
+            }
+          }},
+      config_.folder / "rules",
+      limits,
+      domains
   );
 
   // The keys of what goes out encrypted, and what is held for others.
@@ -347,8 +368,13 @@ Result<void> Connector::assemble(Opened opened) {
   );
   negotiation::NegotiationSettings negotiation_settings;
   negotiation_settings.self = config_.participant;
-  negotiation_settings.base_url = peer_base(config_);
+  negotiation_settings.base_url = base_url;
   negotiation_settings.keeps_keys = payload_keys_ != nullptr;
+  const auto decides = [](bool person) {
+    return person ? negotiation::Decide::by_person : negotiation::Decide::by_itself;
+  };
+  negotiation_settings.counter_offers = decides(config_.approve_counter_offers);
+  negotiation_settings.unasked_offers = decides(config_.approve_unasked_offers);
   negotiation_settings.key_statement =
       identity::sign_key_statement(statement, *credentials_.signer);
   negotiations_ = std::make_unique<negotiation::NegotiationService>(
@@ -357,6 +383,7 @@ Result<void> Connector::assemble(Opened opened) {
           *journal_,
           *delivery_,
           clock_,
+          timers_,
           random_,
           *tasks_,
           notices_,
@@ -365,7 +392,8 @@ Result<void> Connector::assemble(Opened opened) {
           *enforcer_,
           *trust_,
           credentials_.signer,
-          [this](const PartyId& party) { return sender_->unasked(party); }},
+          [this](const PartyId& party) { return sender_->unasked(party); },
+          rules_.get()},
       std::move(negotiation_settings)
   );
   watched_logs_ = std::make_unique<WatchedLogs>(negotiations_->partners(), config_.watched_logs);
@@ -408,11 +436,12 @@ Result<void> Connector::assemble(Opened opened) {
   tokens_ = std::make_unique<transfer::TokenRegistry>();
   transfer::TransferSettings transfer_settings;
   transfer_settings.self = config_.participant;
-  transfer_settings.base_url = peer_base(config_);
-  transfer_settings.data_url =
-      config_.data_url.empty() ? config_.peers.public_url : config_.data_url;
+  transfer_settings.base_url = base_url;
+  transfer_settings.data_url = [this](const PartyId& party) { return peers_->our_data_url(party); };
   transfer_settings.log_origin = genesis_.origin;
   transfer_settings.receipt_deadline = config_.receipt_deadline;
+  transfer_settings.idle = config_.transfer_idle;
+  transfer_settings.longest_idle = config_.transfer_longest_idle;
   transfers_ = std::make_unique<transfer::TransferService>(
       transfer::TransferParts{
           *store_,
@@ -431,7 +460,8 @@ Result<void> Connector::assemble(Opened opened) {
           puller_.get(),
           credentials_.signer,
           limits,
-          payload_keys_.get()},
+          payload_keys_.get(),
+          rules_.get()},
       std::move(transfer_settings)
   );
   deletions_ = std::make_unique<transfer::DeletionSender>(

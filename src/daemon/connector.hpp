@@ -39,10 +39,11 @@
 #include "from_log.hpp"
 #include "keys.hpp"
 #include "log_key_rotation.hpp"
-#include "loopback_credential.hpp"
+#include "peer_credentials.hpp"
 #include "peer_directory.hpp"
 #include "real_world.hpp"
 #include "refusal_log.hpp"
+#include "rule_keeper.hpp"
 #include "witness_setup.hpp"
 
 namespace tally::daemon {
@@ -84,6 +85,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
     Credentials credentials;
     LogSigner log_signer;
     std::shared_ptr<const identity::TrustStore> trust;
+    std::vector<LoadedCredential> peer_credentials;
   };
   struct Serving;  // listeners and their routers
 
@@ -98,6 +100,13 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   Result<void> open_log(Opened& opened, const audit::Genesis& genesis);
   awaitable<Result<void>> record_configuration(std::string change, Json digests);
   Result<void> listen();
+  // Whom a request is from, at each of the two listeners for peers, and what it is answered.
+  awaitable<HttpResponse> serve_certified(HttpRequest request, const identity::Caller& caller);
+  awaitable<HttpResponse> serve_by_credential(HttpRequest request, const identity::Caller& caller);
+  [[nodiscard]] std::shared_ptr<const identity::PeerIdentity> known_by_credential(
+      const HttpRequest& request, const identity::Caller& caller
+  ) const;
+  void say_insecure() const;
   void reload();
   [[nodiscard]] std::optional<Error> closed() const;
   [[nodiscard]] std::string log_folder() const;
@@ -134,9 +143,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   // Who is who.
   Credentials credentials_;
   std::unique_ptr<identity::TrustSource> trust_;
-  std::unique_ptr<net::HttpsPeer> https_;
-  std::unique_ptr<Peer> loopback_;  // with --insecure-loopback
-  Peer* peer_ = nullptr;            // one of the two
+  std::unique_ptr<PeerCredentials> peer_credentials_;
+  std::unique_ptr<net::HttpsPeer> peer_;
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
   std::unique_ptr<Enrolments> enrolments_;
@@ -146,6 +154,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<usage::AppRegistry> apps_;
   std::unique_ptr<sources::FileSources> sources_;
   std::unique_ptr<CatalogKeeper> catalog_;
+  std::unique_ptr<RuleKeeper> rules_;
   std::unique_ptr<custody::KeySource> key_source_;
   std::unique_ptr<custody::BlobStore> fact_files_;
   std::unique_ptr<custody::PrivateFacts> facts_;

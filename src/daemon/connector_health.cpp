@@ -73,7 +73,7 @@ Json Connector::status() const {
   for (const auto& check : checks()) ready = ready && check.good;
   return {
       {"participant", {{"domain", config_.participant.domain}, {"uri", config_.participant.uri}}},
-      {"publicUrl", config_.peers.public_url},
+      {"publicUrl", (config_.peers ? config_.peers : config_.credential_peers)->public_url},
       {"log",
        {{"origin", genesis_.origin},
         {"size", mark.size},

@@ -1,10 +1,11 @@
-// The three listeners with their routes.
+// The listeners with their routes, and who is let in.
 #include <utility>
 
 #include "tally/api/catalog_routes.hpp"
 #include "tally/api/data_routes.hpp"
 #include "tally/api/log_routes.hpp"
 #include "tally/api/peer_routes.hpp"
+#include "tally/api/unknown_peer.hpp"
 #include "tally/api/use_receipt_routes.hpp"
 #include "tally/api/witness_routes.hpp"
 
@@ -27,6 +28,11 @@ net::ListenerConfig plain_listener(const Listener& listener, const std::filesyst
   out.port = listener.port;
   if (!listener.socket.empty()) out.unix_socket = (folder / listener.socket).string();
   return out;
+}
+
+// "192.0.2.1:5000" without its port.
+std::string host_of(const std::string& source) {
+  return source.substr(0, source.rfind(':'));
 }
 
 }  // namespace
@@ -101,6 +107,7 @@ Result<void> Connector::listen() {
   auto management_routes = api::management_routes(
       {*this,
        *catalog_,
+       *rules_,
        *store_,
        *peer_,
        *peers_,
@@ -128,12 +135,6 @@ Result<void> Connector::listen() {
       notices_
   );
 
-  net::ListenerConfig peers = plain_listener(config_.peers, config_.folder);
-  if (!config_.insecure_loopback) {
-    peers.transport = net::Transport::mutual_tls;
-    peers.certificate_pem = credentials_.tls_certificate_pem;
-    peers.key_pem = credentials_.tls_key_pem;
-  }
   const auto make = [&](net::ListenerConfig listener, net::Handler handler) {
     return std::make_unique<net::Server>(
         contexts,
@@ -151,41 +152,98 @@ Result<void> Connector::listen() {
       return router.handle(std::move(request), caller);
     };
   };
-  net::Handler peer_handler =
-      [this](HttpRequest request, const identity::Caller& caller) -> awaitable<HttpResponse> {
-    if (caller.peer) {
-      const auto recorded = co_await enrolments_->met(*caller.peer);
-      if (!recorded) co_return api::problem(recorded.error(), Lang::en);
-    }
-    co_return co_await serving_->peer_router->handle(std::move(request), caller);
-  };
-  if (config_.insecure_loopback) {
-    peer_handler =
-        [this](HttpRequest request, const identity::Caller& caller) -> awaitable<HttpResponse> {
-      identity::Caller known = caller;
-      known.peer = identify_loopback(request, caller, config_.known_peers);
-      co_return co_await serving_->peer_router->handle(std::move(request), known);
-    };
-  }
   serving_->management = make(
       plain_listener(config_.management, config_.folder), routed(*serving_->management_router)
   );
   serving_->apps =
       make(plain_listener(config_.apps, config_.folder), routed(*serving_->app_router));
-  serving_->peers = make(std::move(peers), std::move(peer_handler));
+  if (config_.peers) {
+    net::ListenerConfig listener = plain_listener(*config_.peers, config_.folder);
+    listener.transport = net::Transport::mutual_tls;
+    listener.certificate_pem = credentials_.tls_certificate_pem;
+    listener.key_pem = credentials_.tls_key_pem;
+    serving_->peers =
+        make(std::move(listener), [this](HttpRequest request, const identity::Caller& caller) {
+          return serve_certified(std::move(request), caller);
+        });
+  }
+  if (config_.credential_peers) {
+    net::ListenerConfig listener = plain_listener(*config_.credential_peers, config_.folder);
+    if (!config_.credential_peers->plain) {
+      auto pair = load_credential_pair(config_, credentials_);
+      if (!pair) return fail(std::move(pair));
+      listener.transport = net::Transport::tls;
+      listener.certificate_pem = std::move(pair->certificate);
+      listener.key_pem = std::move(pair->key);
+    }
+    serving_->credential_peers =
+        make(std::move(listener), [this](HttpRequest request, const identity::Caller& caller) {
+          return serve_by_credential(std::move(request), caller);
+        });
+  }
   // A port that the system chose is known only now; the line at start has to name it.
   // Management comes last: who hears there that the connector is ready finds the others open.
-  const std::pair<net::Server&, std::uint16_t&> listeners[] = {
-      {*serving_->peers, config_.peers.port},
-      {*serving_->apps, config_.apps.port},
-      {*serving_->management, config_.management.port},
+  const std::pair<net::Server*, Listener*> listeners[] = {
+      {serving_->peers.get(), config_.peers ? &*config_.peers : nullptr},
+      {serving_->credential_peers.get(),
+       config_.credential_peers ? &*config_.credential_peers : nullptr},
+      {serving_->apps.get(), &config_.apps},
+      {serving_->management.get(), &config_.management},
   };
-  for (const auto& [server, port] : listeners) {
-    auto bound = server.listen();
+  for (const auto& [server, listener] : listeners) {
+    if (server == nullptr) continue;
+    auto bound = server->listen();
     if (!bound) return fail(std::move(bound));
-    port = *bound;
+    listener->port = *bound;
   }
   return {};
+}
+
+// A party that is known by a credential is known by that alone, also where it has a certificate.
+awaitable<HttpResponse> Connector::serve_certified(
+    HttpRequest request, const identity::Caller& caller
+) {
+  if (caller.peer && peer_credentials_->has(caller.peer->party)) {
+    const Message reason{"identity.known-by-credential", {{"peer", to_string(caller.peer->party)}}};
+    if (auto refused = api::refuse_unknown_peer(request, reason)) {
+      refusals_->refused(reason, host_of(caller.source));
+      co_return std::move(*refused);
+    }
+  }
+  if (caller.peer) {
+    const auto recorded = co_await enrolments_->met(*caller.peer);
+    if (!recorded) co_return api::problem(recorded.error(), Lang::en);
+  }
+  co_return co_await serving_->peer_router->handle(std::move(request), caller);
+}
+
+std::shared_ptr<const identity::PeerIdentity> Connector::known_by_credential(
+    const HttpRequest& request, const identity::Caller& caller
+) const {
+  // Of two credentials it would be a guess which one is meant.
+  if (request.headers.count("Authorization") != 1) return nullptr;
+  auto party = peer_credentials_->owner(caller.authorization);
+  // Where data is fetched, the token that the party was given stands for its credential.
+  if (!party && request.target.starts_with("/data/")) {
+    party = tokens_->holder(api::data_token(caller));
+    if (party && !peer_credentials_->has(*party)) party.reset();
+  }
+  return party ? identity_by_credential(*std::move(party)) : nullptr;
+}
+
+awaitable<HttpResponse> Connector::serve_by_credential(
+    HttpRequest request, const identity::Caller& caller
+) {
+  identity::Caller known = caller;
+  known.peer = known_by_credential(request, caller);
+  if (!known.peer) {
+    const Message reason{"identity.credential-unknown", {}};
+    if (auto refused = api::refuse_unknown_peer(request, reason)) {
+      refusals_->refused(reason, host_of(caller.source));
+      co_return std::move(*refused);
+    }
+  }
+  co_return co_await serving_->peer_router->handle(std::move(request), known);
 }
 
 }  // namespace tally::daemon

@@ -81,14 +81,21 @@ awaitable<void> Connector::start_and_report() {
       Severity::info,
       {"daemon.serving",
        {{"uri", config_.participant.uri},
-        {"peers", config_.peers.public_url},
+        {"peers", (config_.peers ? config_.peers : config_.credential_peers)->public_url},
         {"apps", config_.apps.address + ":" + std::to_string(config_.apps.port)},
         {"management", config_.management.address + ":" + std::to_string(config_.management.port)},
         {"offers", std::to_string(catalog_->offers())},
         {"agreements", std::to_string(enforcer_->agreements().size())}}}
   );
   if (genesis_.test) notices_.note(Severity::warning, {"daemon.test-log", {}});
-  if (config_.insecure_loopback) notices_.note(Severity::warning, {"daemon.insecure-loopback", {}});
+  if (config_.peers && config_.credential_peers) {
+    notices_.note(
+        Severity::info,
+        {"daemon.serving-by-credential", {{"peers", config_.credential_peers->public_url}}}
+    );
+  }
+  if (config_.former_form) notices_.note(Severity::warning, {"daemon.config-former-form", {}});
+  say_insecure();
   if (std::exchange(reload_after_start_, false)) reload();
 }
 
@@ -114,6 +121,8 @@ awaitable<Result<void>> Connector::start() {
   // Also of what was changed while nothing ran.
   auto digests = digests_in_force(config_, credentials_);
   if (!digests) co_return fail(std::move(digests));
+  co_await rules_->load();
+  *digests = with_rules(*std::move(digests), rules_->digest());
   if (!differing(from_log_->configuration.digests(), *digests).empty()) {
     auto changed = co_await record_configuration("start", *std::move(digests));
     if (!changed) co_return changed;
@@ -128,6 +137,7 @@ awaitable<Result<void>> Connector::start() {
   }
   if (auto done = co_await catalog_->reload(); !done) co_return done;
   tasks_->spawn("catalogue", catalog_->watch());
+  tasks_->spawn("rules", rules_->watch());
   tasks_->spawn("housekeeping", housekeeping());
   tasks_->spawn("snapshots", keep_snapshots());
   if (pruning_) tasks_->spawn("retention", keep_pruned());
@@ -144,8 +154,13 @@ awaitable<Result<void>> Connector::start() {
 }
 
 awaitable<void> Connector::housekeeping() {
-  for (Nanos since_flush = 0;; since_flush += milliseconds(500)) {
-    co_await timers_.sleep_for(milliseconds(500));
+  constexpr Nanos look = milliseconds(500);
+  for (Nanos since_flush = 0, since_said = 0;; since_flush += look, since_said += look) {
+    co_await timers_.sleep_for(look);
+    if (since_said >= seconds(3600)) {
+      say_insecure();
+      since_said = 0;
+    }
     enforcer_->flush_completions(false);
     // Duties that come due with a use: the keeper looks once for all uses of this half second.
     if (used_.exchange(false, std::memory_order_relaxed)) keeper_->kick();
@@ -160,6 +175,10 @@ awaitable<void> Connector::housekeeping() {
       since_flush = 0;
     }
   }
+}
+
+void Connector::say_insecure() const {
+  if (config_.insecure_loopback) notices_.note(Severity::warning, {"daemon.insecure-loopback", {}});
 }
 
 awaitable<void> Connector::keep_snapshots() {
@@ -193,7 +212,8 @@ awaitable<void> Connector::stop() {
   // A start that is under way comes to its end first: what it spawns has to be ended too.
   while (starting_) co_await timers_.sleep_for(milliseconds(10));
   if (serving_) {
-    for (auto* server : {&serving_->peers, &serving_->apps, &serving_->management}) {
+    for (auto* server :
+         {&serving_->peers, &serving_->credential_peers, &serving_->apps, &serving_->management}) {
       if (*server) co_await (*server)->shutdown();
     }
   }
@@ -209,7 +229,7 @@ awaitable<void> Connector::stop() {
 }
 
 void Connector::reload() {
-  auto changed = load_config(config_.folder);
+  auto changed = load_config(config_.folder, config_.insecure_loopback);
   if (!changed) {
     for (const auto& problem : changed.error()) notices_.note(Severity::error, problem.message);
     return;
@@ -217,19 +237,23 @@ void Connector::reload() {
   auto trust = load_trust(*changed);
   auto credentials = load_credentials(*changed);
   auto digests = credentials ? digests_in_force(*changed, *credentials) : Result<Json>();
+  auto peers = load_peer_credentials(*changed);
   for (const auto* failed :
        {trust ? nullptr : &trust.error(),
         credentials ? nullptr : &credentials.error(),
-        digests ? nullptr : &digests.error()}) {
+        digests ? nullptr : &digests.error(),
+        peers ? nullptr : &peers.error()}) {
     if (failed != nullptr) notices_.note(Severity::error, failed->message);
   }
-  if (!trust || !credentials || !digests) return;  // what is in force stays
+  if (!trust || !credentials || !digests || !peers) return;  // what is in force stays
+  *digests = with_rules(*std::move(digests), rules_->digest());
 
   // Recorded before it takes effect.
   auto apply = [](Connector& self,
                   Config config,
                   std::shared_ptr<const identity::TrustStore> store,
                   Credentials fresh,
+                  std::vector<LoadedCredential> peers,
                   Json digests) -> awaitable<void> {
     auto recorded = co_await self.record_configuration("reload", std::move(digests));
     if (!recorded) {
@@ -237,11 +261,23 @@ void Connector::reload() {
       co_return;
     }
     self.trust_->replace(std::move(store));
-    auto tls = self.serving_->peers->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
-    if (tls) tls = self.https_->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem);
-    if (!tls) self.notices_.note(Severity::error, tls.error().message);
+    const auto note = [&self](const Result<void>& done) {
+      if (!done) self.notices_.note(Severity::error, done.error().message);
+    };
+    note(self.peer_->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem));
+    if (self.serving_->peers) {
+      note(self.serving_->peers->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem));
+    }
+    if (self.serving_->credential_peers && !self.config_.credential_peers->plain) {
+      auto pair = load_credential_pair(self.config_, fresh);
+      note(
+          pair ? self.serving_->credential_peers->reload_tls(pair->certificate, pair->key)
+               : Result<void>(tl::unexpected(pair.error()))
+      );
+    }
     self.credentials_.tls = fresh.tls;
-    self.https_->set_addresses(addresses_of(config.known_peers));
+    note(self.peer_->set_addresses(addresses_of(config.known_peers, peers)));
+    self.peer_credentials_->replace(std::move(peers));
     self.peers_->replace(config.known_peers);
     auto catalog = co_await self.catalog_->reload();
     if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
@@ -254,6 +290,7 @@ void Connector::reload() {
           std::move(*changed),
           std::move(*trust),
           std::move(*credentials),
+          std::move(*peers),
           std::move(*digests)
       )
   );

@@ -29,6 +29,13 @@ Result<Json> digests_in_force(const Config& config, const Credentials& credentia
   };
 }
 
+Json with_rules(Json digests, const std::string& rules) {
+  if (!digests.is_object()) digests = Json::object();
+  digests.erase("rules");
+  if (!rules.empty()) digests["rules"] = rules;
+  return digests;
+}
+
 std::vector<std::string> differing(const Json& before, const Json& now) {
   std::set<std::string> names;
   const auto compare = [&names](const Json& one, const Json& other, const std::string& prefix) {

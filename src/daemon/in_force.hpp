@@ -18,6 +18,9 @@ namespace tally::daemon {
 // {domain: digest}}. Reads files. Errors: invalid (daemon.file-unreadable).
 Result<Json> digests_in_force(const Config& config, const Credentials& credentials);
 
+// `digests` with that of the rules in force; empty: there are none.
+Json with_rules(Json digests, const std::string& rules);
+
 // Their names, with the domain behind a '/' where it is one of several: "anchors/health".
 std::vector<std::string> differing(const Json& before, const Json& now);
 

@@ -83,6 +83,21 @@ Result<Credentials> load_credentials(const Config& config) {
   return out;
 }
 
+Result<CredentialPair> load_credential_pair(const Config& config, const Credentials& credentials) {
+  const auto& listener = *config.credential_peers;
+  if (listener.certificate.empty()) {
+    return CredentialPair{credentials.tls_certificate_pem, credentials.tls_key_pem};
+  }
+  auto chain = read_file(listener.certificate);
+  if (!chain) return fail(std::move(chain));
+  auto key = read_key_file(listener.key);
+  if (!key) return fail(std::move(key));
+  if (auto fits = identity::check_key_of_certificate(*key, *chain); !fits) {
+    return in_file(fits, listener.certificate);
+  }
+  return CredentialPair{std::move(*chain), std::move(*key)};
+}
+
 Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& config) {
   std::vector<identity::TrustDomainConfig> domains;
   for (const auto& entry : config.trust) {

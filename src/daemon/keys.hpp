@@ -31,6 +31,15 @@ Result<std::string> read_key_file(const std::filesystem::path& file);
 Result<Credentials> load_credentials(const Config& config);
 Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& config);
 
+// What the listener for credentials shows: its own pair, or that of `tls`. Of a pair of its own
+// neither participant nor use is asked for: whoever connects there judges a host name. Errors: as
+// above, and invalid (identity.key-not-of-certificate).
+struct CredentialPair {
+  std::string certificate;  // PEM
+  std::string key;
+};
+Result<CredentialPair> load_credential_pair(const Config& config, const Credentials& credentials);
+
 // Opens everything that the configuration names and says all that is wrong: `tallyd --check`.
 std::vector<ConfigProblem> check(const Config& config);
 

@@ -81,14 +81,13 @@ int main(int argc, char** argv) {
   // Until it serves there is nothing to reload.
   std::signal(SIGHUP, SIG_IGN);
 
-  auto config = daemon::load_config(arguments.folder);
+  auto config = daemon::load_config(arguments.folder, arguments.insecure_loopback);
   if (!config) {
     for (const auto& problem : config.error()) {
       print(problem.message, arguments.lang, "tally.json" + problem.pointer);
     }
     return 1;
   }
-  config->insecure_loopback = config->insecure_loopback || arguments.insecure_loopback;
   if (arguments.check) {
     const auto problems = daemon::check(*config);
     for (const auto& problem : problems) print(problem.message, arguments.lang, problem.pointer);

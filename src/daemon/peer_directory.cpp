@@ -4,8 +4,8 @@
 
 namespace tally::daemon {
 
-ConfiguredPeers::ConfiguredPeers(const net::HttpsPeer& peer, std::vector<PeerEntry> entries)
-    : peer_(peer), entries_(std::move(entries)) {}
+ConfiguredPeers::ConfiguredPeers(const net::HttpsPeer& peer, const Config& config)
+    : peer_(peer), config_(config), entries_(config.known_peers) {}
 
 void ConfiguredPeers::replace(std::vector<PeerEntry> entries) {
   const std::lock_guard lock(mutex_);
@@ -49,16 +49,34 @@ std::optional<std::string> ConfiguredPeers::tally_url(const PartyId& party) cons
          std::string(api::tally_base_path);
 }
 
+negotiation::DataDialect ConfiguredPeers::data_dialect(const PartyId& party) const {
+  const auto entry = find(party);
+  return entry ? entry->data_dialect : negotiation::DataDialect{};
+}
+
+bool ConfiguredPeers::accepts_unsigned(const PartyId& party) const {
+  const auto entry = find(party);
+  return entry && entry->accept_unsigned;
+}
+
 std::string ConfiguredPeers::jurisdiction(const PartyId& party) const {
   const auto entry = find(party);
   return entry ? entry->jurisdiction : std::string();
 }
 
-std::vector<net::PeerAddress> addresses_of(const std::vector<PeerEntry>& entries) {
-  std::vector<net::PeerAddress> out;
-  out.reserve(entries.size());
-  for (const auto& entry : entries) out.push_back({entry.party, entry.hosts});
-  return out;
+const PeersListener& ConfiguredPeers::listener_of(const PartyId& party) const {
+  const auto entry = find(party);
+  const bool by_credential = entry && entry->credential;
+  if (by_credential && config_.credential_peers) return *config_.credential_peers;
+  return config_.peers ? *config_.peers : *config_.credential_peers;
+}
+
+std::string ConfiguredPeers::our_base_url(const PartyId& party) const {
+  return listener_of(party).public_url + std::string(api::dsp_base_path);
+}
+
+std::string ConfiguredPeers::our_data_url(const PartyId& party) const {
+  return listener_of(party).data_url;
 }
 
 }  // namespace tally::daemon

@@ -14,7 +14,8 @@ struct Connector::Serving {
   std::unique_ptr<api::Router> peer_router;
   std::unique_ptr<api::Router> app_router;
   std::unique_ptr<api::Router> management_router;
-  std::unique_ptr<net::Server> peers;
+  std::unique_ptr<net::Server> peers;             // null: no listener for certificates
+  std::unique_ptr<net::Server> credential_peers;  // null: none for credentials
   std::unique_ptr<net::Server> apps;
   std::unique_ptr<net::Server> management;
 };

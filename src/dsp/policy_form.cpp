@@ -60,6 +60,7 @@ constexpr std::array<std::string_view, 17> without_wire_form{
 constexpr std::string_view odrl_namespace = "http://www.w3.org/ns/odrl/2/";
 constexpr std::string_view tally_namespace = "urn:tally:profile:1#";
 constexpr std::string_view cc_namespace = "http://creativecommons.org/ns#";
+constexpr std::string_view edc_namespace = "https://w3id.org/edc/v0.0.1/ns/";
 
 template <class Array>
 bool holds(const Array& array, std::string_view word) {
@@ -339,7 +340,8 @@ std::string wire_term(const std::string& term, bool is_action) {
   for (const auto& [prefix, space] :
        {std::pair<std::string_view, std::string_view>{"odrl:", odrl_namespace},
         {"tally:", tally_namespace},
-        {"cc:", cc_namespace}}) {
+        {"cc:", cc_namespace},
+        {"edc:", edc_namespace}}) {
     if (term.starts_with(prefix)) return param(space) + term.substr(prefix.size());
   }
   if (term.empty() || term.find(':') != std::string::npos) return term;
@@ -388,6 +390,10 @@ Json with_wire_terms(Json policy) {
   if (!policy.is_object()) return policy;
   for (const std::string_view key : rule_keys) for_each_object(policy, key, rule_terms);
   return policy;
+}
+
+bool same_rules(const Json& one, const Json& other) {
+  return to_jcs(with_wire_terms(policy_core(one))) == to_jcs(with_wire_terms(policy_core(other)));
 }
 
 Json policy_core(const Json& policy) {

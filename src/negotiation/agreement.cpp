@@ -110,6 +110,7 @@ Result<Agreement> parse_agreement(const Row& row) {
   agreement.provider_signature = text_of(*json, "providerSignature");
   agreement.consumer_signature = text_of(*json, "consumerSignature");
   agreement.confirmed = json->value("confirmed", false);
+  agreement.imported = json->value("imported", false);
   if (agreement.document.empty() || agreement.peer().empty()) return unreadable(row);
   return agreement;
 }
@@ -137,6 +138,7 @@ Row to_row(const Agreement& agreement) {
       {"providerSignature", agreement.provider_signature},
       {"consumerSignature", agreement.consumer_signature},
       {"confirmed", agreement.confirmed},
+      {"imported", agreement.imported},
   };
   if (agreement.asset_level) body["assetLevel"] = *agreement.asset_level;
   if (!agreement.asset_class.empty()) body["assetClass"] = agreement.asset_class;
@@ -157,7 +159,8 @@ Result<usage::AgreementTerms> terms_of(const Agreement& agreement) {
   const auto document = parse_json(agreement.document);
   if (!document) return tl::unexpected(document.error());
   odrl::LoadOptions options;
-  options.default_owner = agreement.confirmed ? odrl::Side::consumer : odrl::Side::provider;
+  // Where the consumer confirmed nothing, what is handed out counts where it is handed out.
+  if (!agreement.confirmed) options.sole_owner = odrl::Side::provider;
   options.required_type = odrl::PolicyType::agreement;
   auto policy = odrl::load_policy(*document, options);
   if (!policy) {

@@ -8,6 +8,9 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/core/json.hpp"
+#include "tally/dsp/error_body.hpp"
+#include "tally/negotiation/attempts.hpp"
+#include "tally/negotiation/exchange.hpp"
 
 namespace tally::negotiation {
 
@@ -43,8 +46,23 @@ bool is_passing(int status) {
   return status == 404 || status == 408 || status == 425 || status == 429 || status >= 500;
 }
 
-PeerRequest request_for(const OutgoingMessage& message) {
+constexpr std::size_t longest_answer = 300;
+
+// An answer as people read it: the status, and what the peer says of it.
+std::string answer_text(const Result<PeerAnswer>& answer) {
+  if (!answer) return answer.error().message.code;
+  std::string text = std::to_string(answer->status);
+  const auto json = answer->status >= 400 ? parse_json(answer->body) : Result<Json>(Json());
+  if (!json || !json->is_object()) return text;
+  const auto reason = json->find("reason");
+  if (reason == json->end() || !reason->is_array()) return text;
+  const auto said = dsp::reason_text(reason->get<std::vector<Json>>());
+  return said.empty() ? text : cut_text(text + " " + said, longest_answer);
+}
+
+PeerRequest request_for(const OutgoingMessage& message, const Limits& limits) {
   PeerRequest request;
+  request.answer_within = limits.message_answer;
   request.to = message.to;
   request.url = message.url;
   request.http.method = message.method;
@@ -99,6 +117,8 @@ struct Delivery::State {
   }
 
   awaitable<void> send_line(std::string process, std::uint64_t runner);
+  // Durable on return, unless the store failed: then nothing here goes on anyway.
+  awaitable<void> keep_attempt(OutgoingMessage message);
   awaitable<bool> settle(OutgoingMessage message, ProcessOwner& owner, PeerAnswer answer);
   awaitable<bool> ask_state(OutgoingMessage message, ProcessOwner& owner, PeerAnswer answer);
 };
@@ -141,7 +161,7 @@ awaitable<void> Delivery::State::send_line(std::string process, std::uint64_t ru
 
     line = find(process);
     line->in_flight = true;
-    auto request = request_for(message);
+    auto request = request_for(message, limits);
     auto answer = co_await peer.send(std::move(request));
     line = still(process, runner, message.id);
     if (Line* any = find(process)) any->in_flight = false;
@@ -149,24 +169,38 @@ awaitable<void> Delivery::State::send_line(std::string process, std::uint64_t ru
 
     OutgoingMessage& first = line->waiting.front();
     ++first.attempts;
-    first.last_answer = answer ? std::to_string(answer->status) : answer.error().message.code;
+    first.last_answer = answer_text(answer);
     first.next_attempt = clock.read().at + pause_after(first.attempts, limits);
     if (!answer || is_passing(answer->status)) {
       const Message note{
           "negotiation.delivery-retry",
           {{"process", process}, {"message", message.id}, {"answer", first.last_answer}}};
       notices.note(Severity::info, note);
+      line->in_flight = true;
+      co_await keep_attempt(first);
+      if (Line* any = find(process)) any->in_flight = false;
       continue;
     }
     line->in_flight = true;  // a nudge must not start it again while its answer is worked on
     auto worked = std::move(*answer);
     const OutgoingMessage tried = first;
+    // One that arrives at once is told by the history of its process alone.
+    if (worked.status >= 300 || tried.attempts > 1) co_await keep_attempt(tried);
     const bool settled = co_await settle(tried, owner, std::move(worked));
     if (Line* any = find(process)) any->in_flight = false;
     if (settled) retire(process, message.id);
     // Not settled and an owner that failed look alike here: both try again after the pause. A store
     // or a log that failed stays failed, so that such a line only waits for the restart.
   }
+}
+
+awaitable<void> Delivery::State::keep_attempt(OutgoingMessage message) {
+  auto attempts = Attempts::of(store, message.id);
+  attempts.add({format_micros(clock.read().at), message.last_answer});
+  Transaction transaction;
+  transaction.puts.push_back(attempts.to_row(message.id, message.process));
+  const auto kept = co_await store.commit(std::move(transaction));
+  if (!kept) notices.note(Severity::error, kept.error().message);
 }
 
 // True when the message needs no further attempt.
@@ -195,6 +229,7 @@ awaitable<bool> Delivery::State::ask_state(
   question.to = message.to;
   question.url = url;
   question.http.method = "GET";
+  question.answer_within = limits.message_answer;
   const auto state = co_await peer.send(std::move(question));
   if (!state || state->status != 200) co_return false;  // a question that fails means: again
   switch (owner.compare(message, state->body)) {
@@ -264,6 +299,18 @@ void Delivery::nudge(const PartyId& party) {
     line.waiting.front().attempts = 0;
     state_->start(process, line);
   }
+}
+
+Message not_delivered(std::string code, Store& store, const OutgoingMessage& message) {
+  const auto attempts = Attempts::of(store, message.id);
+  const auto& answer = message.last_answer;
+  return bounded(
+      {std::move(code),
+       {{"message", answer.empty() ? attempts.last_answer() : answer},
+        {"attempts", std::to_string(attempts.count())},
+        {"url", message.url},
+        {"peer", message.to.uri}}}
+  );
 }
 
 std::vector<OutgoingMessage> Delivery::waiting(const std::string& process) const {

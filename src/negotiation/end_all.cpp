@@ -81,7 +81,7 @@ class Ending {
     if (dsp::is_final(process->state)) return {};
     ended_.insert(process->key());
     process->pending.reset();
-    process->state = NegotiationState::terminated;
+    process->enter(NegotiationState::terminated, now_);
     process->reason = how_.reason;
     process->ended_by_peer = false;
     add_history(

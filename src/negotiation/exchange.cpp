@@ -161,13 +161,6 @@ constexpr std::size_t longest_param = 400;
 constexpr std::size_t most_params = 12;
 constexpr std::size_t longest_id = 2048;
 
-// At most `bytes` of `text`, never inside a UTF-8 sequence.
-std::string cut(std::string text, std::size_t bytes) {
-  if (text.size() <= bytes) return text;
-  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0U) == 0x80U) --bytes;
-  return text.substr(0, bytes) + "…";
-}
-
 // The codes that another Tally may use to tell why it ended a process. Others are not taken over:
 // a peer must not put words of other modules into our mouth.
 bool is_told_by_peers(std::string_view code) {
@@ -179,10 +172,16 @@ bool is_told_by_peers(std::string_view code) {
 
 }  // namespace
 
+std::string cut_text(std::string text, std::size_t bytes) {
+  if (text.size() <= bytes) return text;
+  while (bytes > 0 && (static_cast<unsigned char>(text[bytes]) & 0xc0U) == 0x80U) --bytes;
+  return text.substr(0, bytes) + "…";
+}
+
 Message bounded(Message message) {
-  message.code = cut(std::move(message.code), longest_param);
+  message.code = cut_text(std::move(message.code), longest_param);
   while (message.params.size() > most_params) message.params.erase(std::prev(message.params.end()));
-  for (auto& [name, value] : message.params) value = cut(std::move(value), longest_param);
+  for (auto& [name, value] : message.params) value = cut_text(std::move(value), longest_param);
   return message;
 }
 

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/dsp/binding.hpp"
-#include "tally/dsp/policy_form.hpp"
+#include "tally/negotiation/attempts.hpp"
+#include "tally/negotiation/own_offer.hpp"
 
 #include "negotiation_state.hpp"
 
@@ -14,69 +14,71 @@ using dsp::NegotiationEvent;
 using dsp::NegotiationState;
 using dsp::Role;
 
+Result<std::string> NegotiationService::State::base_for_new(
+    const PartyId& peer, const std::string& wanted
+) const {
+  auto base = wanted.empty() ? parts.peers.base_url(peer) : std::optional<std::string>(wanted);
+  if (!base || !parts.peers.host_allowed(peer, *base)) {
+    return fail(ErrorKind::invalid, {"negotiation.peer-unknown", {{"peer", peer.uri}}});
+  }
+  auto against = objection_to(peer);
+  if (!against) return fail(std::move(against));
+  if (*against) return fail(ErrorKind::conflict, **against);
+  if (auto waits = waits_for(peer)) return fail(ErrorKind::unavailable, *std::move(waits));
+  return *std::move(base);
+}
+
 awaitable<Result<Pid>> NegotiationService::negotiate(NegotiateOrder order) {
   State& state = *state_;
-  const auto base = order.peer_base.empty() ? state.parts.peers.base_url(order.peer)
-                                            : std::optional<std::string>(order.peer_base);
-  if (!base || !state.parts.peers.host_allowed(order.peer, *base)) {
-    const Message unknown{"negotiation.peer-unknown", {{"peer", order.peer.uri}}};
-    co_return fail(ErrorKind::invalid, unknown);
-  }
-  auto against = state.objection_to(order.peer);
-  if (!against) co_return fail(std::move(against));
-  if (*against) co_return fail(ErrorKind::conflict, **against);
-  if (auto waits = state.waits_for(order.peer)) {
-    co_return fail(ErrorKind::unavailable, *std::move(waits));
-  }
-  Json offer = dsp::with_wire_terms(with_purposes(std::move(order.policy), order.purposes));
-  if (!offer.is_object()) {
-    const Message malformed{
-        "core.member-type",
-        {{"member", "policy"}, {"expected", "object"}, {"found", offer.type_name()}}};
-    co_return fail(ErrorKind::invalid, malformed, "/policy");
-  }
-  offer.erase("@context");
-  offer["@type"] = "Offer";
-  offer["@id"] = order.offer.value;
-  offer["target"] = order.asset.value;
-  auto form = dsp::check_wire_policy(
-      offer, dsp::PolicyForm::message_offer, "/policy", dsp::PolicyOrigin::own
+  auto base = state.base_for_new(order.peer, order.peer_base);
+  if (!base) co_return fail(std::move(base));
+  auto wanted = offer_message(
+      with_purposes(std::move(order.policy), order.purposes), order.offer, order.asset
   );
-  if (!form) co_return fail(std::move(form));
+  if (!wanted) co_return fail(std::move(wanted));
 
-  Step step;
-  Process& process = step.process;
+  Process process;
   process.pid = new_pid(state.parts.random);
   process.role = Role::consumer;
   process.peer = order.peer;
-  process.peer_base = *base;
-  process.offer = offer;
+  process.peer_base = *std::move(base);
+  process.asked = *std::move(wanted);
   process.offer_id = order.offer;
   process.asset = order.asset;
+  process.on_counter_offer = order.counter_offers.value_or(state.settings.counter_offers);
   process.began_at = format_micros(state.now());
-  dsp::ContractRequestMessage message;
-  message.id = new_pid(state.parts.random).value;
-  message.consumer_pid = process.pid;
-  message.callback_address = state.settings.base_url;
-  message.offer = std::move(offer);
-  HttpRequest request;
-  request.method = "POST";
-  request.body = dsp::to_json(message).dump();
-  auto record = state.draft("contract.offered", process);
-  record.set("asset", process.asset.value).set("offer", process.offer_id.value);
-  record.set("policy", sha256(to_jcs(process.offer)));
-  step.drafts.push_back(std::move(record));
-  state.send(
-      step,
-      NegotiationEvent::request,
-      NegotiationState::requested,
-      dsp::negotiation_request_path,
-      std::move(request),
-      *message.id,
-      "ContractRequestMessage"
-  );
   const Pid pid = process.pid;
-  auto done = co_await state.commit(std::move(step));
+  auto step = state.counter(std::move(process), std::nullopt);
+  if (!step) co_return fail(std::move(step));
+  auto done = co_await state.commit(std::move(*step));
+  if (!done) co_return fail(std::move(done));
+  co_return pid;
+}
+
+awaitable<Result<Pid>> NegotiationService::make_offer(OfferOrder order) {
+  State& state = *state_;
+  auto base = state.base_for_new(order.peer, order.peer_base);
+  if (!base) co_return fail(std::move(base));
+  // No certificate is at hand: an offer that asks for more than the party is not made unasked.
+  const auto offer = state.parts.offers.find(order.offer, order.asset, order.peer);
+  if (!offer) {
+    const Message unknown{
+        "negotiation.no-offer-for-peer", {{"offer", order.offer.value}, {"peer", order.peer.uri}}};
+    co_return fail(ErrorKind::not_found, unknown);
+  }
+
+  Process process;
+  process.pid = new_pid(state.parts.random);
+  process.role = Role::provider;
+  process.peer = order.peer;
+  process.peer_base = *std::move(base);
+  process.offer_id = order.offer;
+  process.asset = offer->asset;
+  process.began_at = format_micros(state.now());
+  const Pid pid = process.pid;
+  auto step = state.offer(std::move(process), order.policy);
+  if (!step) co_return fail(std::move(step));
+  auto done = co_await state.commit(std::move(*step));
   if (!done) co_return fail(std::move(done));
   co_return pid;
 }
@@ -130,6 +132,9 @@ Json describe_process(const Process& process) {
   };
   if (!process.agreement.empty()) json["agreement"] = process.agreement.value;
   if (process.pending) json["sending"] = dsp::to_string(process.pending->event);
+  if (process.approval) {
+    json["waitsFor"] = to_json(process.approval->why);
+  }
   if (process.reason) {
     json["reason"] = to_json(*process.reason);
     json["endedBy"] = process.ended_by_peer ? "peer" : "self";
@@ -146,7 +151,7 @@ Result<Json> NegotiationService::describe(const Pid& pid) const {
   const Process& process = **found;
   Json json = describe_process(process);
   json["policy"] = process.offer;
-  json["history"] = to_json(process.history);
+  json["history"] = history_with_attempts(to_json(process.history), state_->parts.store);
   Json waiting = Json::array();
   for (const auto& message : state_->parts.delivery.waiting(process.key())) {
     waiting.push_back(

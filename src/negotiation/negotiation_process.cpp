@@ -44,6 +44,18 @@ std::string Process::process_key_of(const Pid& pid) {
   return process_key(process_kind, pid.value);
 }
 
+void Process::enter(dsp::NegotiationState to, Instant at) {
+  state = to;
+  since = at;
+  approval.reset();
+  ++entered[std::string(dsp::to_string(to))];
+}
+
+int Process::occurrence() const {
+  const auto found = entered.find(std::string(dsp::to_string(state)));
+  return found == entered.end() ? 1 : found->second;
+}
+
 dsp::NegotiationState Process::shown() const {
   if (state != NegotiationState::none) return state;
   return pending ? pending->target : NegotiationState::terminated;
@@ -80,15 +92,31 @@ Result<Process> parse_process(const Row& row) {
     }
   }
   process.offer = json->value("offer", Json::object());
+  process.asked = json->value("asked", Json());
   process.offer_id = OfferId(text_of(*json, "offerId"));
   process.asset = AssetId(text_of(*json, "asset"));
   process.agreement = AgreementId(text_of(*json, "agreement"));
   process.require_signature = json->value("requireSignature", true);
   process.accept_unconfirmed = json->value("acceptUnconfirmed", false);
+  process.served_each_time = json->value("servedEachTime", false);
+  if (const auto approval = json->find("approval"); approval != json->end()) {
+    const auto at = parse_date_time(text_of(*approval, "since"));
+    auto why = message_from_json(approval->value("why", Json::object()));
+    if (at && why) process.approval = Process::Approval{at->instant, *std::move(why)};
+  }
+  process.on_counter_offer =
+      text_of(*json, "onCounterOffer") == "approve" ? Decide::by_person : Decide::by_itself;
   process.objection = message_from_json(json->value("objection", Json::object()));
   process.reason = message_from_json(json->value("reason", Json::object()));
   process.ended_by_peer = json->value("endedByPeer", false);
   process.began_at = text_of(*json, "beganAt");
+  // A row of an earlier version counts from its beginning.
+  const auto since = parse_date_time(json->value("since", process.began_at));
+  if (since) process.since = since->instant;
+  const Json entered = json->value("entered", Json::object());
+  for (const auto& [state, times] : entered.items()) {
+    if (times.is_number_integer()) process.entered[state] = times.get<int>();
+  }
   process.history = history_from_json(json->value("history", Json::array()));
   return process;
 }
@@ -106,11 +134,15 @@ Row to_row(const Process& process) {
       {"peerPid", process.peer_pid.value},
       {"peerBase", process.peer_base},
       {"offer", process.offer},
+      {"asked", process.asked},
+      {"entered", process.entered},
+      {"since", format_micros(process.since)},
       {"offerId", process.offer_id.value},
       {"asset", process.asset.value},
       {"agreement", process.agreement.value},
       {"requireSignature", process.require_signature},
       {"acceptUnconfirmed", process.accept_unconfirmed},
+      {"servedEachTime", process.served_each_time},
       {"endedByPeer", process.ended_by_peer},
       {"beganAt", process.began_at},
       {"history", to_json(process.history)},
@@ -123,6 +155,11 @@ Row to_row(const Process& process) {
     };
   }
   if (!process.subject.empty()) body["subject"] = process.subject;
+  if (process.approval) {
+    body["approval"] = {
+        {"since", format_micros(process.approval->since)}, {"why", to_json(process.approval->why)}};
+  }
+  if (process.on_counter_offer == Decide::by_person) body["onCounterOffer"] = "approve";
   if (process.objection) body["objection"] = to_json(*process.objection);
   if (process.reason) body["reason"] = to_json(*process.reason);
   row.body = body.dump();

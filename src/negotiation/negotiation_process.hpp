@@ -1,6 +1,7 @@
 // One negotiation as its row holds it.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,10 +10,13 @@
 #include "tally/core/viewer.hpp"
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
+#include "tally/negotiation/negotiation_service.hpp"
 
 namespace tally::negotiation {
 
 inline constexpr std::string_view process_kind = "negotiation";
+// A row for each negotiation that waits, or waited, for a decision; its body says nothing.
+inline constexpr std::string_view approval_kind = "approval";
 // A row that makes (peer, peer's pid) unique: its body names our own pid.
 inline constexpr std::string_view peer_index_kind = "negotiation-peer";
 std::string peer_index(const PartyId& peer, const Pid& peer_pid);
@@ -31,18 +35,30 @@ struct Process {
   PartyId peer;
   // What its certificate said when it asked (provider): who may see an offer may depend on it.
   SubjectAttributes subject;
-  Pid peer_pid;           // empty until the peer has said it
-  std::string peer_base;  // where its messages go to
-  dsp::NegotiationState state = dsp::NegotiationState::none;
+  Pid peer_pid;                                               // empty until the peer has said it
+  std::string peer_base;                                      // where its messages go to
+  dsp::NegotiationState state = dsp::NegotiationState::none;  // moved by `enter` alone
+  std::map<std::string, int> entered;                         // how often, by state
+  Instant since;                                              // when `state` was entered
   std::optional<Pending> pending;
-  Json offer;  // the offer on the table, as it was sent or received
+  Json offer;  // the offer on the table, as it was sent or received last, by whichever side
+  Json asked;  // consumer: what it asked for last; null: it has asked for nothing
   OfferId offer_id;
   AssetId asset;
   AgreementId agreement;  // empty until there is one
   // Of the offer, pinned when the agreement was made (provider).
   bool require_signature = true;
   bool accept_unconfirmed = false;
-  // Set by a check that failed: the rules end the negotiation with it.
+  bool served_each_time = false;
+  // Somebody has to decide before it goes on.
+  struct Approval {
+    Instant since;
+    Message why;
+  };
+  std::optional<Approval> approval;
+  // What becomes of a counter-offer that is not what was asked for (consumer).
+  Decide on_counter_offer = Decide::by_itself;
+  // Set by a check that failed: the negotiation ends with it.
   std::optional<Message> objection;
   // Why it ended, and who said so.
   std::optional<Message> reason;
@@ -50,8 +66,12 @@ struct Process {
   std::string began_at;
   std::vector<HistoryEntry> history;
 
+  [[nodiscard]] Viewer viewer() const { return {peer, subject}; }
   [[nodiscard]] std::string key() const { return process_key_of(pid); }
   static std::string process_key_of(const Pid& pid);
+  void enter(dsp::NegotiationState to, Instant at);
+  // How often the state has been entered, this time included.
+  [[nodiscard]] int occurrence() const;
   // What the peer may be told: a request that was sent stands as REQUESTED.
   [[nodiscard]] dsp::NegotiationState shown() const;
   [[nodiscard]] dsp::ContractNegotiation as_message() const;

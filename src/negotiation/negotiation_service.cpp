@@ -109,6 +109,8 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   const std::string key = step.process.key();
   auto before = find(pid);
   if (!before) co_return fail(std::move(before));
+  auto noted = note_approval(step, *before);
+  if (!noted) co_return fail(std::move(noted));
   Unpublished& entry = unpublished[pid.value];
   if (entry.steps++ == 0) {
     entry.shown = *before ? (*before)->shown() : NegotiationState::none;
@@ -182,6 +184,13 @@ audit::RecordDraft NegotiationService::State::draft(std::string_view type, const
   return record;
 }
 
+audit::RecordDraft NegotiationService::State::offered(const Process& process) const {
+  auto record = draft("contract.offered", process);
+  record.set("asset", process.asset.value).set("offer", text_of(process.offer, "@id"));
+  record.set("policy", sha256(to_jcs(process.offer)));
+  return record;
+}
+
 void NegotiationService::State::send(
     Step& step,
     NegotiationEvent event_sent,
@@ -194,6 +203,7 @@ void NegotiationService::State::send(
   Process& process = step.process;
   if (process.pending) step.dropped.push_back(process.pending->message);
   process.pending = Process::Pending{message_id, event_sent, target};
+  process.approval.reset();
   const auto url = dsp::join_url(process.peer_base, path);
   note_out(process, std::string(type), message_id, "queued");
   step.messages.push_back(
@@ -201,13 +211,25 @@ void NegotiationService::State::send(
   );
 }
 
+namespace {
+
+// What a person typed may name a person: it goes to the peer and stays out of the log.
+Message without_free_text(Message reason) {
+  const bool typed = reason.code == "negotiation.ended-by-operator-saying" ||
+                     reason.code == "negotiation.rejected-saying";
+  if (typed) reason.params.erase("reason");
+  return reason;
+}
+
+}  // namespace
+
 Result<void> NegotiationService::State::close_with(Step& step, const Message& reason, bool by_peer)
     const {
   Process& process = step.process;
   process.reason = reason;
   process.ended_by_peer = by_peer;
   auto record = draft("contract.terminated", process);
-  record.set("reason", reason);
+  record.set("reason", without_free_text(reason));
   record.set("by", by_peer ? "peer" : "self");
   step.drafts.push_back(std::move(record));
   step.priority = audit::Priority::reserved;
@@ -230,7 +252,7 @@ Result<void> NegotiationService::State::end(Step& step, const Message& reason) c
     // when it asks for our state.
     if (process.pending) step.dropped.push_back(process.pending->message);
     process.pending.reset();
-    process.state = NegotiationState::terminated;
+    process.enter(NegotiationState::terminated, now());
     return {};
   }
   const auto pids = process.pids();
@@ -279,14 +301,14 @@ awaitable<Result<void>> NegotiationService::on_delivered(
           process.peer_pid = process.role == Role::provider ? pids.consumer : pids.provider;
         }
       }
-      if (!dsp::is_final(process.state)) process.state = process.pending->target;
+      if (!dsp::is_final(process.state)) process.enter(process.pending->target, state_->now());
       process.pending.reset();
       if (process.peer_pid.empty() && !dsp::is_final(process.state)) {
         // Without the peer's pid the negotiation leads nowhere.
         const Message reason{"negotiation.answer-without-pid", {}};
         auto closed = state_->close_with(step, reason, false);
         if (!closed) co_return closed;
-        process.state = NegotiationState::terminated;
+        process.enter(NegotiationState::terminated, state_->now());
       }
       state_->note_out(process, "", message.id, "delivered");
       advances = !dsp::is_final(process.state);
@@ -313,10 +335,10 @@ awaitable<Result<void>> NegotiationService::on_refused(OutgoingMessage message, 
       // Whatever the peer thinks of it, for us the negotiation has ended.
       step.dropped.push_back(message.id);
       process.pending.reset();
-      process.state = NegotiationState::terminated;
+      process.enter(NegotiationState::terminated, state_->now());
       state_->note_out(process, "", message.id, std::to_string(refused.status));
     } else {
-      Message reason{"negotiation.not-delivered", {{"message", message.last_answer}}};
+      Message reason = not_delivered("negotiation.not-delivered", state_->parts.store, message);
       bool by_peer = false;
       bool peer_is_final = process.peer_pid.empty();
       if (refused.why == Refused::Why::refused) {
@@ -344,7 +366,7 @@ awaitable<Result<void>> NegotiationService::on_refused(OutgoingMessage message, 
         process.pending.reset();
         auto closed = state_->close_with(step, reason, by_peer);
         if (!closed) co_return closed;
-        process.state = NegotiationState::terminated;
+        process.enter(NegotiationState::terminated, state_->now());
       } else {
         auto ended = state_->end(step, reason);
         if (!ended) co_return ended;

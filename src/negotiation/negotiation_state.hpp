@@ -25,8 +25,13 @@ struct Step {
   std::optional<StoredAnswer> answer;
   std::optional<usage::AgreementTerms> activate;  // once the records are durable
   AgreementId close;                              // shut in the ledger before the commit
+  std::string decided = "lapsed";                 // what became of an approval that this ends
   audit::Priority priority = audit::Priority::ordinary;
 };
+
+// How often a negotiation may come back to one state: two connectors that counter by rule would
+// never end it.
+inline constexpr int most_rounds = 64;
 
 // Whether data goes out encrypted under this policy, and the key only for a receipt.
 bool asks_for_key_exchange(const odrl::CompiledPolicy& policy);
@@ -51,6 +56,9 @@ struct NegotiationService::State {
   [[nodiscard]] bool is_unanswered(const Process& process, const std::string& message_id) const {
     return unanswered.contains(process.key() + " " + message_id);
   }
+
+  // Who waits for the delay of a rule, and until when: "<pid> <state> <occurrence>".
+  std::map<std::string, Instant> sleepers;
 
   // --- reading (negotiation_service.cpp) ---
   Result<std::optional<Process>> find(const Pid& pid) const;
@@ -82,16 +90,24 @@ struct NegotiationService::State {
   // What every end has in common: the state, the record, the agreement.
   Result<void> close_with(Step& step, const Message& reason, bool by_peer) const;
   audit::RecordDraft draft(std::string_view type, const Process& process) const;
+  // contract.offered: what is on the table now, whoever said it.
+  audit::RecordDraft offered(const Process& process) const;
+
+  // --- commands (negotiation_commands.cpp) ---
+  // Where a new negotiation with `peer` goes to: `wanted`, or as configured. Errors: those of
+  // NegotiationService::negotiate that say that there can be none.
+  Result<std::string> base_for_new(const PartyId& peer, const std::string& wanted) const;
+  Result<Agreement> imported(const ImportOrder& order) const;  // import_agreement.cpp
 
   // --- received messages (negotiation_messages.cpp) ---
   struct Verdict {
     std::optional<Step> step;  // else refused
     HttpAnswer answer;
   };
-  using Decide = std::function<Result<Verdict>(Process process)>;
+  using Judge = std::function<Result<Verdict>(Process process)>;
   // Everything that messages to an existing process have in common.
   awaitable<HttpAnswer> take(
-      Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role sender_role, Decide decide
+      Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role sender_role, Judge judge
   );
   // The state after `event` by the peer; nullopt: illegal now. Clears a pending message that this
   // shows to be known to the peer or to have lost against it, and names it in `step.dropped`.
@@ -99,23 +115,54 @@ struct NegotiationService::State {
   HttpAnswer answer_of(const Process& process, int status = 200) const;
   Verdict illegal(const Process& process, dsp::NegotiationEvent event) const;
 
-  // --- what follows by rule (negotiation_rules.cpp) ---
+  // --- what follows without a person (negotiation_rules.cpp) ---
   // Why no contract is made with `peer` now: what its log was caught at.
   Result<std::optional<Message>> objection_to(const PartyId& peer) const;
-  // Why nothing can go out under this policy to `peer`, or come from it: there are no two that sign
-  // and answer `/tally/v1`.
-  std::optional<Message> lacks_key_exchange(const odrl::CompiledPolicy& policy, const PartyId& peer)
-      const;
   // Why contracts with `peer` wait.
   std::optional<Message> waits_for(const PartyId& peer) const;
   void advance_soon(const Pid& pid);
   awaitable<void> advance(Pid pid);
-  Result<std::optional<Step>> next_step(Process process) const;
+  // Again after `pause`, if the process is still where it is.
+  void advance_later(const Pid& pid, dsp::NegotiationState state, int occurrence, Nanos pause);
+  awaitable<void> wake(Pid pid, std::string key, Instant due, Nanos pause);
+  struct Next {
+    std::optional<Step> step;  // none: nothing now
+    Nanos pause = 0;           // not 0: look again then
+  };
+  Result<Next> next_step(Process process) const;
+  Result<Next> next_by_itself(Process process) const;
+  Result<Next> next_of_request(Process process) const;
+  Result<Next> next_of_offer(Process process) const;
+  Situation situation_of(const Process& process) const;
+
+  // --- decisions (approvals.cpp) ---
+  Result<Next> wait_for_person(Process process, Message why) const;
+  Result<void> note_approval(Step& step, const std::optional<Process>& before) const;
+  awaitable<Result<void>> decide(
+      Pid pid, Decider by, std::string decision, std::function<Result<Step>(Process)> make
+  );
+  Result<Step> approved(Process process) const;
+
+  // --- acts (negotiation_acts.cpp): what is sent, as a step. An act that cannot be done ends the
+  // --- negotiation with the reason; an Error leaves it where it is.
+  // Why nothing can go out under this policy to `peer`, or come from it: there are no two that sign
+  // and answer `/tally/v1`.
+  std::optional<Message> lacks_key_exchange(const odrl::CompiledPolicy& policy, const PartyId& peer)
+      const;
+  // In which way what the consumer asks for goes beyond `offer`; nullopt: it stays within.
+  std::optional<Message> goes_beyond(const VisibleOffer& offer, const Process& process) const;
+  Result<Step> act(Process process, const Reaction& reaction) const;
+  Result<Step> ended(Process process, const Message& reason) const;
+  // An offer: `policy`, or what the catalogue offers. Errors: invalid, as of own_offer.
+  Result<Step> offer(Process process, const std::optional<Json>& policy) const;
+  // Asks for `policy`, or for the same as before.
+  Result<Step> counter(Process process, const std::optional<Json>& policy) const;
   Result<Step> agree(Process process) const;
   Result<Step> accept_offer(Process process) const;
   Result<Step> verify(Process process) const;
   Result<Step> finalise(Process process) const;
-  // Puts agreement `status` into the step, with its record contract.finalized.
+  // Puts the agreement in force with the step: its row and its record contract.finalized
+  // (put_in_force.cpp).
   Result<void> put_in_force(Step& step, Agreement agreement) const;
 };
 

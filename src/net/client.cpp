@@ -5,10 +5,9 @@
 #include <map>
 #include <mutex>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
 
+#include "addresses.hpp"
 #include "client_connection.hpp"
 
 namespace tally::net {
@@ -27,41 +26,70 @@ std::string authority_of(const std::string& host) {
   return url && url->target == "/" ? url->authority() : std::string();
 }
 
-bool is_loopback(const std::string& host) {
-  if (host == "localhost") return true;
-  boost::system::error_code bad;
-  const auto address = asio::ip::make_address(host, bad);
-  return !bad && address.is_loopback();
-}
-
 using ConnectionPtr = std::unique_ptr<ClientConnection>;
+
+// What the configuration says of one peer. Never changed once made.
+struct KnownPeer {
+  std::vector<std::string> hosts;  // authorities
+  AllowedAddresses addresses;
+  std::optional<std::string> credential;  // what it is sent, maybe empty; absent: certificates
+  TlsContext web;                         // with a credential: how its server is judged
+};
+using KnownPeers = std::map<PartyId, std::shared_ptr<const KnownPeer>>;
+
+Result<std::shared_ptr<const KnownPeer>> known_peer(const PeerAddress& peer) {
+  auto known = std::make_shared<KnownPeer>();
+  known->addresses.private_networks = peer.private_addresses;
+  for (const std::string& host : peer.hosts) {
+    known->hosts.push_back(authority_of(host));
+    const auto url = parse_url("https://" + host);
+    boost::system::error_code is_name;
+    const auto stated = asio::ip::make_address(url ? url->host : std::string(), is_name);
+    if (!is_name) known->addresses.stated.push_back(stated);
+  }
+  if (peer.credential) {
+    known->credential = peer.credential->sends;
+    if (peer.credential->anchors_pem.empty()) {
+      known->web = make_web_client_context();
+    } else {
+      auto made = make_client_context({}, {}, peer.credential->anchors_pem);
+      if (!made) {
+        return fail(ErrorKind::invalid, {"net.peer-anchors", {{"peer", to_string(peer.party)}}});
+      }
+      known->web = std::move(*made);
+    }
+  }
+  return std::shared_ptr<const KnownPeer>(std::move(known));
+}
 
 }  // namespace
 
-// ---- other connectors
-
 struct HttpsPeer::State {
-  struct Kept {
-    ConnectionPtr connection;
-    std::chrono::steady_clock::time_point since;
-  };
   struct Place {
     Url url;
     PartyId to;
+    std::shared_ptr<const KnownPeer> known;
     [[nodiscard]] std::string key() const {
       return to_string(to) + " " + (url.secure ? "https " : "http ") + url.authority();
     }
+  };
+  struct Kept {
+    ConnectionPtr connection;
+    std::shared_ptr<const KnownPeer> known;  // as it was made
+    std::chrono::steady_clock::time_point since;
   };
 
   State(
       asio::any_io_executor executor,
       bool loopback,
+      ResolveName resolver,
       const Limits& bounds,
       identity::TrustSource& source,
       Clock& wall_clock
   )
       : home(std::move(executor)),
         insecure_loopback(loopback),
+        resolve(std::move(resolver)),
         limits(bounds),
         trust(source),
         clock(wall_clock) {}
@@ -71,20 +99,21 @@ struct HttpsPeer::State {
     const std::lock_guard lock(mutex);
     return tls;
   }
-  ConnectionPtr take(const std::string& key);
-  void keep(const std::string& key, ConnectionPtr connection);
+  ConnectionPtr take(const Place& place);
+  void keep(const Place& place, ConnectionPtr connection);
   awaitable<Result<ConnectionPtr>> connect(Place place);
   // A connection on which the answer's header has arrived.
-  awaitable<Result<ConnectionPtr>> begin(Place place, HttpRequest request);
+  awaitable<Result<ConnectionPtr>> begin(Place place, PeerRequest request);
 
   const asio::any_io_executor home;
   const bool insecure_loopback;
+  const ResolveName resolve;
   const Limits limits;
   identity::TrustSource& trust;
   Clock& clock;
 
   std::mutex mutex;  // of the next two
-  std::map<PartyId, std::vector<std::string>> hosts;
+  KnownPeers peers;
   TlsContext tls;
 
   std::map<std::string, std::vector<Kept>> kept;  // home only
@@ -119,32 +148,34 @@ Result<HttpsPeer::State::Place> HttpsPeer::State::check(
   auto url = parse_url(text);
   if (!url) return fail(ErrorKind::invalid, {"net.url-malformed", {{"url", text.substr(0, 200)}}});
   const std::string authority = url->authority();
+  std::shared_ptr<const KnownPeer> known;
   {
     const std::lock_guard lock(mutex);
-    const auto found = hosts.find(to);
-    if (found == hosts.end()) {
+    const auto found = peers.find(to);
+    if (found == peers.end()) {
       return fail(ErrorKind::forbidden, {"net.peer-unknown", {{"peer", to_string(to)}}});
     }
-    const auto& allowed = found->second;
-    if (std::find(allowed.begin(), allowed.end(), authority) == allowed.end()) {
-      return fail(
-          ErrorKind::forbidden,
-          {"net.peer-host-not-configured", {{"peer", to_string(to)}, {"host", authority}}}
-      );
-    }
+    known = found->second;
   }
-  if (!url->secure && !(insecure_loopback && is_loopback(url->host))) {
+  if (std::find(known->hosts.begin(), known->hosts.end(), authority) == known->hosts.end()) {
+    return fail(
+        ErrorKind::forbidden,
+        {"net.peer-host-not-configured", {{"peer", to_string(to)}, {"host", authority}}}
+    );
+  }
+  if (!url->secure && !(insecure_loopback && known->credential && is_loopback(url->host))) {
     return fail(ErrorKind::forbidden, {"net.peer-insecure", {{"host", authority}}});
   }
-  return Place{std::move(*url), to};
+  return Place{std::move(*url), to, std::move(known)};
 }
 
-ConnectionPtr HttpsPeer::State::take(const std::string& key) {
-  auto& connections = kept[key];
+ConnectionPtr HttpsPeer::State::take(const Place& place) {
+  auto& connections = kept[place.key()];
   const auto now = std::chrono::steady_clock::now();
   while (!connections.empty()) {
     Kept last = std::move(connections.back());
     connections.pop_back();
+    if (last.known != place.known) continue;
     if (now - last.since > kept_for || !last.connection->reusable()) continue;
     ChainVerifier& verifier = last.connection->verifier();
     if (needs_verification(verifier, trust.generation(), clock.read().at) &&
@@ -156,21 +187,28 @@ ConnectionPtr HttpsPeer::State::take(const std::string& key) {
   return nullptr;
 }
 
-void HttpsPeer::State::keep(const std::string& key, ConnectionPtr connection) {
+void HttpsPeer::State::keep(const Place& place, ConnectionPtr connection) {
   if (!connection->reusable()) return;
   const auto now = std::chrono::steady_clock::now();
-  auto& connections = kept[key];
+  auto& connections = kept[place.key()];
   std::erase_if(connections, [&](const Kept& one) { return now - one.since > kept_for; });
   if (connections.size() >= kept_per_host) return;
-  connections.push_back({std::move(connection), now});
+  connections.push_back({std::move(connection), place.known, now});
 }
 
 awaitable<Result<ConnectionPtr>> HttpsPeer::State::connect(Place place) {
   const ClientConnection::Times times{
       limits.handshake_timeout, limits.write_timeout, limits.request_timeout, limits.body_timeout};
-  auto connecting = ClientConnection::connect(home, place.url.host, place.url.port, times);
+  Destination to{place.url.host, place.url.port, &place.known->addresses, resolve};
+  auto connecting = ClientConnection::connect(home, std::move(to), times);
   Result<ConnectionPtr> connection = co_await std::move(connecting);
   if (!connection || !place.url.secure) co_return connection;
+  if (place.known->credential) {
+    auto securing = (*connection)->start_tls(place.known->web, place.url.host, false);
+    const Result<void> secured = co_await std::move(securing);
+    if (!secured) co_return tl::unexpected(secured.error());
+    co_return connection;
+  }
   ChainVerifier& verifier = (*connection)->verifier();
   verifier.trust = &trust;
   verifier.clock = &clock;
@@ -182,12 +220,20 @@ awaitable<Result<ConnectionPtr>> HttpsPeer::State::connect(Place place) {
   co_return connection;
 }
 
-awaitable<Result<ConnectionPtr>> HttpsPeer::State::begin(Place place, HttpRequest request) {
-  const std::string key = place.key();
+awaitable<Result<ConnectionPtr>> HttpsPeer::State::begin(Place place, PeerRequest request) {
   const std::string authority = place.url.authority();
-  ConnectionPtr connection = take(key);
+  const Nanos answer_within =
+      request.answer_within > 0 ? request.answer_within : limits.request_timeout;
+  HttpRequest& http = request.http;
+  // Where data is fetched, the token that was given out for it speaks for us.
+  const auto& credential = place.known->credential;
+  if (credential && !credential->empty() && !http.headers.get("Authorization")) {
+    http.headers.set("Authorization", *credential);
+  }
+  ConnectionPtr connection = take(place);
   if (connection) {
-    auto exchanging = connection->exchange(request, place.url.target, authority);
+    connection->expect_answer_within(answer_within);
+    auto exchanging = connection->exchange(http, place.url.target, authority);
     const Result<void> exchanged = co_await std::move(exchanging);
     if (exchanged) co_return connection;
     // The other side had just closed it: once more on a new one. Messages of ours are idempotent.
@@ -198,7 +244,8 @@ awaitable<Result<ConnectionPtr>> HttpsPeer::State::begin(Place place, HttpReques
   auto connecting = connect(place);
   Result<ConnectionPtr> fresh = co_await std::move(connecting);
   if (!fresh) co_return tl::unexpected(fresh.error());
-  auto exchanging = (*fresh)->exchange(request, place.url.target, authority);
+  (*fresh)->expect_answer_within(answer_within);
+  auto exchanging = (*fresh)->exchange(http, place.url.target, authority);
   const Result<void> exchanged = co_await std::move(exchanging);
   if (!exchanged) co_return tl::unexpected(exchanged.error());
   co_return std::move(*fresh);
@@ -214,26 +261,30 @@ Result<std::unique_ptr<HttpsPeer>> HttpsPeer::create(
     identity::TrustSource& trust,
     Clock& clock
 ) {
-  auto state =
-      std::make_shared<State>(std::move(home), config.insecure_loopback, limits, trust, clock);
+  auto state = std::make_shared<State>(
+      std::move(home), config.insecure_loopback, config.resolve, limits, trust, clock
+  );
   std::unique_ptr<HttpsPeer> peer(new HttpsPeer(std::move(state)));
   const bool plain_only = config.insecure_loopback && config.certificate_pem.empty();
   if (!plain_only) {
     auto loaded = peer->reload_tls(config.certificate_pem, config.key_pem);
     if (!loaded) return fail(std::move(loaded));
   }
-  peer->set_addresses(config.peers);
+  auto known = peer->set_addresses(config.peers);
+  if (!known) return fail(std::move(known));
   return peer;
 }
 
-void HttpsPeer::set_addresses(const std::vector<PeerAddress>& peers) {
-  std::map<PartyId, std::vector<std::string>> hosts;
+Result<void> HttpsPeer::set_addresses(const std::vector<PeerAddress>& peers) {
+  KnownPeers made;
   for (const PeerAddress& peer : peers) {
-    auto& list = hosts[peer.party];
-    for (const std::string& host : peer.hosts) list.push_back(authority_of(host));
+    auto known = known_peer(peer);
+    if (!known) return fail(std::move(known));
+    made.insert_or_assign(peer.party, std::move(*known));
   }
   const std::lock_guard lock(state_->mutex);
-  state_->hosts = std::move(hosts);
+  state_->peers = std::move(made);
+  return {};
 }
 
 Result<void> HttpsPeer::reload_tls(const std::string& certificate_pem, const std::string& key_pem) {
@@ -250,7 +301,7 @@ Result<void> HttpsPeer::reload_tls(const std::string& certificate_pem, const std
 Result<void> HttpsPeer::reachable(const PartyId& to, const std::string& url) const {
   auto place = state_->check(to, url);
   if (!place) return fail(std::move(place));
-  if (place->url.secure && !state_->context()) {
+  if (!place->known->credential && !state_->context()) {
     return fail(ErrorKind::forbidden, {"net.peer-no-certificate", {}});
   }
   return {};
@@ -262,8 +313,7 @@ awaitable<Result<PeerAnswer>> HttpsPeer::send(PeerRequest request) {
   if (!allowed) co_return tl::unexpected(allowed.error());
   auto place = state->check(request.to, request.url);
   if (!place) co_return tl::unexpected(place.error());
-  const std::string key = place->key();
-  auto beginning = state->begin(std::move(*place), std::move(request.http));
+  auto beginning = state->begin(*place, std::move(request));
   Result<ConnectionPtr> connection = co_await std::move(beginning);
   if (!connection) co_return tl::unexpected(connection.error());
   PeerAnswer answer;
@@ -273,7 +323,7 @@ awaitable<Result<PeerAnswer>> HttpsPeer::send(PeerRequest request) {
   Result<std::string> body = co_await std::move(reading);
   if (!body) co_return tl::unexpected(body.error());
   answer.body = std::move(*body);
-  state->keep(key, std::move(*connection));
+  state->keep(*place, std::move(*connection));
   co_return answer;
 }
 
@@ -283,125 +333,18 @@ awaitable<Result<PeerStream>> HttpsPeer::open(PeerRequest request) {
   if (!allowed) co_return tl::unexpected(allowed.error());
   auto place = state->check(request.to, request.url);
   if (!place) co_return tl::unexpected(place.error());
-  const std::string key = place->key();
-  auto beginning = state->begin(std::move(*place), std::move(request.http));
+  auto beginning = state->begin(*place, std::move(request));
   Result<ConnectionPtr> connection = co_await std::move(beginning);
   if (!connection) co_return tl::unexpected(connection.error());
   PeerStream stream;
   stream.status = (*connection)->status();
   stream.headers = std::move((*connection)->headers());
   stream.length = (*connection)->length();
-  auto give_back = [state, key](ConnectionPtr used) { state->keep(key, std::move(used)); };
+  auto give_back = [state, place = *place](ConnectionPtr used) {
+    state->keep(place, std::move(used));
+  };
   stream.body = std::make_unique<AnswerBody>(std::move(*connection), std::move(give_back));
   co_return stream;
-}
-
-// ---- our own listeners
-
-struct LocalClient::State {
-  explicit State(LocalClientConfig given) : config(std::move(given)) {}
-
-  awaitable<Result<PeerAnswer>> exchange(Url url, HttpRequest request);
-  awaitable<Result<ConnectionPtr>> connect(Url url);
-
-  LocalClientConfig config;
-  asio::io_context context{1};
-  TlsContext tls;
-  ConnectionPtr connection;  // after the context it lives on
-  std::string connected_to;
-};
-
-awaitable<Result<ConnectionPtr>> LocalClient::State::connect(Url url) {
-  const Nanos time = config.timeout;
-  const ClientConnection::Times times{time, time, time, time};
-  if (!config.unix_socket.empty()) {
-    co_return ClientConnection::connect_unix(context.get_executor(), config.unix_socket, times);
-  }
-  if (!url.secure && !is_loopback(url.host)) {
-    co_return fail(ErrorKind::forbidden, {"net.peer-insecure", {{"host", url.authority()}}});
-  }
-  if (url.secure && !tls) {
-    if (config.ca_pem.empty()) {
-      co_return fail(ErrorKind::invalid, {"net.no-ca", {{"host", url.authority()}}});
-    }
-    auto made = make_client_context(config.certificate_pem, config.key_pem, config.ca_pem);
-    if (!made) co_return tl::unexpected(made.error());
-    tls = std::move(*made);
-  }
-  auto connecting = ClientConnection::connect(context.get_executor(), url.host, url.port, times);
-  Result<ConnectionPtr> connected = co_await std::move(connecting);
-  if (!connected || !url.secure) co_return connected;
-  auto securing = (*connected)->start_tls(tls, url.host, false);
-  const Result<void> secured = co_await std::move(securing);
-  if (!secured) co_return tl::unexpected(secured.error());
-  co_return connected;
-}
-
-awaitable<Result<PeerAnswer>> LocalClient::State::exchange(Url url, HttpRequest request) {
-  const std::string authority = url.authority();
-  const std::string place = (url.secure ? "https " : "http ") + authority;
-  ConnectionPtr used = std::move(connection);
-  if (used && (connected_to != place || !used->reusable())) used.reset();
-  bool fresh = !used;
-  for (;;) {
-    if (!used) {
-      auto connecting = connect(url);
-      Result<ConnectionPtr> connected = co_await std::move(connecting);
-      if (!connected) co_return tl::unexpected(connected.error());
-      used = std::move(*connected);
-      fresh = true;
-    }
-    auto exchanging = used->exchange(request, url.target, authority);
-    const Result<void> exchanged = co_await std::move(exchanging);
-    if (exchanged) break;
-    const bool stale =
-        !fresh && used->nothing_came() && exchanged.error().message.code == "net.peer-cut";
-    if (!stale) co_return tl::unexpected(exchanged.error());
-    used.reset();
-  }
-  PeerAnswer answer;
-  answer.status = used->status();
-  answer.headers = std::move(used->headers());
-  auto reading = used->read_whole_body(config.answer_bytes);
-  Result<std::string> body = co_await std::move(reading);
-  if (!body) co_return tl::unexpected(body.error());
-  answer.body = std::move(*body);
-  if (used->reusable()) {
-    connection = std::move(used);
-    connected_to = place;
-  }
-  co_return answer;
-}
-
-LocalClient::LocalClient(LocalClientConfig config)
-    : state_(std::make_unique<State>(std::move(config))) {}
-LocalClient::~LocalClient() = default;
-LocalClient::LocalClient(LocalClient&&) noexcept = default;
-LocalClient& LocalClient::operator=(LocalClient&&) noexcept = default;
-
-Result<PeerAnswer> LocalClient::call(const std::string& url, HttpRequest request) {
-  State& state = *state_;
-  auto parsed = parse_url(url);
-  if (!parsed)
-    return fail(ErrorKind::invalid, {"net.url-malformed", {{"url", url.substr(0, 200)}}});
-  if (!state.config.bearer_token.empty() && !request.headers.get("Authorization")) {
-    request.headers.set("Authorization", "Bearer " + state.config.bearer_token);
-  }
-  std::optional<Result<PeerAnswer>> outcome;
-  std::exception_ptr failure;
-  auto done = [&](const std::exception_ptr& error, Result<PeerAnswer> answer) {
-    failure = error;
-    outcome = std::move(answer);
-  };
-  auto work = state.exchange(std::move(*parsed), std::move(request));
-  asio::co_spawn(state.context, std::move(work), std::move(done));
-  state.context.restart();
-  while (!outcome) {
-    if (state.context.run_one() == 0) break;
-  }
-  if (failure) std::rethrow_exception(failure);
-  if (!outcome) return fail(ErrorKind::unavailable, {"net.peer-cut", {}});
-  return std::move(*outcome);
 }
 
 }  // namespace tally::net

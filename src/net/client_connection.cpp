@@ -49,6 +49,31 @@ struct Attempt {
   bool timed_out = false;
 };
 
+using Endpoints = std::vector<asio::ip::tcp::endpoint>;
+
+awaitable<Endpoints> look_up(std::shared_ptr<Attempt> attempt, const Destination& to) {
+  Endpoints endpoints;
+  boost::system::error_code no_address;
+  const auto literal = asio::ip::make_address(to.host, no_address);
+  if (!to.resolve && no_address) {
+    const auto [not_found, found] =
+        co_await attempt->resolver.async_resolve(to.host, to.port, no_throw);
+    if (!not_found) endpoints.assign(found.begin(), found.end());
+    co_return endpoints;
+  }
+  const auto port = static_cast<asio::ip::port_type>(std::stoul(to.port));  // as parse_url checked
+  if (!no_address) {
+    endpoints.emplace_back(literal, port);
+    co_return endpoints;
+  }
+  for (const auto& text : to.resolve(to.host)) {
+    boost::system::error_code bad;
+    const auto address = asio::ip::make_address(text, bad);
+    if (!bad) endpoints.emplace_back(address, port);
+  }
+  co_return endpoints;
+}
+
 Error unavailable(std::string code, std::map<std::string, std::string> params = {}) {
   return Error{ErrorKind::unavailable, {std::move(code), std::move(params)}, {}};
 }
@@ -61,7 +86,7 @@ ClientConnection::ClientConnection(
     : times_(times), stream_(std::make_shared<Stream>(executor, descriptor)), timer_(executor) {}
 
 awaitable<Result<std::unique_ptr<ClientConnection>>> ClientConnection::connect(
-    asio::any_io_executor executor, std::string host, std::string port, Times times
+    asio::any_io_executor executor, Destination to, Times times
 ) {
   const auto attempt = std::make_shared<Attempt>(executor);
   asio::steady_timer timer(executor);
@@ -74,15 +99,21 @@ awaitable<Result<std::unique_ptr<ClientConnection>>> ClientConnection::connect(
     still->resolver.cancel();
     still->socket.close(ignored);
   });
-  const auto failed = [&attempt, &host, &port] {
+  const auto failed = [&attempt, &to] {
     if (attempt->timed_out) return tl::unexpected(unavailable("net.peer-timeout"));
-    return tl::unexpected(unavailable("net.peer-unreachable", {{"host", host + ":" + port}}));
+    return tl::unexpected(unavailable("net.peer-unreachable", {{"host", to.host + ":" + to.port}}));
   };
-  const auto [not_found, addresses] =
-      co_await attempt->resolver.async_resolve(host, port, no_throw);
-  if (not_found) co_return failed();
+  auto looking_up = look_up(attempt, to);
+  const auto endpoints = co_await std::move(looking_up);
+  if (endpoints.empty()) co_return failed();
+  // Those that were judged are those that are connected to: nobody asks the name server again.
+  for (const auto& endpoint : endpoints) {
+    if (!to.allowed) break;
+    const auto judged = to.allowed->check(to.host, endpoint.address());
+    if (!judged) co_return tl::unexpected(judged.error());
+  }
   const auto [not_connected, endpoint] =
-      co_await asio::async_connect(attempt->socket, addresses, no_throw);
+      co_await asio::async_connect(attempt->socket, endpoints, no_throw);
   if (not_connected || !attempt->socket.is_open()) co_return failed();
   boost::system::error_code ignored;
   attempt->socket.set_option(asio::ip::tcp::no_delay(true), ignored);

@@ -8,15 +8,25 @@
 #include <string>
 #include <vector>
 
+#include <boost/asio/ip/address.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include "tally/core/limits.hpp"
 #include "tally/net/client.hpp"
 
+#include "addresses.hpp"
 #include "http_parser.hpp"
 #include "stream.hpp"
 
 namespace tally::net {
+
+// Where a connection goes to.
+struct Destination {
+  std::string host;
+  std::string port;
+  const AllowedAddresses* allowed = nullptr;  // null: any address
+  ResolveName resolve{};                      // null: the system's
+};
 
 class ClientConnection {
  public:
@@ -24,9 +34,10 @@ class ClientConnection {
     Nanos connect, write, answer, read;
   };
 
-  // Errors: unavailable, net.peer-unreachable, net.peer-timeout.
+  // Connects to one of the addresses that were allowed, all of which have to be. Errors:
+  // unavailable (net.peer-unreachable, net.peer-timeout), forbidden (net.address-*).
   static awaitable<Result<std::unique_ptr<ClientConnection>>> connect(
-      boost::asio::any_io_executor executor, std::string host, std::string port, Times times
+      boost::asio::any_io_executor executor, Destination to, Times times
   );
   static Result<std::unique_ptr<ClientConnection>> connect_unix(
       const boost::asio::any_io_executor& executor, const std::string& path, Times times
@@ -36,6 +47,8 @@ class ClientConnection {
   // with the reason's code); net.peer-tls-failed, net.peer-timeout.
   awaitable<Result<void>> start_tls(TlsContext context, std::string host, bool by_verifier);
   ChainVerifier& verifier() { return verifier_; }
+  // From the next exchange on.
+  void expect_answer_within(Nanos span) { times_.answer = span; }
 
   // Sends the request and reads up to the end of the answer's header. Errors: invalid
   // (net.bad-request-header), unavailable (net.peer-cut, net.peer-timeout, net.peer-refused-us,

@@ -77,8 +77,9 @@ struct Connection {
   SteadyTime deadline;
   bool timed_out = false;
   bool crowded_out = false;
-  bool refused = false;  // cut since its certificate no longer stands
-  PartyId admitted;      // counted in per_peer; empty: not
+  bool refused = false;             // cut since its certificate no longer stands
+  std::function<bool()> may_go_on;  // of the body that is being sent; null: it may
+  PartyId admitted;                 // counted in per_peer; empty: not
   asio::cancellation_signal cancel;
   std::list<Connection*>::iterator handshaking;
 };
@@ -270,7 +271,6 @@ void Shard::adopt(Accepted accepted) {
   if (state.config.transport == Transport::plain) {
     c.phase = Phase::idle;
     c.deadline = in(state.limits.idle_timeout);
-    c.caller.insecure_loopback = state.config.unix_socket.empty();
   } else {
     c.deadline = in(state.limits.handshake_timeout);
     c.verifier.trust = &state.trust;
@@ -583,7 +583,9 @@ awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::s
   bool complete = false;
   std::vector<std::uint8_t> piece(state.limits.stream_piece);
   std::string out = std::move(head);  // leaves with the first piece
+  c.may_go_on = response.may_go_on;
   for (;;) {
+    if (c.may_go_on && !c.may_go_on()) break;
     c.phase = Phase::handling;
     c.deadline = in(state.limits.request_timeout);
     std::size_t size = 0;
@@ -627,6 +629,7 @@ awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::s
     complete = end || (!chunked && total == length);
     if (complete) break;
   }
+  c.may_go_on = nullptr;
   // A body that ends early must look like one: no last chunk, no close_notify.
   if (!complete) c.stream.cut();
   response.stream.reset();
@@ -674,6 +677,7 @@ awaitable<void> Shard::sweep() {
     const std::vector<std::shared_ptr<Connection>> all(connections.begin(), connections.end());
     for (const auto& connection : all) {
       if (connection->deadline <= now) expire(*connection);
+      if (connection->may_go_on && !connection->may_go_on()) cut(*connection);
     }
     recheck(wall);
   }

@@ -45,6 +45,9 @@ Result<TlsContext> make_server_context(
 Result<TlsContext> make_client_context(
     const std::string& certificate_pem, const std::string& key_pem, const std::string& ca_pem
 );
+// Without a certificate of our own; the server is judged by its host name and what the system
+// trusts.
+TlsContext make_web_client_context();
 
 // What OpenSSL's queue says, in one word, and empties it.
 std::string take_tls_reason();

@@ -1,6 +1,6 @@
-#include <algorithm>
+#include "tally/net/url.hpp"
 
-#include "tally/net/client.hpp"
+#include <algorithm>
 
 namespace tally::net {
 

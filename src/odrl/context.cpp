@@ -54,6 +54,7 @@ Context::Context()
           {"skos", "http://www.w3.org/2004/02/skos/core#"},
           {"tally", std::string(iri::profile_terms)},
           {"idsc", std::string(iri::ids_code)},
+          {"edc", "https://w3id.org/edc/v0.0.1/ns/"},
           {"vcard", "http://www.w3.org/2006/vcard/ns#"},
       } {}
 

@@ -234,7 +234,7 @@ std::optional<Index> Loader::read_constraint(
     return std::nullopt;
   }
   if (!refining_) node->place = term.place;
-  node->owner = outer.owner.value_or(options_.default_owner);
+  node->owner = options_.sole_owner.value_or(outer.owner.value_or(options_.default_owner));
   node->own_owner = outer.owner.has_value();
   node->vouchers = outer.vouchers;
   node->unit_of_count = outer.unit_of_count;

@@ -49,7 +49,7 @@ class Ending {
     if (dsp::is_final(process->state)) return {};
     ended_.insert(process->key());
     process->pending.reset();
-    process->state = TransferState::terminated;
+    process->enter(TransferState::terminated, now_);
     process->reason = how_.reason;
     process->ended_by_peer = false;
     process->token.clear();

@@ -19,11 +19,10 @@ constexpr std::string_view kind = "token";
 
 struct Entry {
   TokenGrant grant;
-  std::string certificate;  // hex SHA-256
+  std::string certificate;  // hex SHA-256, or identity::by_credential
   std::string issued;
   std::vector<std::shared_ptr<Entry>> replaces;  // end when this one is first presented
-  std::atomic<bool> dead{false};
-  std::atomic<bool> resting{false};  // its transfer is suspended
+  std::atomic<bool> dead{false};                 // another took its place
 };
 
 using Snapshot = std::unordered_map<std::string, std::shared_ptr<Entry>>;  // by hex of SHA-256
@@ -59,14 +58,26 @@ std::variant<TokenGrant, TokenRefusal> TokenRegistry::find(
   if (found == snapshot->end()) return TokenRefusal::unknown;
   const Entry& entry = *found->second;
   // Another party's token looks like none at all.
-  if (entry.dead || entry.resting || entry.grant.consumer != peer.party) {
+  if (entry.dead || !entry.grant.access->open() || entry.grant.consumer != peer.party) {
     return TokenRefusal::unknown;
   }
   if (!equal_secret(entry.certificate, peer.certificate_sha256)) {
     return TokenRefusal::certificate_changed;
   }
   for (const auto& old : entry.replaces) old->dead = true;
+  entry.grant.access->moved();
   return entry.grant;
+}
+
+std::optional<PartyId> TokenRegistry::holder(std::string_view token) const {
+  const auto snapshot = state_->current();
+  const auto found = snapshot->find(to_hex(sha256(token)));
+  if (found == snapshot->end()) return std::nullopt;
+  const Entry& entry = *found->second;
+  if (entry.dead || !entry.grant.access->open() || entry.certificate != identity::by_credential) {
+    return std::nullopt;
+  }
+  return entry.grant.consumer;
 }
 
 Row TokenRegistry::row_of(
@@ -122,6 +133,7 @@ void TokenRegistry::add(const Row& row) {
   entry->grant.asset = AssetId(negotiation::text_of(*json, "asset"));
   entry->grant.consumer = negotiation::party_from_json(json->value("consumer", Json::object()));
   entry->grant.action = negotiation::text_of(*json, "action");
+  entry->grant.access = std::make_shared<DataAccess>();
   entry->certificate = negotiation::text_of(*json, "certificate");
   state_->change([&](Snapshot& next) {
     for (const auto& [id, other] : next) {
@@ -133,15 +145,29 @@ void TokenRegistry::add(const Row& row) {
 
 void TokenRegistry::revoke(const Pid& transfer) {
   state_->change([&](Snapshot& next) {
-    std::erase_if(next, [&](const auto& one) { return one.second->grant.transfer == transfer; });
+    std::erase_if(next, [&](const auto& one) {
+      const TokenGrant& grant = one.second->grant;
+      if (grant.transfer != transfer) return false;
+      grant.access->set_open(false);
+      return true;
+    });
   });
 }
 
 void TokenRegistry::rest(const Pid& transfer, bool resting) {
   const auto snapshot = state_->current();
   for (const auto& [id, entry] : *snapshot) {
-    if (entry->grant.transfer == transfer) entry->resting = resting;
+    if (entry->grant.transfer == transfer) entry->grant.access->set_open(!resting);
   }
+}
+
+std::uint64_t TokenRegistry::moves(const Pid& transfer) const {
+  std::uint64_t sum = 0;
+  const auto snapshot = state_->current();
+  for (const auto& [id, entry] : *snapshot) {
+    if (entry->grant.transfer == transfer) sum += 1 + entry->grant.access->moves();
+  }
+  return sum;
 }
 
 Result<std::vector<Row>> TokenRegistry::rows_of(Store& store, const Pid& transfer) {

@@ -57,7 +57,10 @@ awaitable<Result<void>> TransferService::sent(Sent sent) {
       state.sent_at[sent.process.value] = state.place_of(done->front());
       continue;  // the receipt names the record, so it comes after it
     }
-    if (!state.parts.signer) co_return Result<void>{};
+    if (!state.parts.signer) {
+      state.watch_soon(sent.process);
+      co_return Result<void>{};
+    }
     Receipt receipt;
     receipt.agreement = process.agreement;
     receipt.process = process.pid;
@@ -81,6 +84,7 @@ awaitable<Result<void>> TransferService::sent(Sent sent) {
     if (!done) co_return fail(std::move(done));
     state.sent_at.erase(sent.process.value);
     state.parts.tasks.spawn("receipt", state.await_receipt(sent.process));
+    state.watch_soon(sent.process);
     co_return Result<void>{};
   }
 }
@@ -106,6 +110,7 @@ awaitable<void> TransferService::State::await_receipt(Pid pid) {
     const auto done = co_await commit(std::move(step));
     if (!done && done.error().kind == ErrorKind::conflict) continue;
     parts.notices.note(Severity::warning, done ? missing : done.error().message);
+    if (done) watch_soon(pid);
     co_return;
   }
 }
@@ -210,7 +215,10 @@ awaitable<HttpAnswer> TransferService::receive_receipt(Received received) {
     }
     state.hold_receipt(step, note, *receipt);
     auto done = co_await state.commit(std::move(step));
-    if (done) co_return json_answer(200, answer);
+    if (done) {
+      state.watch_soon(pid);
+      co_return json_answer(200, answer);
+    }
     if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error());
   }
 }

@@ -74,7 +74,7 @@ std::optional<TransferState> TransferService::State::accept(
     step.dropped.push_back(process.pending->message);
     process.pending.reset();
   }
-  process.state = *to;
+  process.enter(*to, now());
   return to;
 }
 
@@ -133,9 +133,10 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
     const Message outside{"negotiation.callback-not-allowed", {{"url", message->callback_address}}};
     co_return refuse(400, negotiation::bounded(outside), pids, "/callbackAddress");
   }
-  if (message->data_address) {
+  const bool pushes = message->format.ends_with("-PUSH");
+  if (pushes || message->data_address) {
     const Message push{"transfer.push-unsupported", {}};
-    co_return refuse(400, push, pids, "/dataAddress");
+    co_return refuse(400, push, pids, pushes ? "/format" : "/dataAddress");
   }
 
   for (int decisions = 0; decisions < most_decisions; ++decisions) {
@@ -156,9 +157,20 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
         co_return refuse(503, busy, known);
       }
       // DSP 2025-1, 7.6 of the digest: a repeat of the request gets the start message again.
-      if (same && process.state == TransferState::started) {
+      if (same && process.state == TransferState::started && !process.pending) {
         const auto start = state.starts.find(process.pid.value);
-        if (start != state.starts.end()) state.parts.delivery.queue({start->second});
+        if (start != state.starts.end()) {
+          state.parts.delivery.queue({start->second});
+        } else if (!*repeat || (*repeat)->status < 400) {
+          // Since a restart nobody knows the token any more: it goes out anew, with another.
+          Step step;
+          step.process = process;
+          auto announced = state.announce(step, State::Former::stays);
+          if (!announced) co_return refuse(announced.error(), known);
+          auto done = co_await state.commit(std::move(step));
+          if (!done && done.error().kind == ErrorKind::conflict) continue;
+          if (!done) co_return refuse(done.error(), known);
+        }
       }
       if (*repeat) co_return **repeat;
       if (!same) {
@@ -194,7 +206,7 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
     process.peer = peer;
     process.peer_pid = message->consumer_pid;
     process.peer_base = message->callback_address;
-    process.state = TransferState::requested;
+    process.enter(TransferState::requested, state.now());
     process.agreement = message->agreement_id;
     process.asset = (*agreement)->asset;
     process.format = message->format;
@@ -226,6 +238,44 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
   co_return refuse(503, busy, pids);
 }
 
+// The provider's part when the consumer ends a suspension: a start of its own with a fresh token,
+// if the agreement still permits it. Otherwise why not.
+Result<std::optional<Message>> TransferService::State::take_up(Step& step) const {
+  auto agreement = agreement_of(step.process);
+  if (!agreement) return fail(std::move(agreement));
+  auto permit = permits(step.process, *agreement);
+  if (!permit) return fail(std::move(permit));
+  if (permit->refusal) return permit->refusal;
+  auto announced = announce(step, Former::ends);
+  if (!announced) return fail(std::move(announced));
+  return std::optional<Message>();
+}
+
+// The consumer's: where the data is and what opens it. What cannot be used is an objection.
+void TransferService::State::take_address(
+    Process& process, const std::optional<dsp::DataAddress>& address
+) const {
+  process.asked_to_resume = false;
+  process.objection.reset();
+  if (address) {
+    // Some peers give the endpoint as a property.
+    const auto* endpoint = address->endpoint ? &*address->endpoint : address->property("endpoint");
+    if (endpoint != nullptr) process.endpoint = *endpoint;
+    const auto* token = address->property("authorization");
+    process.token = token != nullptr ? *token : std::string();
+  }
+  if (process.endpoint.size() > 2048 || process.token.size() > 8192) {
+    process.endpoint.clear();
+    process.token.clear();
+  }
+  if (process.endpoint.empty()) {
+    process.objection = Message{"transfer.no-data-address", {}};
+  } else if (!parts.peers.host_allowed(process.peer, process.endpoint)) {
+    process.objection =
+        negotiation::bounded({"transfer.endpoint-not-allowed", {{"url", process.endpoint}}});
+  }
+}
+
 awaitable<HttpAnswer> TransferService::receive_start(Received received) {
   const Pid own(received.own_pid);
   auto found = state_->find(own);
@@ -240,45 +290,33 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
   State::Decide decide = [this, id = body->message_id, address = message->data_address](
                              Process process
                          ) -> Result<State::Verdict> {
+    Process before = process;
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
-    if (!state_->accept(step, TransferEvent::start)) {
+    // The consumer that asked to go on learns by the provider's own start where the data is now;
+    // also when it has asked for another suspension meanwhile, which this start knows nothing of.
+    const bool renews = moved.role == Role::consumer && moved.state == TransferState::started &&
+                        moved.asked_to_resume;
+    if (!renews && !state_->accept(step, TransferEvent::start)) {
       return state_->illegal(moved, TransferEvent::start);
     }
     state_->note(moved, "in", "TransferStartMessage", id, "STARTED");
-    auto record = state_->draft("transfer.started", moved);
+    if (!renews) step.drafts.push_back(state_->draft("transfer.started", moved));
     if (moved.role == Role::provider) {
-      // The consumer goes on after a suspension: the token it has opens again.
-      auto agreement = state_->agreement_of(moved);
-      if (!agreement) return fail(std::move(agreement));
-      if (agreement->status != negotiation::AgreementStatus::active) {
-        return State::Verdict{std::nullopt, refuse(400, not_active(*agreement), moved.pids())};
+      auto refusal = state_->take_up(step);
+      if (!refusal) return fail(std::move(refusal));
+      if (*refusal) {
+        Step ending;
+        ending.process = std::move(before);
+        auto answer = refuse(400, **refusal, ending.process.pids());
+        auto ended = state_->end(ending, **refusal);
+        if (!ended) return fail(std::move(ended));
+        return State::Verdict{std::move(ending), std::move(answer)};
       }
-      step.tokens = Step::Tokens::wake;
     } else {
-      if (address && address->endpoint) moved.endpoint = *address->endpoint;
-      if (address && !address->endpoint) {
-        // Some peers give the address as a property.
-        if (const auto* endpoint = address->property("endpoint")) moved.endpoint = *endpoint;
-      }
-      if (address) {
-        const auto* token = address->property("authorization");
-        moved.token = token ? *token : std::string();
-      }
-      if (moved.endpoint.empty()) {
-        moved.objection = Message{"transfer.no-data-address", {}};
-      } else if (!state_->parts.peers.host_allowed(moved.peer, moved.endpoint)) {
-        moved.objection =
-            negotiation::bounded({"transfer.endpoint-not-allowed", {{"url", moved.endpoint}}});
-      }
-      if (moved.endpoint.size() > 2048 || moved.token.size() > 8192) {
-        moved.endpoint.clear();
-        moved.token.clear();
-        moved.objection = Message{"transfer.no-data-address", {}};
-      }
+      state_->take_address(moved, address);
     }
-    step.drafts.push_back(std::move(record));
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };
@@ -310,8 +348,11 @@ awaitable<HttpAnswer> TransferService::receive_suspension(Received received) {
     }
     state_->note(moved, "in", "TransferSuspensionMessage", id, reason.code);
     auto record = state_->draft("transfer.suspended", moved);
-    record.set("reason", reason).set("by", "peer");
+    record.set("reason", recorded(reason)).set("by", "peer");
     step.drafts.push_back(std::move(record));
+    moved.reason = reason;
+    moved.ended_by_peer = true;
+    moved.asked_to_resume = false;
     step.tokens = Step::Tokens::rest;
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
@@ -337,11 +378,13 @@ awaitable<HttpAnswer> TransferService::receive_completion(Received received) {
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
+    // Two that cross are one completion.
+    const bool crosses = moved.pending && moved.pending->event == TransferEvent::completion;
     if (!state_->accept(step, TransferEvent::completion)) {
       return state_->illegal(moved, TransferEvent::completion);
     }
     state_->note(moved, "in", "TransferCompletionMessage", id, "COMPLETED");
-    step.drafts.push_back(state_->draft("transfer.completed", moved));
+    if (!crosses) step.drafts.push_back(state_->draft("transfer.completed", moved));
     // A consumer that keeps custody sends its receipt before it completes.
     const bool owed = moved.role == Role::provider && moved.sent && moved.received_receipt.empty();
     if (owed && !moved.receipt_missing) {

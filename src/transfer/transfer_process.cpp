@@ -53,8 +53,8 @@ Json plain_of(const OpenedContent& opens) {
 
 bool Process::is_running() const {
   const bool starting = pending && pending->event == TransferEvent::start;
-  const bool ending = pending && pending->event == TransferEvent::termination;
-  return (state == TransferState::started || starting) && !ending;
+  const bool leaving = pending && !starting;
+  return (state == TransferState::started && !leaving) || starting;
 }
 
 std::string statement_row_id(
@@ -63,6 +63,19 @@ std::string statement_row_id(
   std::string text = agreement.value + "\n" + std::to_string(number);
   if (audit::log_number(log).value_or(1) > 1) text += "\n" + std::string(log);
   return to_hex(sha256(text));
+}
+
+void Process::enter(TransferState next, Instant now) {
+  if (next == state) return;
+  state = next;
+  if (next == TransferState::started) reason.reset();  // of a suspension that is over
+  ++entered[next];
+  entered_at = format_micros(now);
+}
+
+int Process::times_entered() const {
+  const auto found = entered.find(state);
+  return found == entered.end() ? 0 : found->second;
 }
 
 std::string Process::key() const {
@@ -98,6 +111,15 @@ Result<Process> parse_process(const Row& row) {
   process.peer = party_from_json(json->value("peer", Json::object()));
   process.peer_pid = Pid(text_of(*json, "peerPid"));
   process.peer_base = text_of(*json, "peerBase");
+  if (const auto entered = json->find("entered"); entered != json->end()) {
+    for (const auto& [name, times] : entered->items()) {
+      const auto state = dsp::parse_transfer_state(name);
+      if (state && times.is_number_integer()) process.entered[*state] = times.get<int>();
+    }
+  } else if (process.state != TransferState::none) {
+    process.entered[process.state] = 1;  // a row of before this was counted
+  }
+  process.entered_at = text_of(*json, "enteredAt");
   if (const auto pending = json->find("pending"); pending != json->end()) {
     if (const auto event = parse_event(text_of(*pending, "event"))) {
       process.pending = Process::Pending{
@@ -116,6 +138,7 @@ Result<Process> parse_process(const Row& row) {
   process.sent = measured_of(*json, "sent");
   process.endpoint = text_of(*json, "endpoint");
   process.token = text_of(*json, "token");
+  process.asked_to_resume = json->value("askedToResume", false);
   process.received = json->value("received", false);
   process.published = json->value("published", false);
   process.pulled = measured_of(*json, "pulled");
@@ -181,6 +204,11 @@ Row to_row(const Process& process) {
         {"mediaType", process.opens->media_type},
     };
   }
+  for (const auto& [state, times] : process.entered) {
+    body["entered"][std::string(dsp::to_string(state))] = times;
+  }
+  set("enteredAt", process.entered_at);
+  if (process.asked_to_resume) body["askedToResume"] = true;
   if (process.received) body["received"] = true;
   if (process.published) body["published"] = true;
   if (process.receipt_missing) body["receiptMissing"] = true;

@@ -1,6 +1,7 @@
 // One transfer as its row holds it.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,6 +43,8 @@ struct Process {
   Pid peer_pid;
   std::string peer_base;
   dsp::TransferState state = dsp::TransferState::none;
+  std::map<dsp::TransferState, int> entered;  // how often each was
+  std::string entered_at;                     // when `state` was entered last
   std::optional<Pending> pending;
   AgreementId agreement;
   AssetId asset;
@@ -61,6 +64,7 @@ struct Process {
   // The consumer's.
   std::string endpoint;
   std::string token;
+  bool asked_to_resume = false;    // the provider's start with a fresh token is on its way
   bool received = false;           // `transfer.received` is in the log
   bool published = false;          // the artefact may be read
   std::optional<Measured> pulled;  // of what was received
@@ -88,13 +92,18 @@ struct Process {
     return receipt_missing && (provider ? received_receipt : sent_receipt).empty();
   }
 
-  // The provider's: data and keys may leave; also while the peer's answer to the start is on its
-  // way.
+  // The provider's: data and keys may leave; already while the peer's answer to the start is on its
+  // way, and no longer once anything else was sent.
   [[nodiscard]] bool is_running() const;
   // Whether it was data with this digest that the provider sent, encrypted or as it opens.
   [[nodiscard]] bool brought(const std::string& content) const {
     return (sent && sent->content == content) || (opens && opens->content == content);
   }
+
+  // Moves to `next` at `now`; staying where it is counts as no entry.
+  void enter(dsp::TransferState next, Instant now);
+  // How often it has entered the state it is in.
+  [[nodiscard]] int times_entered() const;
 
   [[nodiscard]] std::string key() const;
   [[nodiscard]] dsp::TransferState shown() const;

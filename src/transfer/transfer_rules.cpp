@@ -1,11 +1,8 @@
-// What follows by rule: the provider starts what an agreement permits; the consumer fetches,
-// compares digests, makes the artefact visible, sends its receipt and completes.
-#include <algorithm>
+// What follows by itself: the provider starts what an agreement permits, the consumer fetches.
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
-#include "tally/dsp/binding.hpp"
 #include "tally/odrl/explain.hpp"
 #include "tally/odrl/terms.hpp"
 
@@ -14,7 +11,6 @@
 namespace tally::transfer {
 
 using dsp::Role;
-using dsp::TransferEvent;
 using dsp::TransferState;
 
 void TransferService::State::advance_soon(const Pid& pid) {
@@ -44,6 +40,11 @@ awaitable<void> TransferService::State::advance(Pid pid) {
       co_await parts.executor->discard(pid);  // what has no key any more
     }
     if (process.pending || dsp::is_final(process.state)) co_return;
+    // What the consumer has received is taken to its end, whatever a rule says.
+    if (!process.received && reaction_to(process)) {
+      react_soon(process);
+      co_return;
+    }
     Step step;
     if (process.objection) {
       const Message reason = *process.objection;
@@ -76,370 +77,72 @@ awaitable<void> TransferService::State::advance(Pid pid) {
   }
 }
 
+Result<TransferService::State::Permit> TransferService::State::permits(
+    const Process& process, const Agreement& agreement
+) const {
+  Permit permit;
+  const auto unwitnessed = parts.enforcer.unwitnessed(agreement.id);
+  if (agreement.status != negotiation::AgreementStatus::active) {
+    permit.refusal = not_active(agreement);
+    return permit;
+  }
+  // A call is decided with each use; then its start rests on the agreement alone.
+  if (process.action != odrl::iri::archive && !unwitnessed) {
+    permit.decided = {{"at", format_micros(now())}, {"outcome", "permit"}};
+    return permit;
+  }
+  // Asked without counting: the use is the read from custody, and where a pull does count it is
+  // counted when the data goes out.
+  usage::Act act;
+  act.agreement = agreement.id;
+  act.action = process.action;
+  act.party = process.peer;
+  act.purposes = agreement.purposes;
+  act.process = process.pid;
+  act.receipt_before_key = process.action == odrl::iri::archive && parts.keys != nullptr;
+  auto decision = parts.enforcer.dry_run(act);
+  if (!decision) return fail(std::move(decision));
+  permit.decided = {
+      {"at", format_micros(now())},
+      {"outcome", decision->permit ? "permit" : "deny"},
+      {"reason", odrl::to_string(decision->reason)},
+  };
+  if (!decision->permit && unwitnessed) {
+    permit.refusal = unwitnessed;
+  } else if (!decision->permit) {
+    const auto why = odrl::explain(*decision);
+    permit.refusal = negotiation::bounded(
+        {"transfer.not-permitted",
+         {{"reason", std::string(odrl::to_string(decision->reason))},
+          {"why", why.size() > 1 ? render(why[1], Lang::en) : std::string()}}}
+    );
+  }
+  return permit;
+}
+
 // The provider's rule: what the policy permits is started at once.
 Result<Step> TransferService::State::begin(Process process) const {
   auto agreement = agreement_of(process);
   if (!agreement) return fail(std::move(agreement));
+  auto permit = permits(process, *agreement);
+  if (!permit) return fail(std::move(permit));
   Step step;
-  std::optional<Message> refusal;
-  Json decided;
-  const auto unwitnessed = parts.enforcer.unwitnessed(agreement->id);
-  if (agreement->status != negotiation::AgreementStatus::active) {
-    refusal = not_active(*agreement);
-  } else if (process.action == odrl::iri::archive || unwitnessed) {
-    // Asked without counting: the use is the read from custody, and where a pull does count it is
-    // counted when the data goes out.
-    usage::Act act;
-    act.agreement = agreement->id;
-    act.action = process.action;
-    act.party = process.peer;
-    act.purposes = agreement->purposes;
-    act.process = process.pid;
-    act.receipt_before_key = process.action == odrl::iri::archive && parts.keys != nullptr;
-    auto decision = parts.enforcer.dry_run(act);
-    if (!decision) return fail(std::move(decision));
-    decided = {
-        {"at", format_micros(now())},
-        {"outcome", decision->permit ? "permit" : "deny"},
-        {"reason", odrl::to_string(decision->reason)},
-    };
-    if (!decision->permit && unwitnessed) {
-      refusal = unwitnessed;
-    } else if (!decision->permit) {
-      const auto why = odrl::explain(*decision);
-      refusal = Message{
-          "transfer.not-permitted",
-          {{"reason", std::string(odrl::to_string(decision->reason))},
-           {"why", why.size() > 1 ? render(why[1], Lang::en) : std::string()}}};
-    }
-  }
   step.process = std::move(process);
-  if (refusal) {
-    auto ended = end(step, negotiation::bounded(*refusal));
+  if (permit->refusal) {
+    auto ended = end(step, negotiation::bounded(*permit->refusal));
     if (!ended) return fail(std::move(ended));
     return step;
   }
 
-  Process& moved = step.process;
-  const auto token = add_token(step, moved.certificate);
-  const auto pids = moved.pids();
-  dsp::TransferStartMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
-  dsp::DataAddress address;
-  address.endpoint_type = "https://w3id.org/idsa/v4.1/HTTP";
-  address.endpoint =
-      dsp::join_url(settings.data_url, "/data/" + percent_encode_segment(moved.pid.value));
-  address.endpoint_properties = {{"authorization", token}, {"authType", "bearer"}};
-  message.data_address = std::move(address);
-  auto record = draft("transfer.started", moved);
-  record.set("action", moved.action);
-  // A call is decided with each use; then its start rests on the agreement alone.
-  if (decided.is_null()) decided = {{"at", format_micros(now())}, {"outcome", "permit"}};
-  record.set_json("decision", decided);
+  auto record = draft("transfer.started", step.process);
+  record.set("action", step.process.action);
+  record.set_json("decision", permit->decided);
   record.set("policy", agreement->digest());
   if (!agreement->asset_version.empty()) record.set("source", agreement->asset_version);
   step.drafts.push_back(std::move(record));
-  send(
-      step,
-      TransferEvent::start,
-      TransferState::started,
-      dsp::transfer_path(moved.peer_pid, "start"),
-      dsp::to_json(message),
-      "TransferStartMessage"
-  );
+  auto announced = announce(step, Former::ends);
+  if (!announced) return fail(std::move(announced));
   return step;
-}
-
-// --- the consumer's side -------------------------------------------------------------------------
-
-Result<Json> TransferService::data_address(const Pid& pid) const {
-  const auto found = state_->find(pid);
-  if (!found) return tl::unexpected(found.error());
-  if (!*found) return fail(ErrorKind::not_found, {"transfer.unknown-process", {}});
-  const Process& process = **found;
-  const bool open = process.role == Role::consumer && process.state == TransferState::started &&
-                    !process.pending && !process.objection && process.format == call_format;
-  if (!open) {
-    return fail(
-        ErrorKind::conflict,
-        {"transfer.cannot",
-         {{"command", "call"}, {"state", std::string(dsp::to_string(process.shown()))}}}
-    );
-  }
-  return Json{
-      {"endpoint", process.endpoint}, {"authType", "bearer"}, {"authorization", process.token}};
-}
-
-awaitable<void> TransferService::State::fetch(Pid pid) {
-  if (!parts.executor || !pulling.insert(pid.value).second) co_return;
-  struct Release {
-    std::set<std::string>& set;
-    const std::string& key;
-    ~Release() { set.erase(key); }
-  };
-  const Release release{pulling, pid.value};
-  co_await fetch_once(pid);
-}
-
-// How often a fetch may be refused before the transfer ends: half a minute, with the pauses.
-constexpr int most_refusals = 6;
-
-// How often something is fetched that the provider gives no receipt for.
-constexpr int most_without_receipt = 3;
-
-// From STARTED to the completion message; every step looks at the row again.
-awaitable<void> TransferService::State::fetch_once(Pid pid) {
-  Nanos pause = parts.limits.retry_first;
-  int refusals = 0;
-  for (;;) {
-    auto found = find(pid);
-    if (!found || !*found) co_return;
-    const Process process = std::move(**found);
-    if (process.received) {
-      const auto finished = co_await finish(pid);
-      if (!finished) parts.notices.note(Severity::error, finished.error().message);
-      co_return;
-    }
-    if (process.state != TransferState::started || process.pending) {
-      if (dsp::is_final(process.state)) co_await parts.executor->discard(pid);
-      co_return;
-    }
-    if (process.format == call_format) co_return;
-    PullOrder order;
-    order.process = pid;
-    order.provider_pid = process.peer_pid;
-    order.agreement = process.agreement;
-    order.asset = process.asset;
-    order.provider = process.peer;
-    order.endpoint = process.endpoint;
-    order.token = process.token;
-    order.sealed = parts.enforcer.receipt_before_key(process.agreement);
-    if (const auto base = parts.peers.tally_url(process.peer)) {
-      order.fresh_token_url = *base + "/tokens/" + percent_encode_segment(process.peer_pid.value);
-    }
-    auto pulled = co_await parts.executor->pull(order);
-    auto outcome = Fetched::again;
-    // A refusal: the provider may have suspended or ended the transfer, and its message is on the
-    // way.
-    const auto may_heal = [&](const Error& error) {
-      return error.kind == ErrorKind::unavailable ||
-             (error.kind == ErrorKind::forbidden && ++refusals < most_refusals);
-    };
-    if (pulled) {
-      outcome = co_await receive(pid, *pulled);
-    } else if (may_heal(pulled.error())) {
-      parts.notices.note(Severity::info, pulled.error().message);
-    } else {
-      // Trying again would not help: the reason goes to the peer and to the operator.
-      auto again = find(pid);
-      if (!again || !*again) co_return;
-      if ((*again)->state == TransferState::started && !(*again)->pending) {
-        Step step;
-        step.process = std::move(**again);
-        const Message reason{
-            "transfer.pull-failed", {{"problem", render(pulled.error().message, Lang::en)}}};
-        const auto ended = end(step, reason);
-        if (!ended) co_return;
-        const auto done = co_await commit(std::move(step));
-        if (!done && done.error().kind != ErrorKind::conflict) co_return;
-        if (done) {
-          co_await parts.executor->discard(pid);
-          co_return;
-        }
-      }
-    }
-    if (outcome == Fetched::stop) co_return;
-    if (outcome == Fetched::done) continue;
-    co_await parts.timers.sleep_for(pause);
-    pause = std::min(pause * 2, parts.limits.retry_most);
-  }
-}
-
-// What arrived is compared with what the provider signed that it sent.
-awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid pid, Pulled pulled) {
-  auto before = find(pid);
-  if (!before || !*before) co_return Fetched::stop;
-  auto agreement = agreement_of(**before);
-  if (!agreement) co_return Fetched::stop;
-  const bool sealed = parts.enforcer.receipt_before_key((*before)->agreement);
-  const bool is_signed = sealed || !agreement->provider_signature.empty();
-  auto note_text = co_await provider_receipt(**before);
-
-  auto found = find(pid);
-  if (!found || !*found) co_return Fetched::stop;
-  if ((*found)->state != TransferState::started || (*found)->pending) co_return Fetched::done;
-  Step step;
-  step.process = std::move(**found);
-  Process& process = step.process;
-  std::optional<Receipt> receipt;
-  if (note_text) {
-    const auto key = agreement->peer_key();
-    auto verified = key ? verify_receipt(*note_text, process.peer.uri, *key)
-                        : Result<Receipt>(fail(ErrorKind::invalid, {"transfer.no-key", {}}));
-    if (!verified) {
-      note_text = tl::unexpected(verified.error());
-    } else if (verified->agreement != process.agreement || verified->process != process.peer_pid) {
-      note_text = fail(ErrorKind::invalid, {"transfer.receipt-of-another", {}});
-    } else {
-      receipt = std::move(*verified);
-    }
-  }
-  std::optional<Message> rejection;
-  const bool not_there = !note_text && note_text.error().kind == ErrorKind::not_found;
-  if (not_there && is_signed && ++without_receipt[pid.value] < most_without_receipt) {
-    // A provider that went down between the last byte and its record does not know that it sent
-    // anything: what is sent again is recorded.
-    co_await parts.executor->discard(pid);
-    co_return Fetched::again;
-  }
-  without_receipt.erase(pid.value);
-  if (!receipt) {
-    step.drafts.push_back(draft("receipt.missing", process));
-    process.receipt_missing = true;
-    // Whoever signs agreements gives receipts. From others their word is all there is.
-    if (is_signed) rejection = Message{"transfer.no-receipt", {}};
-  } else if (receipt->content != pulled.content || receipt->bytes != pulled.bytes) {
-    rejection = Message{
-        "transfer.digest-mismatch", {{"sent", receipt->content}, {"received", pulled.content}}};
-  } else if (sealed != receipt->sealed.has_value()) {
-    rejection = Message{"transfer.key-not-promised", {}};
-  }
-  if (receipt) {
-    process.sent_receipt = *note_text;
-    auto held = draft("receipt.held", process);
-    held.set("receipt", sha256(*note_text));
-    if (receipt->from) {
-      const Json from = {
-          {"origin", receipt->from->origin},
-          {"seq", receipt->from->seq},
-          {"leaf", receipt->from->leaf},
-      };
-      held.set_json("peer", from);
-    }
-    step.drafts.push_back(std::move(held));
-  }
-  if (rejection) {
-    auto record = draft("transfer.rejected", process);
-    record.set("reason", *rejection);
-    record.set("content", pulled.content).set("bytes", pulled.bytes);
-    if (receipt) record.set("sent", receipt->content);
-    step.drafts.push_back(std::move(record));
-    const auto ended = end(step, *rejection);
-    if (!ended) co_return Fetched::stop;
-    // Nobody can read what is staged; it goes before anything else can want it.
-    co_await parts.executor->discard(pid);
-    const auto done = co_await commit(std::move(step));
-    if (done) co_return Fetched::stop;
-    co_return done.error().kind == ErrorKind::conflict ? Fetched::again : Fetched::stop;
-  }
-  process.received = true;
-  process.pulled = Process::Measured{pulled.content, pulled.bytes};
-  if (receipt) process.sealed = receipt->sealed;
-  auto record = draft("transfer.received", process);
-  record.set("content", pulled.content).set("bytes", pulled.bytes);
-  if (receipt) record.set("receipt", sha256(process.sent_receipt));
-  record.set("assurance", receipt ? "enforced" : "asserted");
-  const std::size_t at = step.drafts.size();
-  step.drafts.push_back(std::move(record));
-  note(process, "local", "received", "", pulled.content);
-  const auto done = co_await commit(std::move(step));
-  if (!done) {
-    co_return done.error().kind == ErrorKind::conflict ? Fetched::again : Fetched::stop;
-  }
-  // Where the record stands goes into our receipt; a crash here leaves a receipt without it.
-  received_at[pid.value] = place_of((*done)[at]);
-  co_return Fetched::done;
-}
-
-// Visible, receipt, completion: each once, whatever was lost before.
-awaitable<Result<void>> TransferService::State::finish(Pid pid) {
-  const auto received = find(pid);
-  if (!received) co_return tl::unexpected(received.error());
-  if (*received && (*received)->sealed) {
-    const auto opened = co_await open_payload(pid);
-    if (!opened) co_return tl::unexpected(opened.error());
-    if (!*opened) co_return Result<void>{};
-  }
-  auto published = co_await parts.executor->publish(pid);
-  if (!published) co_return published;
-  for (;;) {
-    auto found = find(pid);
-    if (!found) co_return fail(std::move(found));
-    if (!*found) co_return Result<void>{};
-    Step step;
-    step.process = std::move(**found);
-    Process& process = step.process;
-    if (dsp::is_final(process.state) || process.pending) co_return Result<void>{};
-    process.published = true;
-    const auto tally = parts.peers.tally_url(process.peer);
-    if (process.received_receipt.empty() && parts.signer && process.pulled) {
-      auto issued = issue_receipt(step);
-      if (!issued) co_return issued;
-      if (tally) {
-        const Json body = {{"note", process.received_receipt}};
-        HttpRequest request;
-        request.method = "POST";
-        request.body = body.dump();
-        const auto url = *tally + "/receipts/" + percent_encode_segment(process.peer_pid.value);
-        auto id = new_pid(parts.random).value;
-        note(process, "out", "receipt", id, "queued");
-        step.messages.push_back(
-            negotiation::outgoing(std::move(id), process.key(), process.peer, url, request, now())
-        );
-      }
-    }
-    if (process.state == TransferState::started) {
-      const auto pids = process.pids();
-      dsp::TransferCompletionMessage message;
-      message.id = new_pid(parts.random).value;
-      message.provider_pid = pids.provider;
-      message.consumer_pid = pids.consumer;
-      step.drafts.push_back(draft("transfer.completed", process));
-      process.token.clear();
-      send(
-          step,
-          TransferEvent::completion,
-          TransferState::completed,
-          dsp::transfer_path(process.peer_pid, "completion"),
-          dsp::to_json(message),
-          "TransferCompletionMessage"
-      );
-    }
-    auto done = co_await commit(std::move(step));
-    if (!done && done.error().kind == ErrorKind::conflict) continue;
-    if (!done) co_return fail(std::move(done));
-    received_at.erase(pid.value);
-    co_return Result<void>{};
-  }
-}
-
-// The provider's signed "sent" receipt, asked for until it is there or the time is up. Errors: not
-// there (not_found), or the last answer's.
-awaitable<Result<std::string>> TransferService::State::provider_receipt(Process process) {
-  const auto base = parts.peers.tally_url(process.peer);
-  const Message missing{"transfer.no-receipt", {}};
-  if (!base) co_return fail(ErrorKind::not_found, missing);
-  const auto url = *base + "/receipts/" + percent_encode_segment(process.peer_pid.value);
-  const Instant until = now() + settings.receipt_wait;
-  Nanos pause = parts.limits.retry_first / 4;
-  for (;;) {
-    PeerRequest request;
-    request.to = process.peer;
-    request.url = url;
-    request.http.method = "GET";
-    auto answer = co_await parts.peer.send(std::move(request));
-    if (answer && answer->status == 200) {
-      const auto json = parse_json(answer->body);
-      auto text = json ? negotiation::text_of(*json, "note") : std::string();
-      if (text.empty()) co_return fail(ErrorKind::invalid, missing);
-      co_return text;
-    }
-    if (now() >= until) co_return fail(ErrorKind::not_found, missing);
-    co_await parts.timers.sleep_for(pause);
-    pause = std::min(pause * 2, parts.limits.retry_most);
-  }
 }
 
 }  // namespace tally::transfer

@@ -1,6 +1,5 @@
 #include "tally/transfer/transfer_service.hpp"
 
-#include <array>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -15,7 +14,6 @@ using dsp::Role;
 using dsp::TransferEvent;
 using dsp::TransferState;
 using negotiation::reason_from;
-using negotiation::reason_list;
 using negotiation::Refused;
 using negotiation::Standing;
 using negotiation::text_of;
@@ -50,18 +48,33 @@ Result<std::vector<Row>> rows_in(Store& store, std::optional<TransferState> stat
 Result<void> TransferService::load() {
   auto loaded = state_->parts.tokens.load(state_->parts.store);
   if (!loaded) return loaded;
-  auto rows = rows_in(state_->parts.store, TransferState::suspended);
-  if (!rows) return fail(std::move(rows));
-  for (const auto& row : *rows) state_->parts.tokens.rest(Pid(row.id), true);
+  for (const auto state : {TransferState::started, TransferState::suspended}) {
+    auto rows = rows_in(state_->parts.store, state);
+    if (!rows) return fail(std::move(rows));
+    for (const auto& row : *rows) {
+      const auto process = parse_process(row);
+      if (!process) return tl::unexpected(process.error());
+      if (!process->is_running()) state_->parts.tokens.rest(process->pid, true);
+    }
+  }
+  return {};
+}
+
+Result<void> TransferService::look_again() {
+  for (const auto state :
+       {TransferState::requested, TransferState::started, TransferState::suspended}) {
+    auto rows = rows_in(state_->parts.store, state);
+    if (!rows) return fail(std::move(rows));
+    for (const auto& row : *rows) {
+      state_->advance_soon(Pid(row.id));
+      state_->watch_soon(Pid(row.id));
+    }
+  }
   return {};
 }
 
 Result<void> TransferService::resume() {
-  for (const auto state : {TransferState::requested, TransferState::started}) {
-    auto rows = rows_in(state_->parts.store, state);
-    if (!rows) return fail(std::move(rows));
-    for (const auto& row : *rows) state_->advance_soon(Pid(row.id));
-  }
+  if (auto looked = look_again(); !looked) return looked;
   // A receipt may be owed whatever state its transfer is in.
   auto rows = rows_in(state_->parts.store, {});
   if (!rows) return fail(std::move(rows));
@@ -161,8 +174,10 @@ awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(S
     receipts_missing.erase(pid.value);
   }
   if (step.new_token) parts.tokens.add(*step.new_token);
+  if (step.process.state != TransferState::started || step.process.pending) stop_pull(pid);
   if (dsp::is_final(step.process.state)) {
     starts.erase(pid.value);
+    watches.erase(pid.value);
     drop_key(pid);
   }
   for (const auto& message : step.messages) {
@@ -176,16 +191,6 @@ awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(S
   co_return done;
 }
 
-audit::RecordDraft TransferService::State::draft(std::string_view type, const Process& process)
-    const {
-  audit::RecordDraft record(type, event());
-  record.about(process.agreement);
-  record.set("pid", process.pid.value);
-  if (!process.peer_pid.empty()) record.set("peerPid", process.peer_pid.value);
-  if (type == "transfer.started") record.set("role", dsp::to_string(process.role));
-  return record;
-}
-
 LogPlace TransferService::State::place_of(const audit::Appended& appended) const {
   return {settings.log_origin, appended.seq, to_hex(appended.leaf)};
 }
@@ -197,96 +202,6 @@ void TransferService::State::note(
       process.history,
       {format_micros(now()), std::move(direction), std::move(type), std::move(id), std::move(note)}
   );
-}
-
-void TransferService::State::send(
-    Step& step,
-    TransferEvent event_sent,
-    TransferState target,
-    std::string_view path,
-    const Json& body,
-    std::string_view type
-) const {
-  Process& process = step.process;
-  if (process.pending) step.dropped.push_back(process.pending->message);
-  const auto id = text_of(body, "@id");
-  process.pending = Process::Pending{id, event_sent, target};
-  HttpRequest request;
-  request.method = "POST";
-  request.body = body.dump();
-  const auto url = dsp::join_url(process.peer_base, path);
-  note(process, "out", std::string(type), id, "queued");
-  step.messages.push_back(
-      negotiation::outgoing(id, process.key(), process.peer, url, request, now())
-  );
-}
-
-Result<void> TransferService::State::drop_tokens(Step& step) const {
-  if (step.process.role != Role::provider) return {};
-  auto rows = parts.tokens.rows_of(parts.store, step.process.pid);
-  if (!rows) return fail(std::move(rows));
-  for (auto& row : *rows) step.erases.push_back(std::move(row));
-  step.tokens = Step::Tokens::revoke;
-  return {};
-}
-
-std::string TransferService::State::add_token(Step& step, const std::string& certificate_sha256)
-    const {
-  std::array<std::uint8_t, 32> secret{};
-  parts.random.fill(secret);
-  auto token = to_base64url(secret);
-  const TokenGrant grant{
-      step.process.pid,
-      step.process.agreement,
-      step.process.asset,
-      step.process.peer,
-      step.process.action};
-  auto row = TokenRegistry::row_of(token, grant, certificate_sha256, now());
-  step.rows.push_back(row);
-  step.new_token = std::move(row);
-  return token;
-}
-
-Result<void> TransferService::State::close_with(Step& step, const Message& reason, bool by_peer)
-    const {
-  Process& process = step.process;
-  process.reason = reason;
-  process.ended_by_peer = by_peer;
-  auto record = draft("transfer.terminated", process);
-  record.set("reason", reason);
-  record.set("by", by_peer ? "peer" : "self");
-  step.drafts.push_back(std::move(record));
-  step.priority = audit::Priority::reserved;
-  process.token.clear();
-  return drop_tokens(step);
-}
-
-Result<void> TransferService::State::end(Step& step, const Message& reason) const {
-  auto closed = close_with(step, negotiation::bounded(reason), false);
-  if (!closed) return closed;
-  Process& process = step.process;
-  if (process.peer_pid.empty()) {
-    if (process.pending) step.dropped.push_back(process.pending->message);
-    process.pending.reset();
-    process.state = TransferState::terminated;
-    return {};
-  }
-  const auto pids = process.pids();
-  dsp::TransferTerminationMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
-  message.code = reason.code;
-  message.reason = reason_list(negotiation::bounded(reason));
-  send(
-      step,
-      TransferEvent::termination,
-      TransferState::terminated,
-      dsp::transfer_path(process.peer_pid, "termination"),
-      dsp::to_json(message),
-      "TransferTerminationMessage"
-  );
-  return {};
 }
 
 // --- ProcessOwner --------------------------------------------------------------------------------
@@ -320,16 +235,25 @@ awaitable<Result<void>> TransferService::on_delivered(OutgoingMessage message, s
         if (!closed) co_return closed;
         target = TransferState::terminated;
       }
-      if (moves) process.state = target;
+      if (moves) process.enter(target, state_->now());
       if (moves && target == TransferState::suspended) step.tokens = Step::Tokens::rest;
-      if (moves && event == TransferEvent::start) step.tokens = Step::Tokens::wake;
+      if (moves && event == TransferEvent::start) {
+        step.tokens = Step::Tokens::wake;
+        // A provider's start is recorded when it is sent: from then on data may leave.
+        if (process.role == Role::consumer) {
+          step.drafts.push_back(state_->draft("transfer.started", process));
+        }
+      }
       state_->note(process, "out", "", message.id, "delivered");
       advances = moves && !dsp::is_final(process.state);
     }
     auto done = co_await state_->commit(std::move(step));
     if (!done && done.error().kind == ErrorKind::conflict) continue;
     if (!done) co_return fail(std::move(done));
-    if (advances) state_->advance_soon(pid);
+    if (advances) {
+      state_->advance_soon(pid);
+      state_->watch_soon(pid);
+    }
     co_return Result<void>{};
   }
 }
@@ -348,10 +272,11 @@ awaitable<Result<void>> TransferService::on_refused(OutgoingMessage message, Ref
     } else if (process.pending->event == TransferEvent::termination) {
       step.dropped.push_back(message.id);
       process.pending.reset();
-      process.state = TransferState::terminated;
+      process.enter(TransferState::terminated, state_->now());
       state_->note(process, "out", "", message.id, std::to_string(refused.status));
     } else {
-      Message reason{"transfer.not-delivered", {{"message", message.last_answer}}};
+      Message reason =
+          negotiation::not_delivered("transfer.not-delivered", state_->parts.store, message);
       bool by_peer = false;
       bool peer_is_final = process.peer_pid.empty();
       std::optional<TransferState> peers;
@@ -379,7 +304,7 @@ awaitable<Result<void>> TransferService::on_refused(OutgoingMessage message, Ref
         process.pending.reset();
         auto closed = state_->close_with(step, reason, by_peer);
         if (!closed) co_return closed;
-        process.state = TransferState::terminated;
+        process.enter(TransferState::terminated, state_->now());
       } else {
         auto ended = state_->end(step, reason);
         if (!ended) co_return ended;

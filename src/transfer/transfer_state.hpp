@@ -1,8 +1,10 @@
 // The inside of TransferService, shared by its source files: messages, rules, evidence, commands.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -51,6 +53,9 @@ inline Message not_active(const Agreement& agreement) {
       {{"state", std::string(negotiation::to_string(agreement.status))}}};
 }
 
+// What operators type may name a person: it is told and shown, and stays out of the log.
+Message recorded(Message reason);
+
 struct TransferService::State {
   State(TransferParts with, TransferSettings options)
       : parts(std::move(with)), settings(std::move(options)) {}
@@ -71,7 +76,11 @@ struct TransferService::State {
   // The start message of each running transfer, for a repeat of its request. Holds a token, hence
   // not in the store once the peer has it.
   std::map<std::string, OutgoingMessage> starts;
-  std::set<std::string> pulling;                // one fetch at a time for each transfer
+  // One fetch at a time for each transfer, and whether it is still wanted.
+  std::map<std::string, std::shared_ptr<bool>> pulling;
+  std::map<std::string, std::uint64_t> watches;  // the newest watch of each transfer
+  std::uint64_t watch_count = 0;
+  std::set<std::string> reacting;               // rules whose delay runs, by process and entry
   std::map<std::string, int> without_receipt;   // fetches that came to nothing
   std::map<std::string, LogPlace> received_at;  // of transfer.received, until the receipt is signed
   std::map<std::string, LogPlace> sent_at;      // of transfer.sent, likewise
@@ -107,6 +116,17 @@ struct TransferService::State {
   // What every end has in common: record, tokens.
   Result<void> close_with(Step& step, const Message& reason, bool by_peer) const;
   Result<void> drop_tokens(Step& step) const;
+  // The provider's start with a fresh token. Those before end with the commit, or once the fresh
+  // one is used.
+  enum class Former { ends, stays };
+  Result<void> announce(Step& step, Former former) const;
+  dsp::DataAddress address_of(const Process& process, const std::string& token) const;
+  // Moves by our own will (transfer_steps.cpp). Errors: conflict (transfer.cannot,
+  // transfer.message-under-way, and why the agreement does not permit it).
+  Result<void> suspend(Step& step, const Message& reason) const;
+  Result<void> resume(Step& step) const;  // as consumer: asks the provider to
+  Result<void> complete(Step& step) const;
+  Result<void> terminate(Step& step, const Message& reason) const;
   // A fresh token for the transfer, as the start message and the fresh-token answer carry it.
   std::string add_token(Step& step, const std::string& certificate_sha256) const;
 
@@ -126,6 +146,8 @@ struct TransferService::State {
   std::optional<dsp::TransferState> accept(Step& step, dsp::TransferEvent event) const;
   HttpAnswer answer_of(const Process& process, int status = 200) const;
   Verdict illegal(const Process& process, dsp::TransferEvent event) const;
+  Result<std::optional<Message>> take_up(Step& step) const;
+  void take_address(Process& process, const std::optional<dsp::DataAddress>& address) const;
 
   // --- what follows by rule (transfer_rules.cpp) ---
   void advance_soon(const Pid& pid);
@@ -134,6 +156,27 @@ struct TransferService::State {
   // then.
   awaitable<std::optional<Message>> wait_for_witnesses(AgreementId agreement);
   Result<Step> begin(Process process) const;
+  // Whether data may be handed out under the agreement now, as the provider decides it.
+  struct Permit {
+    std::optional<Message> refusal;
+    Json decided;  // what the record of a start says of it
+  };
+  Result<Permit> permits(const Process& process, const Agreement& agreement) const;
+
+  // --- what a rule says comes next (transfer_reactions.cpp) ---
+  [[nodiscard]] std::optional<negotiation::Reaction> reaction_to(const Process& process) const;
+  void react_soon(const Process& process);
+  awaitable<void> react(Pid pid, dsp::TransferState state, int occurrence, std::string key);
+  Result<Step> act(Process process, const negotiation::Reaction& reaction) const;
+
+  // --- what the provider ends by itself (transfer_idle.cpp) ---
+  // Begins to count the quiet time anew; an earlier watch of this transfer ends.
+  void watch_soon(const Pid& pid);
+  awaitable<void> watch(Pid pid, std::uint64_t number);
+  [[nodiscard]] std::optional<Nanos> quiet_until_end(const Process& process) const;
+
+  // --- the consumer's side (transfer_pull.cpp) ---
+  void stop_pull(const Pid& pid);
   awaitable<void> fetch(Pid pid);
   awaitable<void> fetch_once(Pid pid);
   enum class Fetched { done, again, stop };

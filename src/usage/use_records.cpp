@@ -47,12 +47,15 @@ void set_act(audit::RecordDraft& draft, const Act& act) {
   } else if (!act.purposes.empty()) {
     draft.set_json("purpose", Json(act.purposes));
   }
-  // The party and the clock are always vouched for in the same way; a purpose is not.
+  // The clock is always vouched for in the same way, and a party by its certificate or
+  // registration; what is otherwise is said.
+  std::string sources;
+  if (act.by_credential) sources = "\"party\":\"credential\"";
   if (!act.purposes.empty()) {
-    draft.set_canonical(
-        "sources", "{\"purpose\":" + json_text(odrl::to_string(act.purpose_source)) + "}"
-    );
+    if (!sources.empty()) sources += ',';
+    sources += "\"purpose\":" + json_text(odrl::to_string(act.purpose_source));
   }
+  if (!sources.empty()) draft.set_canonical("sources", "{" + sources + "}");
 }
 
 }  // namespace

@@ -52,8 +52,12 @@ inline Document document(const std::string& name, const Json& json) {
 
 inline BuildOptions options() {
   BuildOptions out;
-  out.publisher = {
-      "https://hospital.example/connector", "https://hospital.example:8443/dsp/2025-1"};
+  out.publisher = {"https://hospital.example/connector", [](const PartyId& reader) {
+                     // The neighbour comes in by another listener.
+                     const bool other = reader.uri == "https://neighbour.example/connector";
+                     return std::string("https://hospital.example:") + (other ? "9443" : "8443") +
+                            "/dsp/2025-1";
+                   }};
   out.domains = {"health", "industry"};
   return out;
 }

@@ -198,7 +198,7 @@ TEST(Policies, FaultsAreNamedAtTheirPlace) {
        "zoo",
        "/visibleTo/0/domain",
        "catalog.unknown-domain"},
-      {"decide approve", "/decide", "approve", "/decide", "catalog.decide-not-yet"},
+      {"decide misspelt", "/decide", "aprove", "/decide", "catalog.misspelt-value"},
       {"decide hook", "/decide", "hook", "/decide", "catalog.decide-not-yet"},
       {"decide unknown", "/decide", "maybe", "/decide", "catalog.unknown-value"},
       {"signature string", "/requireSignature", "no", "/requireSignature", "catalog.member-type"},

@@ -55,7 +55,7 @@ catalog::Document asset(const std::string& id, const std::string& delivery) {
 
 catalog::BuildResult build(const std::string& file) {
   catalog::BuildOptions options;
-  options.publisher = {"did:web:hospital.example", "https://hospital.example/dsp/2025-1"};
+  options.publisher = {"did:web:hospital.example", {}};
   options.domains = {"health"};
   return catalog::build(
       {asset("cohort-2026", "custody"), asset("laboratory-api", "call")},

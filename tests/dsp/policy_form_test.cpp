@@ -102,6 +102,27 @@ TEST(PolicyForm, OrderOfRulesIsKept) {
   EXPECT_NE(to_jcs(policy_core(ab)), to_jcs(policy_core(ba)));
 }
 
+TEST(PolicyForm, RulesAreTheSameHoweverATermIsSpelt) {
+  const auto with = [](const char* operand, const char* action) {
+    return Json{
+        {"permission",
+         {{{"action", action},
+           {"constraint",
+            {{{"leftOperand", operand}, {"operator", "eq"}, {"rightOperand", "x"}}}}}}}};
+  };
+  const Json asked = with("http://www.w3.org/ns/odrl/2/purpose", "use");
+  for (const char* spelt : {"purpose", "odrl:purpose", "http://www.w3.org/ns/odrl/2/purpose"}) {
+    EXPECT_TRUE(same_rules(with(spelt, "odrl:use"), asked)) << spelt;
+  }
+  for (const char* other : {"odrl:event", "edc:purpose", "tally:purpose", "urn:purpose"}) {
+    EXPECT_FALSE(same_rules(with(other, "use"), asked)) << other;
+  }
+  EXPECT_FALSE(same_rules(with("purpose", "odrl:read"), asked));
+  EXPECT_TRUE(same_rules(
+      with("edc:inForceDate", "use"), with("https://w3id.org/edc/v0.0.1/ns/inForceDate", "use")
+  ));
+}
+
 TEST(PolicyForm, TermsBecomeFullIrisWhereTheContextHasNone) {
   const Json written = Json::parse(R"({"permission":[{"action":"odrl:use","constraint":[
       {"leftOperand":"count","operator":"lteq","rightOperand":"3"},

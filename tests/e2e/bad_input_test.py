@@ -130,7 +130,7 @@ class Requests(BadInput):
         answer = ask("DELETE", "/catalog/request")
         self.assert_problem(answer, 405, "api.method")
         self.assertEqual(answer.headers["allow"], "POST, GET")
-        answer = provider.api("PATCH", "/api/v1/agreements")
+        answer = provider.api("PATCH", "/api/v1/artefacts")
         self.assert_problem(answer, 405, "api.method")
         self.assertEqual(answer.headers["allow"], "GET")
 

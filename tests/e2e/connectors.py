@@ -205,7 +205,8 @@ class Connector:
         return done.stdout.split()[-1]
 
     def drop(self, kind, name, document):
-        """Puts a file into assets/ or policies/."""
+        """Puts a file into assets/, policies/ or rules/."""
+        os.makedirs(self.path(kind), exist_ok=True)
         beside = self.path(name + ".new")
         with open(beside, "w") as file:
             json.dump(document, file, ensure_ascii=False)

@@ -41,7 +41,34 @@ SIGNED = (
 )
 
 
+# The first byte: how long the pieces are.
+REQUESTS = (
+    b"\x0fGET /dsp/2025-1/negotiations/urn:uuid:1?a=%20 HTTP/1.1\r\nHost: localhost\r\n"
+    b"Authorization: {\"clientId\":\"a\"}\r\nRange: bytes=1-5\r\n\r\n",
+    b"\x03POST /dsp/2025-1/catalog/request HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    b"Content-Length: 2\r\n\r\n{}",
+    b"\x40POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nIf-Range: \"e\"\r\n\r\n"
+    b"2\r\n{}\r\n0\r\n\r\n",
+    b"\x07GET /data/1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer abc\r\nRange: bytes=-9\r\n"
+    b"If-Match: \"x\", \"y\"\r\nExpect: 100-continue\r\n\r\n",
+)
+SIGNED_MESSAGE = (
+    b"Content-Digest: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\n"
+    b"Tally-Agreement: sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:\n"
+    b"Tally-Contract-Chain: :MIIB:, :MIIC:\n"
+    b"Signature-Input: tally=(\"@method\" \"content-digest\" \"tally-agreement\");"
+    b"created=1800000000;keyid=\"" + b"0" * 64 + b"\";alg=\"ed25519\";nonce=\"n\";"
+    b"tag=\"tally-agreement\"\nSignature: tally=:" + b"A" * 86 + b"==:\n\n{}"
+)
+
+
 def texts(target):
+    if target == "net_request_fuzz":
+        yield from REQUESTS
+        return
+    if target == "identity_signature_fuzz":
+        yield SIGNED_MESSAGE
+        return
     if target == "audit_receipt_fuzz":
         for one in SIGNED:
             yield json.dumps(one, separators=(",", ":"))

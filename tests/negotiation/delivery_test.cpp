@@ -5,8 +5,10 @@
 #include <map>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "tally/core/task_group.hpp"
+#include "tally/negotiation/attempts.hpp"
 
 #include "sim/memory_store.hpp"
 #include "sim/node.hpp"
@@ -21,6 +23,7 @@ class ScriptedPeer final : public Peer {
   explicit ScriptedPeer(sim::Node& on) : node(on) {}
   awaitable<Result<PeerAnswer>> send(PeerRequest request) override {
     log.emplace_back(node.clock().read().at, request.http.method + " " + request.url);
+    patience.push_back(request.answer_within);
     co_await node.timers().sleep_for(milliseconds(5));
     auto& script = answers[request.http.method];
     if (script.empty()) co_return PeerAnswer{200, {}, {}};
@@ -38,6 +41,7 @@ class ScriptedPeer final : public Peer {
   // By method; the last one stays.
   std::map<std::string, std::deque<std::pair<int, std::string>>> answers;
   std::vector<std::pair<Instant, std::string>> log;
+  std::vector<Nanos> patience;  // of each request
 };
 
 class Owner final : public ProcessOwner {
@@ -118,6 +122,17 @@ TEST(Delivery, WhatPassesIsTriedAgain) {
   }
 }
 
+TEST(Delivery, AnySuccessWillDoAndNoAnswerIsWaitedForLong) {
+  for (const int status : {200, 201, 202, 204, 299}) {
+    Rig rig;
+    rig.peer.answers["POST"] = {{0, ""}, {status, ""}};
+    rig.delivery.queue({rig.message("m")});
+    rig.world.run_for(seconds(10));
+    EXPECT_EQ(rig.owner.settled, std::vector<std::string>{"m delivered "}) << status;
+    EXPECT_EQ(rig.peer.patience, std::vector<Nanos>(2, rig.limits.message_answer));
+  }
+}
+
 TEST(Delivery, AsksForThePeersStateBeforeItBelievesARefusal) {
   const std::map<std::string, std::string> table = {
       {"there", "m delivered "},
@@ -179,6 +194,37 @@ TEST(Delivery, GivesUpAtTheDeadlineAndNeverWithoutOne) {
   patient.delivery.queue({patient.message("m")});
   patient.world.run_for(seconds(5L * 24 * 3600));
   EXPECT_TRUE(patient.owner.settled.empty());
+}
+
+TEST(Delivery, KeepsEachAttemptThatFailedWithItsAnswer) {
+  Rig rig;
+  rig.peer.answers["POST"] = {
+      {0, ""}, {503, R"({"reason": ["log full"]})"}, {400, "no JSON"}, {200, ""}};
+  rig.peer.answers["GET"] = {{200, "before"}};
+  rig.delivery.queue({rig.message("m"), rig.message("at-once")});
+  rig.world.run_for(seconds(60));
+  ASSERT_EQ(rig.owner.settled.size(), 2U);
+  const auto kept = Attempts::of(rig.store, "m").to_json();
+  std::vector<std::string> answers;
+  for (const auto& one : kept.at("first")) answers.push_back(one.at("answer"));
+  EXPECT_EQ(
+      answers, (std::vector<std::string>{"net.peer-unreachable", "503 log full", "400", "200"})
+  );
+  EXPECT_EQ(Attempts::of(rig.store, "at-once").count(), 0U);  // its process says so
+}
+
+TEST(Delivery, KeepsTheFirstFewAttemptsAndTheLastTwenty) {
+  Rig rig;
+  rig.peer.answers["POST"] = {{0, ""}};
+  rig.delivery.queue({rig.message("m")});
+  rig.world.run_for(seconds(24L * 3600 - 60));
+  const auto kept = Attempts::of(rig.store, "m");
+  EXPECT_GT(kept.count(), 1000U);
+  EXPECT_EQ(kept.to_json().at("first").size(), Attempts::first_kept);
+  EXPECT_EQ(kept.to_json().at("last").size(), Attempts::last_kept);
+  const auto given_up = not_delivered("test.given-up", rig.store, rig.message("m"));
+  EXPECT_EQ(given_up.params.at("message"), "net.peer-unreachable");
+  EXPECT_EQ(given_up.params.at("peer"), party.uri);
 }
 
 TEST(Delivery, KeepsTheOrderOfOneProcessAndHoldsUpNoOther) {

@@ -60,10 +60,30 @@ std::optional<VisibleOffer> Offers::find(
     const OfferId& offer, const AssetId& target, const Viewer& viewer
 ) const {
   const auto found = offers.find(offer.value);
-  if (found == offers.end() || found->second.offer.asset != target) return std::nullopt;
+  if (found == offers.end()) return std::nullopt;
+  if (!target.empty() && found->second.offer.asset != target) return std::nullopt;
   const auto& visible_to = found->second.visible_to;
   if (!visible_to.empty() && !visible_to.contains(viewer.party)) return std::nullopt;
   return found->second.offer;
+}
+
+std::optional<PinnedAsset> Offers::asset(const AssetId& asset) const {
+  for (const auto& [id, offered] : offers) {
+    if (offered.offer.asset != asset) continue;
+    return PinnedAsset{
+        offered.offer.asset_version, offered.offer.asset_level, offered.offer.asset_class};
+  }
+  return std::nullopt;
+}
+
+void Rules::read(const std::vector<Json>& rules) {
+  const Json document = {{"rules", rules}};
+  auto made = read_rules({{"rules/test.json", document.dump(), catalog::Home::file}}, Limits{});
+  if (!made.problems.empty()) {
+    const auto& first = made.problems.front();
+    throw std::runtime_error(first.pointer + " " + render(first.message, Lang::en));
+  }
+  book = *made.book;
 }
 
 Json offer_policy(const std::string& id, int count) {
@@ -177,8 +197,9 @@ void Machine::start() {
   );
   NegotiationSettings settings;
   settings.self = self;
-  settings.base_url = Directory::root_of(self) + dsp_base;
-  settings.accept_unsigned = accept_unsigned;
+  settings.base_url = [base = Directory::root_of(self) + dsp_base](const PartyId&) { return base; };
+  settings.unasked_offers = unasked_offers;
+  settings.counter_offers = counter_offers;
   settings.keeps_keys = keeps_keys;
   std::shared_ptr<const identity::ContractSigner> signer;
   if (has_signer) signer = signer_of(self);
@@ -191,6 +212,7 @@ void Machine::start() {
           *journal,
           *delivery,
           node->clock(),
+          node->timers(),
           node->random(),
           *tasks,
           node->notices(),
@@ -198,7 +220,10 @@ void Machine::start() {
           directory,
           *enforcer,
           *trust,
-          signer},
+          signer,
+          {},
+          &rules,
+          hook},
       std::move(settings)
   );
   build();

@@ -21,6 +21,7 @@
 #include "tally/identity/trust.hpp"
 #include "tally/negotiation/delivery.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
+#include "tally/negotiation/rule_book.hpp"
 #include "tally/usage/enforcer.hpp"
 
 #include "sim/memory_store.hpp"
@@ -52,9 +53,13 @@ class Directory final : public PeerDirectory {
   std::optional<std::string> tally_url(const PartyId& party) const override;
   std::string jurisdiction(const PartyId&) const override { return home; }
   std::optional<PartyId> party_at(std::string_view) const override { return std::nullopt; }
+  DataDialect data_dialect(const PartyId&) const override { return dialect; }
+  bool accepts_unsigned(const PartyId&) const override { return unsigned_ok; }
   static std::string root_of(const PartyId& party);  // "https://hospital.example"
   bool tally = true;
-  std::string home;  // of everyone
+  bool unsigned_ok = false;
+  std::string home;     // of everyone
+  DataDialect dialect;  // likewise
 };
 
 class Offers final : public OfferBook {
@@ -62,6 +67,7 @@ class Offers final : public OfferBook {
   std::optional<VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const override;
+  std::optional<PinnedAsset> asset(const AssetId& asset) const override;
   struct Offered {
     VisibleOffer offer;
     std::set<PartyId> visible_to;  // empty: everyone
@@ -72,6 +78,17 @@ class Offers final : public OfferBook {
 // An offer of "urn:test:cohort": three uses, for research, before 2027, deleted at the end.
 Json offer_policy(const std::string& id = "urn:test:offer", int count = 3);
 VisibleOffer cohort_offer(const std::string& id = "urn:test:offer", int count = 3);
+
+// Rules that a test may change at any time.
+class Rules final : public Reactions {
+ public:
+  std::optional<Reaction> find(const Situation& situation) const override {
+    return book.find(situation);
+  }
+  // A document of rules/; throws where it has a fault.
+  void read(const std::vector<Json>& rules);
+  RuleBook book;
+};
 
 // One log record, as JSON with the name of its log.
 using Records = std::vector<Json>;
@@ -113,8 +130,11 @@ class Machine {
   Directory directory;
   Offers offers;
   const OfferBook* book = &offers;  // another one, before `start`
+  Rules rules;
+  DecisionHook* hook = nullptr;  // before `start`
   bool has_signer = true;
-  bool accept_unsigned = false;
+  Decide unasked_offers = Decide::by_itself;
+  Decide counter_offers = Decide::by_itself;
   bool keeps_keys = true;
   audit::VerifierKey log_key;                           // before the first `start`
   std::optional<identity::KeyStatement> key_statement;  // before `start`; goes with what is signed

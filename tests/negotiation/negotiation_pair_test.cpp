@@ -3,7 +3,7 @@
 
 #include "tally/dsp/policy_form.hpp"
 
-#include "negotiation/machine.hpp"
+#include "negotiation/pair.hpp"
 
 namespace tally::negotiation {
 namespace {
@@ -16,35 +16,7 @@ using test::order_for;
 using test::outsider;
 using test::research;
 
-struct Pair {
-  explicit Pair(std::uint64_t seed = 1) : world(seed) {
-    provider.offers.offers["urn:test:offer"] = {test::cohort_offer(), {institute}};
-  }
-  void start() {
-    provider.start();
-    consumer.start();
-  }
-  Pid negotiate(NegotiateOrder order) {
-    auto pid = consumer.await(consumer.negotiations->negotiate(std::move(order)));
-    if (!pid) throw std::runtime_error(pid.error().message.code + pid.error().pointer);
-    return *pid;
-  }
-  // The consumer's view once the world has come to rest.
-  Json settled(const Pid& pid) {
-    world.run_for(seconds(30));
-    auto json = consumer.negotiations->describe(pid);
-    return json ? *json : Json{{"state", json.error().message.code}};
-  }
-  Json providers_view(const Json& consumers) {
-    auto json = provider.negotiations->describe(Pid(consumers.at("peerPid")));
-    return json ? *json : Json{{"state", json.error().message.code}};
-  }
-
-  sim::World world;
-  sim::SimNetwork network{world};
-  Machine provider{world, network, hospital};
-  Machine consumer{world, network, institute};
-};
+using test::Pair;
 
 std::vector<std::string> contract_types(Machine& machine) {
   std::vector<std::string> types;
@@ -195,7 +167,7 @@ TEST(NegotiationPair, DoesNotAgreeWithAConsumerThatSignsNothing) {
   const auto pid = pair.negotiate(order_for(hospital));
   const auto mine = pair.settled(pid);
   EXPECT_EQ(mine.at("state"), "TERMINATED");
-  EXPECT_EQ(mine.at("reason").at("code"), "negotiation.not-signed");
+  EXPECT_EQ(mine.at("reason").at("code"), "negotiation.nobody-enforces");
   EXPECT_TRUE(pair.provider.enforcer->agreements().empty());
   EXPECT_TRUE(pair.consumer.enforcer->agreements().empty());
 }

@@ -131,12 +131,12 @@ TEST(Signatures, EveryWrongVerificationEndsItAndNothingComesIntoForce) {
   changed.change_body_after = true;
   cut.drop_header = true;
   const std::vector<std::pair<Desk::Signing, std::string>> table = {
-      {unsigned_, "negotiation.not-signed"},
+      {unsigned_, "negotiation.nobody-enforces"},
       {by_provider, "identity."},
       {by_city, "identity."},
       {over_other, "negotiation.signed-something-else"},
-      {unconfirmed, "negotiation.not-confirmed"},
-      {wrong_rules, "negotiation.not-confirmed"},
+      {unconfirmed, "negotiation.nobody-enforces"},
+      {wrong_rules, "negotiation.nobody-enforces"},
       {changed, "identity."},
       {cut, "identity."},
   };

@@ -191,6 +191,97 @@ TEST(NegotiationTable, EveryStateMeetsEveryMessageInBothRoles) {
   }
 }
 
+// The message that would begin a negotiation again, in every state of the one that it began.
+TEST(NegotiationTable, NothingBeginsTwice) {
+  for (const Role role : {Role::provider, Role::consumer}) {
+    for (const auto state : states) {
+      sim::World world(1);
+      sim::SimNetwork network(world);
+      Machine machine(world, network, hospital);
+      machine.offers.offers["urn:test:offer"] = {test::cohort_offer(), {}};
+      const auto process = put_process(machine, role, state, "one");
+      Row index;
+      index.kind = peer_index_kind;
+      index.id = peer_index(institute, process.peer_pid);
+      index.version = 1;
+      index.body = Json{{"pid", process.pid.value}}.dump();
+      machine.image.rows[{index.kind, index.id}] = index;
+      machine.start();
+      const auto callback = test::Directory::root_of(institute) + test::dsp_base;
+      Json body;
+      std::string path = test::dsp_base;
+      if (role == Role::provider) {
+        dsp::ContractRequestMessage request;
+        request.id = "urn:test:again";
+        request.consumer_pid = process.peer_pid;
+        request.callback_address = callback;
+        request.offer = test::offer_policy();
+        body = dsp::to_json(request);
+        path += dsp::negotiation_request_path;
+      } else {
+        dsp::ContractOfferMessage offer;
+        offer.id = "urn:test:again";
+        offer.provider_pid = process.peer_pid;
+        offer.callback_address = callback;
+        offer.offer = test::offer_policy();
+        body = dsp::to_json(offer);
+        path += dsp::negotiation_offers_path;
+      }
+      const auto answer = machine.receive("POST", path, body, institute);
+      EXPECT_EQ(answer.status, 400) << dsp::to_string(state) << answer.body;
+      EXPECT_EQ(machine.store->rows({"negotiation", "", "", "", 10}).value().size(), 1U);
+    }
+  }
+}
+
+// A message of ours is on its way: the peer stands before it or behind it, and what fits neither is
+// refused. Against our termination only a termination.
+TEST(NegotiationTable, EveryStateWithAMessageOnItsWayMeetsEveryMessage) {
+  int cases = 0;
+  for (const auto& sent : dsp::negotiation_transitions()) {
+    if (!sent.in_diagram || sent.from == NegotiationState::none) continue;
+    for (const auto event : events) {
+      sim::World world(1);
+      sim::SimNetwork network(world);
+      Machine machine(world, network, hospital);
+      machine.offers.offers["urn:test:offer"] = {test::cohort_offer(), {}};
+      auto process = put_process(machine, sent.sender, sent.from, "one");
+      process.pending = Process::Pending{"urn:test:ours", sent.event, sent.to};
+      if (sent.event == NegotiationEvent::agreement) {
+        // Made with the message that is on its way.
+        const auto made = put_process(machine, sent.sender, NegotiationState::agreed, "one");
+        process.agreement = made.agreement;
+      }
+      Row row = to_row(process);
+      row.version = 1;
+      machine.image.rows[{row.kind, row.id}] = row;
+      machine.start();
+      const auto [path, body] = message(process, event, "urn:test:message");
+      const auto answer = machine.receive("POST", path, body, institute);
+      const auto peer = dsp::other(sent.sender);
+      auto expected = dsp::next(sent.from, event, peer);
+      if (!expected) expected = dsp::next(sent.to, event, peer);
+      if (sent.event == NegotiationEvent::termination && event != NegotiationEvent::termination) {
+        expected = std::nullopt;
+      }
+      const auto what = std::string(dsp::to_string(sent.sender)) + " in " +
+                        std::string(dsp::to_string(sent.from)) + " sending " +
+                        std::string(dsp::to_string(sent.event)) + " gets " +
+                        std::string(dsp::to_string(event)) + ": " + answer.body;
+      ++cases;
+      if (!expected) {
+        EXPECT_EQ(answer.status, 400) << what;
+        EXPECT_EQ(shown_state(machine, process), dsp::to_string(sent.from)) << what;
+        continue;
+      }
+      EXPECT_EQ(answer.status, 200) << what;
+      EXPECT_EQ(text_of(parse_json(answer.body).value(), "state"), dsp::to_string(*expected))
+          << what;
+    }
+  }
+  EXPECT_GT(cases, 80);
+}
+
 TEST(NegotiationTable, StrangersLearnNothing) {
   sim::World world(1);
   sim::SimNetwork network(world);
@@ -289,7 +380,7 @@ TEST(NegotiationTable, AnAgreementIdThatIsKnownMeansNothingNew) {
   sim::World world(1);
   sim::SimNetwork network(world);
   Machine machine(world, network, hospital);
-  machine.accept_unsigned = true;
+  machine.directory.unsigned_ok = true;
   const auto first = put_process(machine, Role::consumer, NegotiationState::requested, "first");
   const auto second = put_process(machine, Role::consumer, NegotiationState::requested, "second");
   machine.start();
@@ -319,7 +410,7 @@ TEST(NegotiationTable, TheConsumerEndsAnAgreementThatIsNotWhatItAskedFor) {
     sim::World world(1);
     sim::SimNetwork network(world);
     Machine machine(world, network, hospital);
-    machine.accept_unsigned = true;
+    machine.directory.unsigned_ok = true;
     const auto process = put_process(machine, Role::consumer, NegotiationState::requested, "one");
     machine.start();
     auto [path, body] = message(process, NegotiationEvent::agreement, "urn:test:m");
@@ -338,7 +429,7 @@ TEST(NegotiationTable, TheConsumerNamesTheRuleThatItCannotEnforce) {
   sim::World world(1);
   sim::SimNetwork network(world);
   Machine machine(world, network, hospital);
-  machine.accept_unsigned = true;
+  machine.directory.unsigned_ok = true;
   auto process = put_process(machine, Role::consumer, NegotiationState::requested, "one");
   // What was asked for came from the peer's catalogue; that it cannot be enforced shows here.
   process.offer["permission"][0]["constraint"][0]["leftOperand"] =

@@ -73,13 +73,21 @@ awaitable<HttpResponse> answers(HttpRequest request, const identity::Caller& cal
 
 // The client side: a home context that runs while a call does.
 struct Home {
-  Home(TestServer& server, Limits limits = {}, bool insecure = false) : trust(server.pki.trust()) {
+  explicit Home(TestServer& server, Limits limits = {}, const PeerAddress& rules = {})
+      : trust(server.pki.trust()) {
     HttpsPeerConfig config;
     const auto own = server.pki.health.tls(institute);
     config.certificate_pem = own.chain_pem;
     config.key_pem = own.key_pem;
-    config.insecure_loopback = insecure;
-    config.peers = {{hospital_party, {"127.0.0.1:" + std::to_string(server.port)}}};
+    config.insecure_loopback = rules.credential.has_value();
+    PeerAddress known = rules;
+    known.party = hospital_party;
+    if (known.hosts.empty()) known.hosts = {"127.0.0.1:" + std::to_string(server.port)};
+    config.peers = {known};
+    config.resolve = [this](const std::string& name) {
+      asked.push_back(name);
+      return names[name];
+    };
     auto made = HttpsPeer::create(context.get_executor(), config, limits, trust, clock);
     if (!made) throw std::runtime_error(made.error().message.code);
     peer = std::move(*made);
@@ -134,8 +142,16 @@ struct Home {
   asio::io_context context{1};
   TestClock clock;
   identity::TrustSource trust;
+  std::map<std::string, std::vector<std::string>> names;  // what the name server says
+  std::vector<std::string> asked;
   std::unique_ptr<HttpsPeer> peer;
 };
+
+PeerAddress with_credential(std::string sends, std::string anchors = {}) {
+  PeerAddress rules;
+  rules.credential = PeerCredential{std::move(sends), std::move(anchors)};
+  return rules;
+}
 
 std::string code(const Result<std::string>& result) {
   return result ? "good" : result.error().message.code;
@@ -170,11 +186,12 @@ TEST(HttpsPeer, ConnectsToNoHostButThePeersOwn) {
   EXPECT_TRUE(home.peer->reachable(hospital_party, server.url("/")));
   EXPECT_FALSE(home.peer->reachable(hospital_party, "https://evil.example/"));
 
-  home.peer->set_addresses({{hospital_party, {"Hospital.Example", "nonsense host", ""}}});
+  ASSERT_TRUE(home.peer->set_addresses({{hospital_party, {"Hospital.Example", "nonsense host", ""}}}
+  ));
   EXPECT_TRUE(home.peer->reachable(hospital_party, "https://hospital.example/x"));
   EXPECT_TRUE(home.peer->reachable(hospital_party, "https://hospital.example:443"));
   EXPECT_FALSE(home.peer->reachable(hospital_party, "https://hospital.example:444"));
-  home.peer->set_addresses({});
+  ASSERT_TRUE(home.peer->set_addresses({}));
   EXPECT_EQ(outcome(home.send(server.url("/"))), "net.peer-unknown");
 }
 
@@ -189,7 +206,9 @@ TEST(HttpsPeer, BelievesOnlyTheCertificateOfTheParty) {
   TestPki strangers(42);
   TestServer stranger(strangers, answers);
   Home other(server);
-  other.peer->set_addresses({{hospital_party, {"127.0.0.1:" + std::to_string(stranger.port)}}});
+  ASSERT_TRUE(
+      other.peer->set_addresses({{hospital_party, {"127.0.0.1:" + std::to_string(stranger.port)}}})
+  );
   const auto refused = other.send(stranger.url("/"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message.code, "net.peer-certificate-refused");
@@ -291,7 +310,7 @@ TEST(HttpsPeer, SilentServersTimeOut) {
   Limits limits;
   limits.handshake_timeout = milliseconds(300);
   Home home(server, limits);
-  home.peer->set_addresses({{hospital_party, {host}}});
+  ASSERT_TRUE(home.peer->set_addresses({{hospital_party, {host}}}));
   EXPECT_EQ(outcome(home.send("https://" + host + "/")), "net.peer-timeout");
   ::close(silent);
 }
@@ -301,12 +320,132 @@ TEST(HttpsPeer, PlainHttpIsForLoopbackAndOnlyWhenAllowed) {
   TestServer::Options options;
   options.transport = Transport::plain;
   TestServer server(pki, answers, options);
-  Home allowed(server, {}, true);
+  Home allowed(server, {}, with_credential("word"));
   EXPECT_EQ(outcome(allowed.send(server.url("/"))), "200");
   Home refused(server);
   EXPECT_EQ(outcome(refused.send(server.url("/"))), "net.peer-insecure");
-  allowed.peer->set_addresses({{hospital_party, {"192.0.2.1:80"}}});
+  auto elsewhere = with_credential("word");
+  elsewhere.party = hospital_party;
+  elsewhere.hosts = {"192.0.2.1:80"};
+  ASSERT_TRUE(allowed.peer->set_addresses({elsewhere}));
   EXPECT_EQ(outcome(allowed.send("http://192.0.2.1/")), "net.peer-insecure");
+  // Where nothing but a certificate could prove the peer, nothing is sent in the clear.
+  ASSERT_TRUE(
+      allowed.peer->set_addresses({{hospital_party, {"127.0.0.1:" + std::to_string(server.port)}}})
+  );
+  EXPECT_EQ(outcome(allowed.send(server.url("/"))), "net.peer-insecure");
+}
+
+TEST(HttpsPeer, ACredentialStandsForTheCertificate) {
+  TestPki pki;
+  TestServer::Options options;
+  options.transport = Transport::tls;
+  std::vector<std::string> seen;
+  Handler notes =
+      [&seen](HttpRequest request, const identity::Caller& caller) -> awaitable<HttpResponse> {
+    seen.push_back(std::string(request.headers.get("Authorization").value_or("none")));
+    EXPECT_EQ(caller.peer, nullptr);
+    co_return HttpResponse{};
+  };
+  TestServer server(pki, notes, options);
+  const std::string named = "https://localhost:" + std::to_string(server.port) + "/";
+  const std::string word = R"({"clientId":"institute"})";
+  auto rules = with_credential(word, pki.health.pem());
+  rules.hosts = {"localhost:" + std::to_string(server.port)};
+  Home home(server, {}, rules);
+  home.names["localhost"] = {"127.0.0.1"};
+  EXPECT_EQ(outcome(home.send(named)), "200");
+  auto with_token = home.request(named);
+  with_token.http.headers.set("Authorization", "Bearer token");
+  EXPECT_EQ(outcome(home.run(home.peer->send(with_token))), "200");
+  EXPECT_EQ(seen, (std::vector<std::string>{word, "Bearer token"}));
+
+  // Other anchors, and the system's, do not vouch for that server: the credential stays here.
+  for (const auto& anchors : {pki.city.pem(), std::string()}) {
+    auto other = with_credential(word, anchors);
+    other.party = hospital_party;
+    other.hosts = rules.hosts;
+    ASSERT_TRUE(home.peer->set_addresses({other}));
+    EXPECT_EQ(outcome(home.send(named)), "net.peer-tls-failed");
+  }
+  // A certificate for another name neither.
+  auto other = with_credential(word, pki.health.pem());
+  other.party = hospital_party;
+  other.hosts = {"elsewhere.example:" + std::to_string(server.port)};
+  other.private_addresses = true;
+  ASSERT_TRUE(home.peer->set_addresses({other}));
+  home.names["elsewhere.example"] = {"127.0.0.1"};
+  EXPECT_EQ(
+      outcome(home.send("https://elsewhere.example:" + std::to_string(server.port) + "/")),
+      "net.peer-tls-failed"
+  );
+  EXPECT_EQ(seen.size(), 2U);
+  other.credential->anchors_pem = "no certificate";
+  const auto unread = home.peer->set_addresses({other});
+  ASSERT_FALSE(unread);
+  EXPECT_EQ(unread.error().message.code, "net.peer-anchors");
+}
+
+// A name leads only where the configuration lets it, and what was judged is what is connected to.
+TEST(HttpsPeer, ANameLeadsOnlyWhereItMay) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  const std::string port = ":" + std::to_string(server.port);
+  const struct {
+    std::string name;
+    std::vector<std::string> answer;
+    std::vector<std::string> stated;
+    bool private_addresses;
+    std::string outcome;
+  } cases[] = {
+      {"peer.example", {"127.0.0.1"}, {}, false, "net.address-loopback"},
+      {"peer.example", {"::ffff:127.0.0.1"}, {}, false, "net.address-loopback"},
+      {"peer.example", {"10.1.2.3"}, {}, false, "net.address-private"},
+      {"peer.example", {"fd12::1"}, {}, false, "net.address-private"},
+      {"peer.example", {"169.254.1.1"}, {}, false, "net.address-link-local"},
+      {"peer.example", {"169.254.1.1"}, {}, true, "net.address-link-local"},
+      {"peer.example", {"169.254.169.254"}, {}, true, "net.address-metadata"},
+      {"peer.example", {"224.0.0.1"}, {}, true, "net.address-multicast"},
+      {"peer.example", {"0.0.0.0"}, {}, true, "net.address-unusable"},
+      // One good address does not make up for one that is none.
+      {"peer.example", {"127.0.0.1", "169.254.169.254"}, {}, true, "net.address-metadata"},
+      {"peer.example", {}, {}, true, "net.peer-unreachable"},
+      {"peer.example", {"127.0.0.1"}, {}, true, "200"},
+      {"peer.example", {"127.0.0.1"}, {"127.0.0.1:1"}, false, "200"},
+      {"peer.example", {"127.0.0.1"}, {"127.0.0.2:1"}, false, "net.address-loopback"},
+      {"localhost", {"127.0.0.1"}, {}, false, "200"},
+      {"localhost", {"10.1.2.3"}, {}, true, "net.address-private"},
+  };
+  for (const auto& one : cases) {
+    PeerAddress rules;
+    rules.hosts = one.stated;
+    rules.hosts.push_back(one.name + port);
+    rules.private_addresses = one.private_addresses;
+    Home home(server, {}, rules);
+    home.names[one.name] = one.answer;
+    const auto answer = home.send("https://" + one.name + port + "/");
+    EXPECT_EQ(outcome(answer), one.outcome)
+        << one.name << " " << ::testing::PrintToString(one.answer);
+    // Asked once: an answer that changes between looking and connecting changes nothing.
+    EXPECT_EQ(home.asked.size(), 1U);
+    if (one.outcome.starts_with("net.address")) {
+      ASSERT_FALSE(answer);
+      EXPECT_EQ(answer.error().kind, ErrorKind::forbidden);
+    }
+  }
+}
+
+TEST(HttpsPeer, KeptConnectionsEndWithTheConfigurationTheyWereMadeUnder) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  const std::string port = ":" + std::to_string(server.port);
+  PeerAddress rules{hospital_party, {"peer.example" + port}, true, std::nullopt};
+  Home home(server, {}, rules);
+  home.names["peer.example"] = {"127.0.0.1"};
+  EXPECT_EQ(outcome(home.send("https://peer.example" + port + "/")), "200");
+  rules.private_addresses = false;
+  ASSERT_TRUE(home.peer->set_addresses({rules}));
+  EXPECT_EQ(outcome(home.send("https://peer.example" + port + "/")), "net.address-loopback");
 }
 
 TEST(HttpsPeer, WorkThatIsCancelledStops) {

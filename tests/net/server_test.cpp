@@ -641,7 +641,6 @@ TEST(Server, PlainIsForLoopbackOnly) {
   TestServer s(
       pki,
       [](HttpRequest request, const identity::Caller& caller) {
-        EXPECT_TRUE(caller.insecure_loopback);
         EXPECT_FALSE(caller.peer);
         return example(std::move(request), caller);
       },
@@ -672,7 +671,6 @@ TEST(Server, UnixSocketsAreOursAlone) {
     TestServer s(
         pki,
         [](HttpRequest request, const identity::Caller& caller) {
-          EXPECT_FALSE(caller.insecure_loopback);
           EXPECT_EQ(caller.source, "unix");
           return example(std::move(request), caller);
         },

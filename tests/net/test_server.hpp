@@ -15,6 +15,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "tally/net/client.hpp"
+#include "tally/net/local_client.hpp"
 #include "tally/net/server.hpp"
 
 #include "support/test_pki.hpp"

@@ -1,6 +1,6 @@
-#include <gtest/gtest.h>
+#include "tally/net/url.hpp"
 
-#include "tally/net/client.hpp"
+#include <gtest/gtest.h>
 
 namespace tally::net {
 namespace {

@@ -314,6 +314,7 @@ awaitable<void> SimNetwork::pump(
   std::vector<std::uint8_t> piece(16 << 10);
   while (!pipe->reader_gone) {
     if (cut_after && sent >= *cut_after) break;
+    if (response.may_go_on && !response.may_go_on()) break;
     if (pipe->travelling + pipe->arrived.size() >= Pipe::capacity) {
       auto started = [pipe](Waiting waiting) { pipe->writer = waiting; };
       co_await node->wait(std::move(started));

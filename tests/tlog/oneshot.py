@@ -90,12 +90,15 @@ def witness_for(world, log):
 
     def change(config):
         config["insecureLoopback"] = True
-        config["listeners"]["peers"]["publicUrl"] = "http://127.0.0.1:%d" % connector.peers_port
+        # In the clear: there is no listener for certificates.
+        config["listeners"]["credentialPeers"] = dict(
+            config["listeners"].pop("peers"),
+            publicUrl="http://127.0.0.1:%d" % connector.peers_port)
         config["witness"]["logs"] = [{"vkey": log.vkey}]
         config["peers"] = [{
             "domain": HEALTH, "uri": "did:web:tessera.example",
             "url": "http://127.0.0.1:1/dsp/2025-1",  # nobody calls it
-            "loopbackCredential": {"expects": value, "sends": value}}]
+            "credential": {"expects": value}}]
     connector.edit(change)
     return connector.start()
 

@@ -141,8 +141,9 @@ void Connector::offer(const PartyId& to, int count, const std::string& until) {
   };
   catalog::BuildOptions options;
   options.keeps_keys = true;
-  options.publisher = {
-      self.uri, negotiation::test::Directory::root_of(self) + negotiation::test::dsp_base};
+  const std::string base =
+      negotiation::test::Directory::root_of(self) + negotiation::test::dsp_base;
+  options.publisher = {self.uri, [base](const PartyId&) { return base; }};
   const auto built = catalog::build(
       {{"cohort.json", asset.dump()}}, {{"research.json", offer_document.dump()}}, options
   );
@@ -156,9 +157,12 @@ void Connector::offer(const PartyId& to, int count, const std::string& until) {
 }
 
 void Connector::build() {
-  if (!offered) offered = std::make_shared<const catalog::Catalog>(catalog::Publisher{});
   const auto signer = has_signer ? negotiation::test::signer_of(self) : nullptr;
   const std::string root = negotiation::test::Directory::root_of(self);
+  const OurUrl base_url = [root](const PartyId&) { return root + negotiation::test::dsp_base; };
+  if (!offered) {
+    offered = std::make_shared<const catalog::Catalog>(catalog::Publisher{self.uri, base_url});
+  }
   apps = std::make_unique<usage::AppRegistry>(*store, *journal, node->clock(), node->random());
   keys = std::make_unique<FixedKey>();
   payload_key_files = std::make_unique<sim::SimBlobStore>(disk, "payload-keys");
@@ -177,9 +181,10 @@ void Connector::build() {
   tokens = std::make_unique<TokenRegistry>();
   TransferSettings settings;
   settings.self = self;
-  settings.base_url = root + negotiation::test::dsp_base;
-  settings.data_url = root;
+  settings.base_url = base_url;
+  settings.data_url = [root](const PartyId&) { return root; };
   settings.log_origin = origin();
+  settings.longest_idle = longest_idle;
   transfers = std::make_unique<TransferService>(
       TransferParts{
           *store,
@@ -198,7 +203,8 @@ void Connector::build() {
           puller.get(),
           signer,
           limits,
-          payload_keys.get()},
+          payload_keys.get(),
+          &rules},
       settings
   );
   deletions = std::make_unique<DeletionSender>(
@@ -228,7 +234,7 @@ void Connector::build() {
   );
   auto routes =
       api::peer_routes({*negotiations, *transfers, [] { return std::optional<Error>(); }, limits});
-  auto catalog_routes = api::catalog_routes({*this, *directory.base_url(self), 100, limits});
+  auto catalog_routes = api::catalog_routes({*this, base_url, 100, limits});
   routes.insert(routes.end(), catalog_routes.begin(), catalog_routes.end());
   auto data_routes = api::peer_data_routes(
       {*enforcer,
@@ -316,6 +322,7 @@ awaitable<Result<void>> Connector::set_expired(AgreementId agreement) {
 }
 
 awaitable<HttpResponse> Connector::handle(HttpRequest request, PartyId caller) {
+  if (heard) heard(request);
   const bool wants_data = request.target.find("/data/") == 0;
   const bool wants_key = request.target.find("/tally/v1/keys/") == 0;
   if ((wants_data && refuse_data) || (wants_key && refuse_keys)) {
@@ -430,17 +437,24 @@ std::optional<negotiation::VisibleOffer> Connector::find(
     const OfferId& offer, const AssetId& target, const Viewer& viewer
 ) const {
   const auto* found = offered->visible_offer(offer, viewer);
-  if (!found || found->asset != target) return std::nullopt;
+  if (!found || (!target.empty() && found->asset != target)) return std::nullopt;
   negotiation::VisibleOffer visible;
   visible.id = found->id;
   visible.asset = found->asset;
-  visible.asset_version = offered->asset(target)->digest;
-  visible.asset_level = offered->asset(target)->level;
-  visible.asset_class = offered->asset(target)->class_;
+  const auto pinned = asset(found->asset);
+  visible.asset_version = pinned->version;
+  visible.asset_level = pinned->level;
+  visible.asset_class = pinned->class_;
   visible.policy = found->message_offer();
   visible.require_signature = found->require_signature && require_signature;
   visible.accept_unconfirmed = found->accept_unconfirmed;
   return visible;
+}
+
+std::optional<negotiation::PinnedAsset> Connector::asset(const AssetId& asset) const {
+  const auto* found = offered->asset(asset);
+  if (!found) return std::nullopt;
+  return negotiation::PinnedAsset{found->digest, found->level, found->class_};
 }
 
 std::optional<std::string> Connector::action_of(const AssetId& asset, const std::string& format)

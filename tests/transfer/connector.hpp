@@ -55,8 +55,10 @@ class Connector final : public negotiation::test::Machine,
   bool swapped = false;
   // The certificate that the peer's calls arrive with.
   int peer_certificate = 1;
-  bool refuse_data = false;  // the data endpoint answers 503
-  bool refuse_keys = false;  // and the one that gives keys
+  bool refuse_data = false;                               // the data endpoint answers 503
+  bool refuse_keys = false;                               // and the one that gives keys
+  Nanos longest_idle = 0;                                 // before `start`
+  std::function<void(const HttpRequest& request)> heard;  // every request that arrives
   // What leaves through the data endpoint, and what a provider that lies makes of its answers.
   std::string data_sent;
   std::function<void(const HttpRequest& request, HttpResponse& response)> lie;
@@ -82,6 +84,7 @@ class Connector final : public negotiation::test::Machine,
   std::optional<negotiation::VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const override;
+  std::optional<negotiation::PinnedAsset> asset(const AssetId& asset) const override;
   std::optional<std::string> action_of(const AssetId& asset, const std::string& format)
       const override;
   catalog::Page page(const catalog::PageRequest& request) const override;

@@ -18,7 +18,8 @@ using negotiation::test::outsider;
 using negotiation::test::signer_of;
 
 TokenGrant grant(const std::string& transfer = "urn:test:t") {
-  return {Pid(transfer), AgreementId("urn:test:a"), AssetId("urn:test:d"), institute, "read"};
+  return {
+      Pid(transfer), AgreementId("urn:test:a"), AssetId("urn:test:d"), institute, "read", nullptr};
 }
 
 bool opens(const TokenRegistry& tokens, const std::string& token, const PartyId& party, int cert) {
@@ -48,6 +49,32 @@ TEST(Tokens, OpenOnlyWithTheCertificateThatAsked) {
   }
   EXPECT_FALSE(opens(tokens, "secret2", institute, 1));
   EXPECT_FALSE(opens(tokens, "", institute, 1));
+}
+
+TEST(Tokens, WithoutACertificateAreThePartysOwn) {
+  const auto by_credential = [](const PartyId& party) {
+    auto identity = identity_of(party, 1);
+    identity.certificate_sha256 = identity::by_credential;
+    return identity;
+  };
+  TokenRegistry tokens;
+  tokens.add(row("certified", 1, 1));
+  tokens.add(TokenRegistry::row_of(
+      "word", grant("urn:test:u"), by_credential(institute).certificate_sha256, Instant{1, 0}
+  ));
+  EXPECT_EQ(tokens.holder("word"), institute);
+  EXPECT_TRUE(std::holds_alternative<TokenGrant>(tokens.find("word", by_credential(institute))));
+  const auto other = tokens.find("word", by_credential(hospital));
+  EXPECT_EQ(std::get<TokenRefusal>(other), TokenRefusal::unknown);
+  // Neither opens where the other does.
+  EXPECT_FALSE(opens(tokens, "word", institute, 1));
+  EXPECT_FALSE(std::holds_alternative<TokenGrant>(tokens.find("certified", by_credential(institute))
+  ));
+  // A token that needs its certificate, one that rests and none at all are nobody's.
+  EXPECT_EQ(tokens.holder("certified"), std::nullopt);
+  EXPECT_EQ(tokens.holder(""), std::nullopt);
+  tokens.rest(Pid("urn:test:u"), true);
+  EXPECT_EQ(tokens.holder("word"), std::nullopt);
 }
 
 TEST(Tokens, AreNotInTheStore) {

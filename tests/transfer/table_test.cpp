@@ -1,5 +1,6 @@
 // Every state × every message × both roles of a transfer, over the service itself.
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "tally/dsp/binding.hpp"
 #include "tally/dsp/messages.hpp"
@@ -64,7 +65,8 @@ Process put_process(Connector& machine, Role role, TransferState state) {
   process.agreement = agreement.id;
   process.asset = agreement.asset;
   process.format = "HttpData-PULL";
-  process.action = "http://www.w3.org/ns/odrl/2/archive";
+  // A start under it rests on the agreement alone: this ledger has read no log.
+  process.action = "http://www.w3.org/ns/odrl/2/read";
   process.certificate = negotiation::test::identity_of(institute).certificate_sha256;
   process.endpoint = "https://institute.example/data/urn:test:peer";
   if (role == Role::provider && state == TransferState::requested) {
@@ -159,6 +161,85 @@ TEST(TransferTable, EveryStateMeetsEveryMessageInBothRoles) {
         other["x"] = 1;
         EXPECT_EQ(machine.receive("POST", path, other, institute).status, 400) << what;
       }
+    }
+  }
+}
+
+TEST(TransferTable, EveryStateMeetsEveryCommandInBothRoles) {
+  for (const Role role : {Role::provider, Role::consumer}) {
+    for (const auto state : states) {
+      for (const auto event : events) {
+        sim::World world(1);
+        sim::SimNetwork network(world);
+        Connector machine(world, network, hospital);
+        const auto process = put_process(machine, role, state);
+        machine.start();
+        const auto order = [&]() -> Result<void> {
+          switch (event) {
+            case TransferEvent::start:
+              return machine.await(machine.transfers->restart(process.pid));
+            case TransferEvent::suspension:
+              return machine.await(machine.transfers->suspend(process.pid, {"test.pause", {}}));
+            case TransferEvent::completion:
+              return machine.await(machine.transfers->complete(process.pid));
+            default:
+              return machine.await(machine.transfers->terminate(process.pid, {"test.end", {}}));
+          }
+        };
+        // What a person orders: the first start is the connector's own.
+        const bool expected = dsp::may_send(state, event, role) &&
+                              (event != TransferEvent::start || state == TransferState::suspended);
+        const auto what = std::string(dsp::to_string(role)) + " in " +
+                          std::string(dsp::to_string(state)) + " orders " +
+                          std::string(dsp::to_string(event));
+        const auto done = order();
+        EXPECT_EQ(done.has_value(), expected) << what;
+        if (!done) {
+          EXPECT_EQ(done.error().kind, ErrorKind::conflict) << what;
+          EXPECT_EQ(done.error().message.code, "transfer.cannot") << what;
+          continue;
+        }
+        const auto shown = machine.transfers->describe(process.pid).value();
+        EXPECT_EQ(shown.at("sending"), dsp::to_string(event)) << what;
+        // The peer has not got it yet: nothing but an end can follow.
+        const auto second = machine.await(machine.transfers->suspend(process.pid, {"test", {}}));
+        ASSERT_FALSE(second) << what;
+        EXPECT_EQ(second.error().kind, ErrorKind::conflict) << what;
+      }
+    }
+  }
+}
+
+TEST(TransferTable, ARequestWithAKnownConsumerPidMeetsEveryState) {
+  for (const auto state : states) {
+    for (const std::string format : {"HttpData-PULL", "HttpData-QUERY"}) {
+      sim::World world(1);
+      sim::SimNetwork network(world);
+      Connector machine(world, network, hospital);
+      const auto process = put_process(machine, Role::provider, state);
+      Row index;
+      index.kind = peer_index_kind;
+      index.id = peer_index(institute, process.peer_pid);
+      index.version = 1;
+      index.body = Json{{"pid", process.pid.value}}.dump();
+      machine.image.rows[{index.kind, index.id}] = index;
+      machine.start();
+      dsp::TransferRequestMessage message;
+      message.id = "urn:test:another";
+      message.consumer_pid = process.peer_pid;
+      message.agreement_id = process.agreement;
+      message.format = format;
+      message.callback_address = process.peer_base;
+      const auto answer = machine.receive(
+          "POST", "/dsp/2025-1/transfers/request", dsp::to_json(message), institute
+      );
+      const bool same = format == process.format;
+      EXPECT_EQ(answer.status, same ? 200 : 400) << dsp::to_string(state) << answer.body;
+      EXPECT_EQ(shown_state(machine, process), dsp::to_string(state));
+      if (!same) continue;
+      const auto json = parse_json(answer.body).value();
+      EXPECT_EQ(negotiation::text_of(json, "state"), dsp::to_string(state));
+      EXPECT_EQ(negotiation::text_of(json, "providerPid"), process.pid.value);
     }
   }
 }

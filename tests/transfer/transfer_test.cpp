@@ -6,7 +6,7 @@
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
 
-#include "transfer/connector.hpp"
+#include "transfer/pair.hpp"
 
 namespace tally::transfer {
 namespace {
@@ -15,39 +15,8 @@ using test::Connector;
 using test::hospital;
 using test::institute;
 using test::outsider;
+using test::Pair;
 using test::research;
-
-struct Pair {
-  explicit Pair(int count = 3, const std::string& until = "2027-01-01T00:00:00Z") {
-    provider.offer(institute, count, until);
-  }
-
-  // Up to an active agreement.
-  void agree() {
-    provider.start();
-    consumer.start();
-    const auto begun = consumer.negotiate(hospital, {research});
-    if (!begun) throw std::runtime_error(begun.error().message.code);
-    world.run_for(seconds(10));
-    agreement = consumer.agreements().front().id;
-  }
-  Pid pull() {
-    const auto pid = consumer.await(consumer.transfers->request({agreement, "HttpData-PULL"}));
-    if (!pid) throw std::runtime_error(pid.error().message.code);
-    return *pid;
-  }
-  Json describe(const Pid& pid) { return consumer.transfers->describe(pid).value(); }
-  Json providers(const Pid& pid) {
-    return provider.transfers->describe(Pid(describe(pid).at("peerPid"))).value();
-  }
-  std::string state(const Pid& pid) { return describe(pid).at("state"); }
-
-  sim::World world{3};
-  sim::SimNetwork network{world};
-  Connector provider{world, network, hospital};
-  Connector consumer{world, network, institute};
-  AgreementId agreement;
-};
 
 TEST(Transfer, AReceiptThatDoesNotComeInTimeIsMissedOnce) {
   Pair pair;
@@ -138,7 +107,7 @@ TEST(Transfer, FromAPeerThatSignsNothingItIsTakenAndSaysAsserted) {
   Pair pair;
   pair.provider.has_signer = false;
   pair.provider.require_signature = false;
-  pair.consumer.accept_unsigned = true;
+  pair.consumer.directory.unsigned_ok = true;
   pair.consumer.directory.tally = false;
   pair.agree();
   const auto pid = pair.pull();
@@ -206,49 +175,6 @@ TEST(Transfer, ARequestWithAKnownConsumerPidIsTheSameTransfer) {
   message.format = "HttpData-QUERY";
   EXPECT_EQ(post().status, 400);
   EXPECT_EQ(pair.provider.records("transfer.requested").size(), 1U);
-}
-
-TEST(Transfer, SuspensionBlocksTheDataAndAStartOpensItAgain) {
-  Pair pair;
-  pair.agree();
-  pair.provider.refuse_data = true;  // the fetch is under way for as long as we like
-  const auto pid = pair.pull();
-  pair.world.run_for(seconds(3));
-  ASSERT_EQ(pair.state(pid), "STARTED");
-  const Pid theirs(pair.describe(pid).at("peerPid").get<std::string>());
-  ASSERT_TRUE(pair.provider.await(pair.provider.transfers->suspend(theirs, {"test.pause", {}})));
-  pair.world.run_for(seconds(3));
-  EXPECT_EQ(pair.state(pid), "SUSPENDED");
-  pair.provider.refuse_data = false;
-  pair.world.run_for(seconds(100));
-  EXPECT_EQ(pair.state(pid), "SUSPENDED");
-  EXPECT_TRUE(pair.provider.records("transfer.sent").empty());
-  // Also over a restart.
-  pair.provider.cut_power();
-  pair.provider.start();
-  pair.world.run_for(seconds(100));
-  EXPECT_TRUE(pair.provider.records("transfer.sent").empty());
-  ASSERT_TRUE(pair.provider.await(pair.provider.transfers->restart(theirs)));
-  pair.world.run_for(seconds(200));
-  EXPECT_EQ(pair.state(pid), "COMPLETED")
-      << pair.describe(pid).dump(1) << pair.consumer.node->notices().print();
-}
-
-TEST(Transfer, TheConsumerSuspendsAndGoesOn) {
-  Pair pair;
-  pair.agree();
-  pair.provider.refuse_data = true;
-  const auto pid = pair.pull();
-  pair.world.run_for(seconds(3));
-  ASSERT_TRUE(pair.consumer.await(pair.consumer.transfers->suspend(pid, {"test.pause", {}})));
-  pair.world.run_for(seconds(3));
-  EXPECT_EQ(pair.providers(pid).at("state"), "SUSPENDED");
-  pair.provider.refuse_data = false;
-  pair.world.run_for(seconds(60));
-  EXPECT_TRUE(pair.provider.records("transfer.sent").empty());
-  ASSERT_TRUE(pair.consumer.await(pair.consumer.transfers->restart(pid)));
-  pair.world.run_for(seconds(200));
-  EXPECT_EQ(pair.state(pid), "COMPLETED") << pair.describe(pid).dump(1);
 }
 
 TEST(Transfer, TerminationByEitherSideEndsItOnBothWhateverCrossesIt) {

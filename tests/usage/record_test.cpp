@@ -74,6 +74,24 @@ TEST(Usage, APermitCarriesWhatReplayAndAReaderNeed) {
   EXPECT_EQ(body.dump().find("secret"), std::string::npos);
 }
 
+TEST(Usage, APermitSaysThatAPartyIsKnownByACredential) {
+  Rig rig;
+  rig.start();
+  rig.agree(terms(id, policy(Json::array({limit(3)}))));
+  for (const bool purpose : {true, false}) {
+    auto asked = act(id);
+    asked.by_credential = true;
+    if (!purpose) asked.purposes.clear();
+    ASSERT_TRUE(rig.authorise(asked));
+  }
+  const auto permits = rig.records("use.permitted");
+  ASSERT_EQ(permits.size(), 2U);
+  EXPECT_EQ(
+      permits[0].body["sources"], (Json{{"party", "credential"}, {"purpose", "registration"}})
+  );
+  EXPECT_EQ(permits[1].body["sources"], (Json{{"party", "credential"}}));
+}
+
 TEST(Usage, CompletionsShareARecord) {
   Rig rig;
   rig.start();

@@ -11,6 +11,7 @@
 #include "tally/catalog/page.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
+#include "tally/core/peer.hpp"
 
 namespace tally::api {
 
@@ -27,7 +28,7 @@ class CatalogView {
 
 struct CatalogApiParts {
   const CatalogView& catalog;
-  std::string base_url;   // of our DSP endpoints: links are made with it
+  OurUrl base_url;        // of our DSP endpoints: links are made with it
   std::size_t page_size;  // datasets on a page
   const Limits& limits;
 };

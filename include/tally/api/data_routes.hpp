@@ -53,6 +53,9 @@ struct PeerDataParts {
   transfer::DataKeys* keys = nullptr;         // null: nothing goes out encrypted
 };
 std::vector<Route> peer_data_routes(PeerDataParts parts);
+// The token that a peer shows for data: the Authorization value, with or without "Bearer " before
+// it, since some connectors send it as it stood in the data address.
+std::string_view data_token(const identity::Caller& caller);
 
 // What custody holds under an agreement, opened for one read.
 struct HeldData {

@@ -39,6 +39,16 @@ class CatalogAdmin {
   virtual awaitable<Result<void>> remove_policy(std::string id) = 0;
 };
 
+// The rules by which processes go on by themselves (docs/reactions.md).
+class RuleAdmin {
+ public:
+  virtual ~RuleAdmin() = default;
+  [[nodiscard]] virtual std::vector<Json> rules(
+  ) const = 0;  // in the order in which they are asked
+  // What is wrong with documents that are not in force.
+  [[nodiscard]] virtual std::vector<Json> problems(Lang lang) const = 0;
+};
+
 // One line of the readiness answer.
 struct Check {
   std::string name;  // log, store, clock, certificate, duties
@@ -107,6 +117,7 @@ struct WitnessAdminParts {
 struct ManagementApiParts {
   Connector& connector;
   CatalogAdmin& catalog;
+  const RuleAdmin& rules;
   Store& store;
   Peer& peer;
   const negotiation::PeerDirectory& peers;

@@ -20,6 +20,7 @@
 #include "tally/catalog/page.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/message.hpp"
+#include "tally/core/peer.hpp"
 #include "tally/core/result.hpp"
 
 namespace tally::catalog {
@@ -27,7 +28,7 @@ namespace tally::catalog {
 // Who publishes: what every dataset says about this connector.
 struct Publisher {
   std::string participant_id;  // the URI of our own party
-  std::string base_url;        // of the DSP endpoints
+  OurUrl base_url;             // of the DSP endpoints
 };
 
 // The catalogue of somebody else that ours points to (DSP 2025-1, nested catalogs).
@@ -91,7 +92,7 @@ Result<Offer> check_policy(
 class Catalog {
  public:
   // With nothing of our own in it.
-  explicit Catalog(const Publisher& publisher, const std::vector<NestedCatalog>& nested = {});
+  explicit Catalog(Publisher publisher, const std::vector<NestedCatalog>& nested = {});
 
   // For the operator and for agreements already made: no question of who may see it. Null if
   // unknown.
@@ -102,12 +103,14 @@ class Catalog {
   [[nodiscard]] std::optional<HomeOf> home_of(const AssetId& id) const;
   [[nodiscard]] std::optional<HomeOf> home_of(const OfferId& id) const;
 
-  // Null: does not exist, or is not for the viewer. An offer that is over is found: whether it may
-  // still be agreed to is the negotiation's question.
-  [[nodiscard]] const Offer* visible_offer(const OfferId& id, const Viewer& viewer) const;
-  // Offers on one asset that are shown now, by id.
+  // Null: does not exist, is not for the viewer, or is over by `now`: its policy permits nothing
+  // any more. Without a time nothing is over.
+  [[nodiscard]] const Offer* visible_offer(
+      const OfferId& id, const Viewer& viewer, Instant now = {}
+  ) const;
+  // Offers on one asset, by id.
   [[nodiscard]] std::vector<const Offer*> visible_offers(
-      const AssetId& id, const Viewer& viewer, Instant now
+      const AssetId& id, const Viewer& viewer, Instant now = {}
   ) const;
 
   // The two answers of the protocol, joined from text that was made when the snapshot was built.
@@ -134,7 +137,7 @@ class Catalog {
     std::vector<std::uint32_t> places;  // in by_asset_, ascending
   };
 
-  std::string head_;    // the Catalog up to its lists; no '}'
+  Publisher publisher_;
   std::string nested_;  // the member `catalog` with a comma before it, or empty
   std::map<AssetId, Asset> assets_;
   std::map<OfferId, Offer> offers_;

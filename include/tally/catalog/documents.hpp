@@ -48,8 +48,9 @@ struct Asset {
   std::string class_;  // its class in the owner's own scheme, or empty
   Delivery delivery = Delivery::custody;
   Json source;  // opaque here: {"type": "file", "path": …}
-  // The Dataset as it is published, but for its offers: JSON text that ends in a comma, since of
-  // thousands of assets a tree each would be most of the memory. Holds description and metadata.
+  // The Dataset as it is published, but for its distribution and offers: JSON text that ends in a
+  // comma, since of thousands of assets a tree each would be most of the memory. Holds description
+  // and metadata.
   std::string dataset;
   std::string file;  // Document::name
   Home home = Home::file;
@@ -67,7 +68,7 @@ struct Audience {
 };
 
 // Who decides a request that fits the offer.
-enum class Decide { automatic };
+enum class Decide { automatic, approve };
 
 struct Offer {
   OfferId id;
@@ -76,11 +77,11 @@ struct Offer {
   Decide decide = Decide::automatic;
   bool require_signature = true;
   bool accept_unconfirmed = false;
+  std::optional<Instant> not_after;  // from then on nothing is permitted, and nothing offered
   std::string policy;  // the Offer as published, in JCS: full IRIs, countedBy, no target
   std::string file;    // Document::name
   Home home = Home::file;
-  std::string digest;                // digest_text of the document in JCS
-  std::optional<Instant> not_after;  // from then on it permits nothing
+  std::string digest;  // digest_text of the document in JCS
   // Of the document; `build` hands them on and leaves none here.
   std::vector<odrl::Problem> warnings;
 

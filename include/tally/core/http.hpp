@@ -25,6 +25,7 @@ class Headers {
   void add(std::string name, std::string value);
   // The first value, or nullopt.
   [[nodiscard]] std::optional<std::string_view> get(std::string_view name) const;
+  [[nodiscard]] std::size_t count(std::string_view name) const;
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& all() const {
     return fields_;
   }
@@ -54,6 +55,9 @@ struct HttpResponse {
   std::string body;                            // when `stream` is null
   std::unique_ptr<BodyReader> stream;          // otherwise; closed early = the peer sees a cut body
   std::optional<std::uint64_t> stream_length;  // → Content-Length; absent → chunked
+  // Whether the stream may go on; may be null. Asked before each piece and, in between, several
+  // times a second, so that a reader that stalls is cut too. Any thread.
+  std::function<bool()> may_go_on;
   // Called once with the number of body bytes handed to the transport and whether all went out.
   // For a response without stream, after the write. May be null.
   std::function<void(std::uint64_t bytes, bool complete)> on_sent;

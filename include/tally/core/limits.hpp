@@ -24,7 +24,9 @@ struct Limits {
   Nanos request_timeout = seconds(60);  // control requests; streams are bounded by write_timeout
   Nanos drain = seconds(10);            // from SIGTERM to the hard cut
 
-  // Outgoing protocol messages: retry_first · 2ⁿ up to retry_most, given up after retry_deadline.
+  // Outgoing protocol messages: how long each attempt waits for its answer, retry_first · 2ⁿ up to
+  // retry_most, given up after retry_deadline.
+  Nanos message_answer = seconds(5);
   Nanos retry_first = milliseconds(500);
   Nanos retry_most = seconds(60);
   Nanos retry_deadline = seconds(24L * 3600);

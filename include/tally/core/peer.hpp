@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,11 +12,18 @@
 
 namespace tally {
 
+// An address of our own as `reader` reaches it, without a trailing slash: peers come in by
+// different listeners. Any thread.
+using OurUrl = std::function<std::string(const PartyId& reader)>;
+
 // One request to the connector of `to`. `url` is absolute.
 struct PeerRequest {
   PartyId to;
   std::string url;
   HttpRequest http;  // its target is ignored: it comes from `url`
+  // How long to wait for the answer's header, and then for its body as a whole where that is
+  // bounded; 0: Limits::request_timeout.
+  Nanos answer_within = 0;
 };
 
 struct PeerAnswer {
@@ -31,10 +39,11 @@ struct PeerStream {
   std::unique_ptr<BodyReader> body;
 };
 
-// Home executor only. Checks before it connects: the URL's host is one configured for `to`, its
-// scheme is https (or http on loopback under --insecure-loopback); then that the server's
-// certificate proves `to`. Redirects are not followed. Errors: forbidden (host or identity not as
-// configured, net.peer-*), unavailable (no connection, time-out, cut).
+// Home executor only. Checks before it connects: the URL's host is one configured for `to` and has
+// no address that it may not have, its scheme is https (or http on loopback under
+// --insecure-loopback); then that the server proves to be the one of `to`. Redirects are not
+// followed. Errors: forbidden (host, address or identity not as configured, net.*), unavailable (no
+// connection, time-out, cut).
 class Peer {
  public:
   virtual ~Peer() = default;

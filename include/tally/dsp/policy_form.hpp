@@ -32,6 +32,10 @@ Result<void> check_wire_policy(
 // arrays where an array is meant. Two policies say the same words if to_jcs of this is equal.
 Json policy_core(const Json& policy);
 
+// Whether two policies say the same rules: the same words but for how a term is spelt (`purpose`,
+// `odrl:purpose` and its IRI are one).
+bool same_rules(const Json& one, const Json& other);
+
 // A copy with single values made arrays of one (rules, duties, constraints, logical operands).
 Json with_arrays(Json policy);
 

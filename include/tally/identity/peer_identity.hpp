@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "tally/core/digest.hpp"
@@ -16,10 +17,14 @@
 
 namespace tally::identity {
 
-// Made by TrustStore::verify only (and by tests).
+// In the place of a certificate's digest: the party showed a credential that was agreed on.
+inline constexpr std::string_view by_credential = "credential";
+
+// Made by TrustStore::verify, and by the listener for credentials (and by tests).
 struct PeerIdentity {
   PartyId party;
-  std::string certificate_sha256;  // lower-case hex over the leaf's DER: what data tokens bind to
+  std::string certificate_sha256;  // lower-case hex over the leaf's DER: what data tokens bind to.
+                                   // by_credential: no certificate, and tokens bind to the party
   std::vector<Bytes> chain;        // DER as the peer sent it, leaf first
   Instant not_after;               // the earliest end of validity on the way to the anchor
   // Until when the result stands with the same trust store: not_after, or the end of a revocation
@@ -38,8 +43,7 @@ struct PeerIdentity {
 struct Caller {
   std::shared_ptr<const PeerIdentity> peer;  // null where no client certificate is asked for
   std::string authorization;                 // the value of the Authorization field, or empty
-  std::string source;              // "192.0.2.1:5000" or "unix"; for people, proves nothing
-  bool insecure_loopback = false;  // plain HTTP over TCP (--insecure-loopback)
+  std::string source;  // "192.0.2.1:5000" or "unix"; for people, proves nothing
 };
 
 }  // namespace tally::identity

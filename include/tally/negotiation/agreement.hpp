@@ -49,6 +49,7 @@ struct Agreement {
   std::string provider_signature;
   std::string consumer_signature;
   bool confirmed = false;  // the consumer confirmed to enforce every rule
+  bool imported = false;   // made elsewhere and taken as it was
 
   [[nodiscard]] const PartyId& peer() const {
     return our_side == odrl::Side::provider ? consumer : provider;
@@ -68,7 +69,7 @@ Row to_row(const Agreement& agreement);
 Result<std::optional<Agreement>> find_agreement(Store& store, const AgreementId& id);
 
 // Compiled, as the enforcement point wants it. A limit without a stated owner is counted by the
-// consumer if it confirmed to enforce the rules, else by the provider.
+// consumer; every limit by the provider where the consumer did not confirm to enforce the rules.
 Result<usage::AgreementTerms> terms_of(const Agreement& agreement);
 
 // Digest over the ids of all rules and duties in the order of the document: what a consumer

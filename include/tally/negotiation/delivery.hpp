@@ -99,4 +99,8 @@ class Delivery {
   std::unique_ptr<State> state_;
 };
 
+// Why a process ends whose message never arrived, so that a person can act on it: `code` with
+// message (the last answer), attempts, url and peer.
+Message not_delivered(std::string code, Store& store, const OutgoingMessage& message);
+
 }  // namespace tally::negotiation

@@ -72,6 +72,9 @@ Result<Json> parse_row(const Row& row);
 // A string member, or empty.
 std::string text_of(const Json& object, std::string_view key);
 
+// At most `bytes` of UTF-8 text, never inside a character.
+std::string cut_text(std::string text, std::size_t bytes);
+
 // The message with parameters that fit into a row and a record, whoever wrote them.
 Message bounded(Message message);
 

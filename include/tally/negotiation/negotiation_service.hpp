@@ -24,13 +24,18 @@
 #include "tally/identity/contract_key.hpp"
 #include "tally/identity/trust.hpp"
 #include "tally/negotiation/agreement.hpp"
+#include "tally/negotiation/approvals.hpp"
 #include "tally/negotiation/delivery.hpp"
 #include "tally/negotiation/partner_logs.hpp"
 #include "tally/negotiation/peers.hpp"
+#include "tally/negotiation/reactions.hpp"
 #include "tally/negotiation/received.hpp"
 #include "tally/usage/enforcer.hpp"
 
 namespace tally::negotiation {
+
+// Who decides what does not follow by itself.
+enum class Decide { by_itself, by_person, by_hook };
 
 // An offer as one party may see it, at this moment.
 struct VisibleOffer {
@@ -39,26 +44,39 @@ struct VisibleOffer {
   std::string asset_version;
   std::optional<int> asset_level;  // security level and class, where the catalogue knows them
   std::string asset_class;
-  Json policy;  // the Offer
+  Json policy;                    // the Offer
+  bool served_each_time = false;  // each use is a call to this side; else data leaves as a whole
+  Decide decide = Decide::by_itself;
   bool require_signature = true;
   bool accept_unconfirmed = false;
 };
 
+// An asset as an agreement pins it.
+struct PinnedAsset {
+  std::string version;
+  std::optional<int> level;
+  std::string class_;
+};
+
 // The catalogue, as negotiation asks it. nullopt for an offer that does not exist, that is not of
-// `target`, or that `viewer` may not see: the three cannot be told apart.
+// `target` (where one is given), or that `viewer` may not see: the three cannot be told apart.
 class OfferBook {
  public:
   virtual ~OfferBook() = default;
   [[nodiscard]] virtual std::optional<VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const = 0;
+  // Whoever may see it; nullopt: there is none.
+  [[nodiscard]] virtual std::optional<PinnedAsset> asset(const AssetId& asset) const = 0;
 };
 
 struct NegotiationSettings {
   PartyId self;
-  std::string base_url;  // of our DSP endpoints: also our callbackAddress
-  // Whether this side, as a consumer, takes an agreement that the provider did not sign.
-  bool accept_unsigned = false;
+  OurUrl base_url;  // of our DSP endpoints: also our callbackAddress
+  // What becomes, at the consumer, of an offer that nobody here asked for, and (where the order
+  // says nothing) of a counter-offer that is not what was asked for. By itself: it ends.
+  Decide unasked_offers = Decide::by_itself;
+  Decide counter_offers = Decide::by_itself;
   // Whether this side, as a provider, can keep the keys of what goes out encrypted.
   bool keeps_keys = false;
   std::optional<identity::SignedKeyStatement> key_statement;
@@ -70,6 +88,7 @@ struct NegotiationParts {
   audit::Journal& journal;
   Delivery& delivery;
   Clock& clock;
+  Timers& timers;
   Random& random;
   TaskGroup& tasks;
   Notices& notices;
@@ -81,6 +100,8 @@ struct NegotiationParts {
   // Since when a party that witnesses our log owes the answer whether this log was set back;
   // contracts with it wait. Empty: nobody ever does. Once it has answered, `resume`.
   std::function<std::optional<Instant>(const PartyId&)> unasked = {};
+  const Reactions* reactions = nullptr;  // null: nobody wrote a rule
+  DecisionHook* hook = nullptr;          // null: no offer says `hook`
 };
 
 // A consumer's wish.
@@ -89,8 +110,29 @@ struct NegotiateOrder {
   std::string peer_base;  // empty: as configured
   OfferId offer;
   AssetId asset;
-  Json policy;                        // the offer as the catalogue showed it
+  Json policy;                        // the offer as the catalogue showed it, or one's own words
   std::vector<std::string> purposes;  // IRIs; they narrow every permission
+  std::optional<Decide> counter_offers = {};  // none: as NegotiationSettings says
+};
+
+// A provider's: one of our offers, made to a party that has not asked for it.
+struct OfferOrder {
+  PartyId peer;
+  std::string peer_base;       // empty: as configured
+  OfferId offer;               // of our catalogue, visible to `peer`
+  AssetId asset;               // empty: the one that the offer is on
+  std::optional<Json> policy;  // what to propose instead of the offer's own terms
+};
+
+// An agreement made elsewhere.
+struct ImportOrder {
+  PartyId peer;
+  odrl::Side our_side = odrl::Side::consumer;
+  Json document;  // an ODRL Agreement as the protocol has it
+};
+struct Imported {
+  AgreementId id;
+  bool is_new = true;  // false: it was here already, the same
 };
 
 class NegotiationService final : public ProcessOwner {
@@ -123,8 +165,31 @@ class NegotiationService final : public ProcessOwner {
   // log of the peer was caught at), unavailable (also negotiation.not-asked-yet: the peer witnesses
   // our log and has not said yet what it knows of it).
   awaitable<Result<Pid>> negotiate(NegotiateOrder order);
+  // The same as provider: a ContractOfferMessage is on its way. Errors: also not_found
+  // (negotiation.no-offer-for-peer), invalid (the policy given).
+  awaitable<Result<Pid>> make_offer(OfferOrder order);
+  // Puts an agreement made elsewhere in force: nobody's signature shows it, and its record says
+  // `asserted`. Durable on return. Errors: invalid (what a negotiated one must not be either, with
+  // the pointer), conflict (negotiation.agreement-id-reused: the id is known with another document
+  // or other parties; negotiation.log-*), unavailable.
+  awaitable<Result<Imported>> import(ImportOrder order);
   // Errors: not_found, conflict (negotiation.cannot-terminate).
   awaitable<Result<void>> terminate(Pid pid, Message reason);
+
+  // --- decisions by people ---
+  // What waits for one: [{id, role, peer, state, offer, asset, since, why, policy, asked?}].
+  Result<std::vector<Json>> approvals() const;
+  // What would follow by itself if nothing had to be decided: agree, accept, verify, finalise. The
+  // three are recorded, with who decided, before anything is sent. Errors: not_found, conflict
+  // (negotiation.nothing-to-decide; negotiation.permits-beyond-offer and the like: what nobody can
+  // approve), unavailable.
+  awaitable<Result<void>> approve(Pid pid, Decider by);
+  // Ends it; `reason` goes to the peer and into no record, and may be empty. Errors: as above.
+  awaitable<Result<void>> reject(Pid pid, Decider by, std::string reason);
+  // Proposes other terms: an offer of the provider, a request of the consumer. Errors: also invalid
+  // (the policy, at /policy), conflict (negotiation.cannot-counter).
+  awaitable<Result<void>> counter(Pid pid, Decider by, Json policy);
+
   // {pid, role, peer, state, offer, agreement, reason, history, …}. Errors: not_found.
   Result<Json> describe(const Pid& pid) const;
   Result<std::vector<Json>> list() const;

@@ -9,6 +9,12 @@
 
 namespace tally::negotiation {
 
+// Where a connector departs from what the protocol says of data addresses.
+struct DataDialect {
+  bool full_names = false;  // it finds the properties of an address only under full IRIs
+  bool bare_token = false;  // its data endpoint wants the token as it came, without "Bearer "
+};
+
 class PeerDirectory {
  public:
   virtual ~PeerDirectory() = default;
@@ -20,6 +26,9 @@ class PeerDirectory {
   [[nodiscard]] virtual std::optional<PartyId> party_at(std::string_view base_url) const = 0;
   // Where it serves /tally/v1, without a trailing slash; nullopt: nowhere, as far as is known.
   [[nodiscard]] virtual std::optional<std::string> tally_url(const PartyId& party) const = 0;
+  [[nodiscard]] virtual DataDialect data_dialect(const PartyId& party) const = 0;
+  // Whether we, as a consumer, take agreements that this provider did not sign.
+  [[nodiscard]] virtual bool accepts_unsigned(const PartyId& party) const = 0;
   // Where it is at home, as the configuration says; empty: it does not say.
   [[nodiscard]] virtual std::string jurisdiction(const PartyId& party) const = 0;
 };

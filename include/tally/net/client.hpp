@@ -1,11 +1,14 @@
-// The outgoing half: HttpsPeer reaches other connectors over mutual TLS, LocalClient reaches our
-// own listeners from the command line and from tests.
+// The outgoing half: HttpsPeer reaches other connectors.
 //
-// HttpsPeer connects only to hosts configured for the party, believes only a server certificate
-// that proves that party, follows no redirect and reads bounded answers. One executor (home) for
-// all calls; set_addresses and reload_tls may come from any thread.
+// It connects only to hosts configured for the party, and to no address that the configuration does
+// not stand for: a name is resolved, every address of the answer is judged, and one of those judged
+// is connected to, so that an answer that changes afterwards changes nothing. A server proves
+// itself by the certificate of the party, or, for a peer that is known by a credential, by a
+// certificate for its host name. No redirect is followed, and answers are bounded. One executor
+// (home) for all calls; set_addresses and reload_tls may come from any thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,25 +19,40 @@
 #include "tally/core/limits.hpp"
 #include "tally/core/peer.hpp"
 #include "tally/identity/trust.hpp"
+#include "tally/net/url.hpp"
 
 namespace tally::net {
+
+// A peer that neither has nor asks for certificates of the trust domains.
+struct PeerCredential {
+  std::string sends;        // the Authorization value of our requests; empty: none is sent
+  std::string anchors_pem;  // what its server's certificate is judged by; empty: the system's
+};
 
 struct PeerAddress {
   PartyId party;
   std::vector<std::string> hosts;  // "host:port", compared without case; no port: 443
+  // Its names may resolve to private and loopback addresses. Addresses that are written among
+  // `hosts`, and `localhost`, need no such word.
+  bool private_addresses = false;
+  std::optional<PeerCredential> credential{};
 };
+
+// The addresses of a host name, as text; empty: it has none.
+using ResolveName = std::function<std::vector<std::string>(const std::string& name)>;
 
 struct HttpsPeerConfig {
   std::vector<PeerAddress> peers;
   std::string certificate_pem;  // our own chain; empty with insecure_loopback alone
   std::string key_pem;
-  // http:// to loopback addresses is allowed; the peer's identity is then taken from configuration.
+  // http:// to loopback addresses is allowed, for peers with a credential.
   bool insecure_loopback = false;
+  ResolveName resolve;  // null: the system's
 };
 
 class HttpsPeer : public Peer {
  public:
-  // Errors: invalid (net.tls-key, net.tls-certificate).
+  // Errors: invalid (net.tls-key, net.tls-certificate, net.peer-anchors).
   static Result<std::unique_ptr<HttpsPeer>> create(
       boost::asio::any_io_executor home,
       const HttpsPeerConfig& config,
@@ -44,16 +62,19 @@ class HttpsPeer : public Peer {
   );
   ~HttpsPeer() override;
 
-  void set_addresses(const std::vector<PeerAddress>& peers);
+  // Connections made before are not used again. Errors: invalid (net.peer-anchors); what was there
+  // stays.
+  Result<void> set_addresses(const std::vector<PeerAddress>& peers);
   Result<void> reload_tls(const std::string& certificate_pem, const std::string& key_pem);
-  // Whether `url` is one that `send` would connect to for `to`: for a callbackAddress, before
-  // anything is created. Any thread.
+  // Whether `url` is one that `send` would look up for `to`: for a callbackAddress, before anything
+  // is created. Any thread.
   [[nodiscard]] Result<void> reachable(const PartyId& to, const std::string& url) const;
 
   // Codes: net.url-malformed (invalid); net.peer-unknown, net.peer-host-not-configured,
-  // net.peer-insecure, net.peer-other-identity, net.peer-certificate-refused (forbidden);
-  // net.peer-unreachable, net.peer-timeout, net.peer-cut, net.peer-answer-malformed,
-  // net.peer-answer-too-large (unavailable). A redirect is an answer like any other.
+  // net.peer-insecure, net.address-*, net.peer-other-identity, net.peer-certificate-refused
+  // (forbidden); net.peer-unreachable, net.peer-timeout, net.peer-cut, net.peer-tls-failed,
+  // net.peer-answer-malformed, net.peer-answer-too-large (unavailable). A redirect is an answer
+  // like any other.
   awaitable<Result<PeerAnswer>> send(PeerRequest request) override;
   awaitable<Result<PeerStream>> open(PeerRequest request) override;
 
@@ -62,42 +83,5 @@ class HttpsPeer : public Peer {
   explicit HttpsPeer(std::shared_ptr<State> state);
   std::shared_ptr<State> state_;
 };
-
-struct LocalClientConfig {
-  std::string unix_socket;      // connect there; the URL's host is then only a name
-  std::string bearer_token;     // Authorization: Bearer …, when not empty
-  std::string ca_pem;           // what https:// servers are verified against, with their host name
-  std::string certificate_pem;  // a client certificate, when not empty
-  std::string key_pem;
-  Nanos timeout = seconds(60);  // of each connect, read and write
-  std::size_t answer_bytes = 64 << 20;
-};
-
-// Blocking, one connection that is kept between calls. One thread. No redirects, no proxies.
-class LocalClient {
- public:
-  explicit LocalClient(LocalClientConfig config);
-  ~LocalClient();
-  LocalClient(LocalClient&&) noexcept;
-  LocalClient& operator=(LocalClient&&) noexcept;
-
-  // `request.target` is ignored: it comes from `url`. Errors as HttpsPeer, with net.peer-refused-us
-  // (unavailable) where a server's TLS alert says that it did not accept our certificate.
-  Result<PeerAnswer> call(const std::string& url, HttpRequest request);
-
- private:
-  struct State;
-  std::unique_ptr<State> state_;
-};
-
-// "https://host:port/path?query", split. No user info, no fragment.
-struct Url {
-  bool secure = true;
-  std::string host;  // without brackets
-  std::string port;
-  std::string target;                           // begins with '/'
-  [[nodiscard]] std::string authority() const;  // "host:port", lower case, brackets back on
-};
-std::optional<Url> parse_url(std::string_view text);
 
 }  // namespace tally::net

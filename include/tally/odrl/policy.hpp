@@ -57,6 +57,8 @@ struct LoadOptions {
   Limits limits;
   // Who counts a limit that has no countedBy beside it (docs/odrl-profile.md).
   Side default_owner = Side::consumer;
+  // Counts every limit, also where countedBy says otherwise: the other side confirmed nothing.
+  std::optional<Side> sole_owner;
   // A document of another type is refused (odrl.wrong-policy-type).
   std::optional<PolicyType> required_type;
   // Refuse also what this connector cannot enforce, though ODRL knows it. Off for tools that only

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "tally/core/clock.hpp"
@@ -19,8 +20,10 @@ struct PullOrder {
   PartyId provider;
   std::string endpoint;
   std::string token;            // empty: the endpoint asks for none
+  bool bare_token = false;      // it goes as it is, without "Bearer "
   std::string fresh_token_url;  // where a new one is had after 401 certificate-changed; or empty
   bool sealed = false;          // what comes is encrypted, and opened later
+  std::shared_ptr<const bool> wanted;  // false: the pull ends with the next piece; null: it is
 };
 
 struct OpenOrder {
@@ -41,7 +44,8 @@ class PullExecutor {
  public:
   virtual ~PullExecutor() = default;
   // Fetches all of it into a staging place that nobody can read. Errors: unavailable (worth another
-  // try), forbidden or invalid (it is not).
+  // try), forbidden or invalid (it is not), conflict (custody.pull-stopped: it is wanted no more;
+  // custody.already-destroyed).
   virtual awaitable<Result<Pulled>> pull(PullOrder order) = 0;
   // Opens what was pulled sealed into the staging place: durable on return, and what was pulled
   // stays until `publish` or `discard`. Errors: invalid (custody.payload-not-opened: it opens to

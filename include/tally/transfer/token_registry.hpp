@@ -1,10 +1,15 @@
 // The tokens with which a peer fetches the data of a running transfer. 32 random bytes, stored as
-// SHA-256, good only on a connection with the certificate that asked for the transfer.
+// SHA-256, good only on a connection with the certificate that asked for the transfer; where the
+// peer is known by a credential, good for that party.
 //
-// `find` from any thread (an immutable snapshot is swapped); the rest on the home executor.
+// `find` and `holder` from any thread (an immutable snapshot is swapped); the rest on the home
+// executor.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -17,12 +22,28 @@
 
 namespace tally::transfer {
 
+// What a token opened may go on while this says so; a body under way is cut when it no longer does.
+// Any thread.
+class DataAccess {
+ public:
+  [[nodiscard]] bool open() const { return open_.load(std::memory_order_relaxed); }
+  void set_open(bool open) { open_.store(open, std::memory_order_relaxed); }
+  // A request came, or bytes went out: the transfer is not idle.
+  void moved() { moves_.fetch_add(1, std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t moves() const { return moves_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> open_{true};
+  std::atomic<std::uint64_t> moves_{0};
+};
+
 struct TokenGrant {
   Pid transfer;  // our own pid: the provider's
   AgreementId agreement;
   AssetId asset;
   PartyId consumer;
-  std::string action;  // odrl archive (a pull into custody) or read
+  std::string action;                  // odrl archive (a pull into custody) or read
+  std::shared_ptr<DataAccess> access;  // of what `find` found; rows have none
 };
 
 enum class TokenRefusal {
@@ -35,10 +56,15 @@ class TokenRegistry {
   TokenRegistry();
   ~TokenRegistry();
 
-  // The use of a fresh token for the first time ends the one it replaces.
+  // The use of a fresh token for the first time ends the one it replaces; what that one opened goes
+  // on.
   [[nodiscard]] std::variant<TokenGrant, TokenRefusal> find(
       std::string_view token, const identity::PeerIdentity& peer
   ) const;
+
+  // Whose token this is, if it is bound to a party that is known by a credential; nullopt:
+  // nobody's, or one that needs its certificate.
+  [[nodiscard]] std::optional<PartyId> holder(std::string_view token) const;
 
   // --- home, by TransferService ---
   Result<void> load(Store& store);
@@ -50,9 +76,12 @@ class TokenRegistry {
       Instant issued
   );
   void add(const Row& row);
-  // While a transfer is suspended its tokens open nothing.
+  // While a transfer is suspended its tokens open nothing, and what they opened is cut.
   void rest(const Pid& transfer, bool resting);
-  void revoke(const Pid& transfer);  // the rows go with the commit that calls for it
+  // For good; what they opened is cut. The rows go with the commit that calls for it.
+  void revoke(const Pid& transfer);
+  // A number that changes whenever something is asked for or goes out under the transfer.
+  [[nodiscard]] std::uint64_t moves(const Pid& transfer) const;
   [[nodiscard]] static Result<std::vector<Row>> rows_of(Store& store, const Pid& transfer);
 
  private:

@@ -20,6 +20,7 @@
 #include "tally/identity/contract_key.hpp"
 #include "tally/negotiation/delivery.hpp"
 #include "tally/negotiation/peers.hpp"
+#include "tally/negotiation/reactions.hpp"
 #include "tally/negotiation/received.hpp"
 #include "tally/transfer/data_keys.hpp"
 #include "tally/transfer/pull_executor.hpp"
@@ -45,8 +46,8 @@ class FormatBook {
 
 struct TransferSettings {
   PartyId self;
-  std::string base_url;    // of our DSP endpoints: also our callbackAddress
-  std::string data_url;    // "https://host:port": data is at <data_url>/data/<provider pid>
+  OurUrl base_url;         // of our DSP endpoints: also our callbackAddress
+  OurUrl data_url;         // "https://host:port": data is at <data_url>/data/<provider pid>
   std::string log_origin;  // of our own log
   // How long a consumer waits for the provider's receipt after the last byte.
   Nanos receipt_wait = seconds(60);
@@ -54,6 +55,11 @@ struct TransferSettings {
   Nanos witness_wait = seconds(10);
   // How long a provider waits for the consumer's receipt of what it sent; then it is missing.
   Nanos receipt_deadline = seconds(3600);
+  // How long nothing moves after a pull went out whole to a peer that gives no receipts, until the
+  // provider completes it.
+  Nanos idle = seconds(300);
+  // How long nothing moves under any running transfer until its provider ends it; 0: for ever.
+  Nanos longest_idle = 0;
 };
 
 struct TransferParts {
@@ -74,6 +80,7 @@ struct TransferParts {
   std::shared_ptr<const identity::ContractSigner> signer;
   const Limits& limits;
   DataKeys* keys = nullptr;  // null: nothing goes out encrypted, for want of a wrapping key
+  const negotiation::Reactions* reactions = nullptr;  // null: everything as always
 };
 
 // Data in this format is not pulled into custody: applications call for it and the provider counts.
@@ -100,6 +107,8 @@ class TransferService final : public negotiation::ProcessOwner {
 
   Result<void> load();    // tokens; before anything is served
   Result<void> resume();  // takes up transfers that are not at their end
+  // What comes next where transfers stand: after rules have changed.
+  Result<void> look_again();
 
   // --- DSP ---
   awaitable<HttpAnswer> receive_request(Received received);  // provider
@@ -121,10 +130,14 @@ class TransferService final : public negotiation::ProcessOwner {
   // The whole content went out under `process`: recorded, receipt signed. Errors: unavailable.
   awaitable<Result<void>> sent(Sent sent);
 
-  // --- local commands ---
+  // --- local commands: durable on return, the message on its way. Errors: not_found
+  // (transfer.unknown-process), conflict (transfer.cannot, transfer.message-under-way, and why the
+  // agreement does not permit it), unavailable ---
   awaitable<Result<Pid>> request(TransferOrder order);
+  // Nothing leaves any more once it returns; the reason is told to the peer.
   awaitable<Result<void>> suspend(Pid pid, Message reason);
-  awaitable<Result<void>> restart(Pid pid);  // from suspended
+  // Out of a suspension. A provider sends a fresh token, a consumer asks for one.
+  awaitable<Result<void>> restart(Pid pid);
   awaitable<Result<void>> complete(Pid pid);
   awaitable<Result<void>> terminate(Pid pid, Message reason);
   Result<Json> describe(const Pid& pid) const;

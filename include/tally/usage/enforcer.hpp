@@ -61,6 +61,8 @@ struct Act {
   // What a local application claims beyond its registration; not empty: refused.
   std::vector<std::string> purposes_not_registered;
   odrl::Source purpose_source = odrl::Source::asserted;
+  // The party is known by a credential that was agreed on, not by a certificate.
+  bool by_credential = false;
   // The same key by the same requester for the same action and purposes under the same agreement
   // continues its use and counts nothing; empty: always a new use. At most Limits::stream_resumes
   // times within Limits::stream_resume_window; beyond that it is a new use. The policy is asked

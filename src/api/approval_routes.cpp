@@ -1,0 +1,80 @@
+#include "approval_routes.hpp"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/negotiation/exchange.hpp"
+
+#include "members.hpp"
+
+namespace tally::api {
+
+namespace {
+
+using Parts = std::shared_ptr<const ManagementApiParts>;
+
+void put_sentence(Json& item, const char* member, Lang lang) {
+  const auto found = item.find(member);
+  if (found == item.end()) return;
+  const auto message = negotiation::message_from_json(*found);
+  if (message) (*found)["text"] = render(*message, lang);
+}
+
+negotiation::Decider decider_of(const Call& call) {
+  return {std::string(to_string(call.role)), call.credential};
+}
+
+}  // namespace
+
+awaitable<HttpResponse> get_approvals(Parts parts, Call& call) {
+  auto waiting = parts->negotiations.approvals();
+  if (!waiting) co_return problem(waiting.error(), call.lang);
+  for (auto& item : *waiting) {
+    put_sentence(item, "why", call.lang);
+    put_sentence(item, "objection", call.lang);
+  }
+  co_return json_response(200, {{"items", std::move(*waiting)}});
+}
+
+awaitable<HttpResponse> post_approve(Parts parts, Call& call) {
+  Pid pid(call.parameters.front());
+  auto done = co_await parts->negotiations.approve(std::move(pid), decider_of(call));
+  if (!done) co_return problem(done.error(), call.lang);
+  co_return json_response(200, {{"decision", "approved"}});
+}
+
+awaitable<HttpResponse> post_reject(Parts parts, Call& call) {
+  std::string reason;
+  // The body may be left out.
+  if (!call.request.body.empty()) {
+    const auto body = call.json(parts->limits);
+    if (!body) co_return problem(body.error(), call.lang);
+    auto said = said_member(*body, "reason");
+    if (!said) co_return problem(said.error(), call.lang);
+    reason = std::move(*said);
+  }
+  Pid pid(call.parameters.front());
+  auto done =
+      co_await parts->negotiations.reject(std::move(pid), decider_of(call), std::move(reason));
+  if (!done) co_return problem(done.error(), call.lang);
+  co_return json_response(200, {{"decision", "rejected"}});
+}
+
+awaitable<HttpResponse> post_counter(Parts parts, Call& call) {
+  const auto body = call.json(parts->limits);
+  if (!body) co_return problem(body.error(), call.lang);
+  const auto policy = body->find("policy");
+  if (policy == body->end()) {
+    const Message missing{"core.member-missing", {{"member", "policy"}}};
+    co_return problem(400, missing, call.lang, "/policy");
+  }
+  Pid pid(call.parameters.front());
+  Json terms = *policy;
+  auto done =
+      co_await parts->negotiations.counter(std::move(pid), decider_of(call), std::move(terms));
+  if (!done) co_return problem(done.error(), call.lang);
+  co_return json_response(200, {{"decision", "countered"}});
+}
+
+}  // namespace tally::api

@@ -1,0 +1,55 @@
+#include "members.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace tally::api {
+
+namespace {
+
+constexpr std::size_t longest_said = 400;
+
+}  // namespace
+
+Result<PartyId> peer_member(const Json& body) {
+  const auto peer = body.find("peer");
+  if (peer == body.end() || !peer->is_object()) {
+    return fail(ErrorKind::invalid, {"core.member-missing", {{"member", "peer"}}}, "/peer");
+  }
+  auto domain = string_member(*peer, "domain", "/peer");
+  if (!domain) return fail(std::move(domain));
+  auto uri = string_member(*peer, "uri", "/peer");
+  if (!uri) return fail(std::move(uri));
+  return PartyId{*domain, *uri};
+}
+
+Result<std::vector<std::string>> texts_member(const Json& body, const std::string& key) {
+  std::vector<std::string> out;
+  const auto member = body.find(key);
+  if (member == body.end()) return out;
+  const auto wrong = [&](std::string pointer) {
+    return fail(
+        ErrorKind::invalid,
+        {"core.member-type", {{"member", key}, {"expected", "array of strings"}}},
+        std::move(pointer)
+    );
+  };
+  if (!member->is_array()) return wrong("/" + key);
+  for (std::size_t i = 0; i < member->size(); ++i) {
+    if (!(*member)[i].is_string()) return wrong(child("/" + key, i));
+    out.push_back((*member)[i].get<std::string>());
+  }
+  return out;
+}
+
+Result<std::string> said_member(const Json& body, const std::string& key) {
+  auto said = string_member_or(body, key, "", "");
+  if (!said || said->size() <= longest_said) return said;
+  return fail(
+      ErrorKind::invalid,
+      {"core.member-type",
+       {{"member", key}, {"expected", "0…" + std::to_string(longest_said) + " bytes"}}},
+      "/" + key
+  );
+}
+
+}  // namespace tally::api

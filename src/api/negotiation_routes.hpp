@@ -1,0 +1,19 @@
+// How an operator begins and ends a negotiation, in both roles, and brings an agreement that was
+// made elsewhere. Home executor only.
+#pragma once
+
+#include <memory>
+
+#include "tally/api/management_routes.hpp"
+
+namespace tally::api {
+
+awaitable<HttpResponse> post_negotiation(
+    std::shared_ptr<const ManagementApiParts> parts, Call& call
+);
+awaitable<HttpResponse> terminate_negotiation(
+    std::shared_ptr<const ManagementApiParts> parts, Call& call
+);
+awaitable<HttpResponse> post_agreement(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+
+}  // namespace tally::api

@@ -1,0 +1,238 @@
+// What providers send.
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/policy_form.hpp"
+#include "tally/identity/message_signature.hpp"
+
+#include "answers.hpp"
+#include "negotiation_state.hpp"
+
+namespace tally::negotiation {
+
+using dsp::Family;
+using dsp::NegotiationEvent;
+using dsp::NegotiationState;
+using dsp::Role;
+
+awaitable<HttpAnswer> NegotiationService::receive_initial_offer(Received received) {
+  State& state = *state_;
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), {});
+  const auto pids = dsp::known_pids(body->json, Role::consumer);
+  const auto message = dsp::from_json<dsp::ContractOfferMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  if (!message->callback_address) {
+    const Message missing{"negotiation.callback-missing", {}};
+    co_return refuse(400, missing, pids, "/callbackAddress");
+  }
+  const auto form =
+      dsp::check_wire_policy(message->offer, dsp::PolicyForm::message_offer, "/offer");
+  if (!form) co_return refuse(form.error(), pids);
+  const auto ids = check_offer_ids(message->offer);
+  if (!ids) co_return refuse(ids.error(), pids);
+  const PartyId peer = received.caller.party;
+  if (!state.parts.peers.host_allowed(peer, *message->callback_address)) {
+    const Message outside{
+        "negotiation.callback-not-allowed", {{"url", *message->callback_address}}};
+    co_return refuse(400, outside, pids, "/callbackAddress");
+  }
+  for (int decisions = 0; decisions < most_decisions; ++decisions) {
+    auto existing = state.find_by_peer(peer, message->provider_pid);
+    if (!existing) co_return refuse(existing.error(), pids);
+    if (*existing) {
+      const Process& process = **existing;
+      const auto known = process.pids();
+      auto repeat =
+          known_answer(state.parts.store, process.key(), *body, Family::negotiation, known);
+      if (!repeat) co_return refuse(repeat.error(), known);
+      if (!*repeat) co_return state.illegal(process, NegotiationEvent::offer_initial).answer;
+      if (state.is_unanswered(process, body->message_id)) {
+        const Message busy{"negotiation.busy", {}};
+        co_return refuse(503, busy, known);
+      }
+      co_return **repeat;
+    }
+    if (const auto waits = state.waits_for(peer)) co_return refuse(503, *waits, pids);
+    Step step;
+    Process& process = step.process;
+    process.pid = new_pid(state.parts.random);
+    process.role = Role::consumer;
+    process.peer = peer;
+    process.peer_pid = message->provider_pid;
+    process.peer_base = *message->callback_address;
+    process.enter(NegotiationState::offered, state.now());
+    process.offer = message->offer;
+    process.offer_id = OfferId(text_of(message->offer, "@id"));
+    process.asset = AssetId(text_of(message->offer, "target"));
+    process.began_at = format_micros(state.now());
+    state.note_in(process, "ContractOfferMessage", body->message_id, "OFFERED");
+    Row index;
+    index.kind = peer_index_kind;
+    index.id = peer_index(peer, process.peer_pid);
+    index.owner = to_string(peer);
+    const Json index_body = {{"pid", process.pid.value}};
+    index.body = index_body.dump();
+    step.rows.push_back(std::move(index));
+    step.drafts.push_back(state.offered(process));
+    const auto answer = state.answer_of(process, 201);
+    step.answer = remember(process.key(), *body, answer);
+    const Pid pid = process.pid;
+    auto done = co_await state.commit(std::move(step));
+    if (done) {
+      state.advance_soon(pid);
+      co_return answer;
+    }
+    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error(), pids);
+  }
+  const Message busy{"negotiation.busy", {}};
+  co_return refuse(503, busy, pids);
+}
+
+awaitable<HttpAnswer> NegotiationService::receive_offer(Received received) {
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), {{}, Pid(received.own_pid)});
+  const auto pids = dsp::known_pids(body->json, Role::consumer, Pid(received.own_pid));
+  auto message = dsp::from_json<dsp::ContractOfferMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  const auto form =
+      dsp::check_wire_policy(message->offer, dsp::PolicyForm::message_offer, "/offer");
+  if (!form) co_return refuse(form.error(), pids);
+  const auto ids = check_offer_ids(message->offer);
+  if (!ids) co_return refuse(ids.error(), pids);
+  State::Judge judge = [this, id = body->message_id, offer = message->offer](Process process
+                       ) -> Result<State::Verdict> {
+    Step step;
+    step.process = std::move(process);
+    Process& moved = step.process;
+    if (!state_->accept(step, NegotiationEvent::offer)) {
+      return state_->illegal(moved, NegotiationEvent::offer);
+    }
+    moved.offer = offer;
+    // The terms may change, the asset never does.
+    if (text_of(offer, "target") != moved.asset.value) {
+      moved.objection = Message{"negotiation.offer-differs", {}};
+    }
+    state_->note_in(moved, "ContractOfferMessage", id, "OFFERED");
+    step.drafts.push_back(state_->offered(moved));
+    auto answer = state_->answer_of(moved);
+    return State::Verdict{std::move(step), std::move(answer)};
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->take(
+      std::move(received), std::move(parsed), pids, Role::provider, std::move(judge)
+  );
+}
+
+namespace {
+
+// The first way in which `agreement` is not what was asked for; nullopt: it is.
+std::optional<Message> differs(const Json& agreement, const Process& process, const PartyId& self) {
+  const auto differ = [](std::string_view member) {
+    return Message{"negotiation.agreement-differs", {{"member", std::string(member)}}};
+  };
+  if (text_of(agreement, "target") != process.asset.value) return differ("target");
+  if (text_of(agreement, "assigner") != process.peer.uri) return differ("assigner");
+  if (text_of(agreement, "assignee") != self.uri) return differ("assignee");
+  if (!dsp::same_rules(agreement, process.offer)) return differ("permission");
+  return std::nullopt;
+}
+
+}  // namespace
+
+awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), {{}, Pid(received.own_pid)});
+  const auto pids = dsp::known_pids(body->json, Role::consumer, Pid(received.own_pid));
+  auto message = dsp::from_json<dsp::ContractAgreementMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  const auto form =
+      dsp::check_wire_policy(message->agreement, dsp::PolicyForm::agreement, "/agreement");
+  if (!form) co_return refuse(form.error(), pids);
+  const auto agreement_id = check_id(text_of(message->agreement, "@id"), "/agreement/@id");
+  if (!agreement_id) co_return refuse(agreement_id.error(), pids);
+
+  const bool is_signed = identity::has_message_signature(received.request);
+  const auto store = state_->parts.trust.current().store;
+  const auto verified =
+      is_signed
+          ? identity::verify_message(received.request, *store, received.caller.party, state_->now())
+          : Result<identity::MessageSignature>(
+                fail(ErrorKind::unauthenticated, {"negotiation.not-signed", {}})
+            );
+  State::Judge judge =
+      [this, is_signed, verified, pids, id = body->message_id, document = message->agreement](
+          Process process
+      ) -> Result<State::Verdict> {
+    Step step;
+    step.process = std::move(process);
+    Process& moved = step.process;
+    if (!state_->accept(step, NegotiationEvent::agreement)) {
+      return state_->illegal(moved, NegotiationEvent::agreement);
+    }
+    Agreement agreement;
+    agreement.id = AgreementId(text_of(document, "@id"));
+    agreement.document = to_jcs(document);
+    // An id that is known already, here or in another negotiation, cannot mean something new.
+    auto known = find_agreement(state_->parts.store, agreement.id);
+    if (!known) return fail(std::move(known));
+    if (*known) {
+      const Message reused{"negotiation.agreement-id-reused", {{"agreement", agreement.id.value}}};
+      state_->parts.notices.note(Severity::warning, reused);
+      return State::Verdict{std::nullopt, refuse(400, reused, pids, "/agreement/@id")};
+    }
+    agreement.our_side = odrl::Side::consumer;
+    agreement.provider = moved.peer;
+    agreement.consumer = state_->settings.self;
+    agreement.asset = moved.asset;
+    agreement.offer = moved.offer_id;
+    agreement.negotiation = moved.pid;
+    agreement.peer_base = moved.peer_base;
+    agreement.purposes = purposes_of(document);
+    agreement.made_at = text_of(document, "timestamp");
+    if (verified) agreement.provider_signature = identity::to_archive_json(*verified);
+    // Without a signer of our own nothing can be confirmed.
+    agreement.confirmed = state_->parts.signer != nullptr;
+
+    moved.objection = differs(document, moved, state_->settings.self);
+    if (!moved.objection && is_signed && !verified) {
+      moved.objection = bounded(verified.error().message);
+    } else if (!moved.objection && is_signed && verified->agreement != agreement.digest()) {
+      moved.objection = Message{"negotiation.signed-something-else", {}};
+    } else if (!moved.objection && !is_signed && !state_->parts.peers.accepts_unsigned(moved.peer)) {
+      moved.objection = Message{"negotiation.not-signed", {}};
+    }
+    if (!moved.objection) {
+      const auto terms = terms_of(agreement);
+      if (!terms) {
+        const Error& why = terms.error();
+        moved.objection = bounded(
+            {"negotiation.rule-not-enforceable",
+             {{"rule", why.pointer}, {"problem", render(why.message, Lang::en)}}}
+        );
+      } else if (auto lacks = state_->lacks_key_exchange(*terms->policy, moved.peer)) {
+        moved.objection = std::move(lacks);
+      } else if (!is_signed && asks_for_key_exchange(*terms->policy)) {
+        moved.objection = Message{"negotiation.not-signed", {}};
+      }
+    }
+    moved.agreement = agreement.id;
+    state_->note_in(moved, "ContractAgreementMessage", id, "AGREED");
+    auto record = state_->draft("contract.agreed", moved);
+    record.set("policy", agreement.digest()).set("offer", agreement.offer.value);
+    record.set("asset", agreement.asset.value);
+    if (verified) record.set("signature", sha256(agreement.provider_signature));
+    if (moved.objection) record.set("reason", *moved.objection);
+    step.drafts.push_back(std::move(record));
+    step.rows.push_back(to_row(agreement));
+    auto answer = state_->answer_of(moved);
+    return State::Verdict{std::move(step), std::move(answer)};
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->take(
+      std::move(received), std::move(parsed), pids, Role::provider, std::move(judge)
+  );
+}
+
+}  // namespace tally::negotiation

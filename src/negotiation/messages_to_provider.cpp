@@ -1,0 +1,217 @@
+// What consumers send.
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/dsp/policy_form.hpp"
+#include "tally/identity/message_signature.hpp"
+#include "tally/odrl/one_sided.hpp"
+
+#include "answers.hpp"
+#include "negotiation_state.hpp"
+
+namespace tally::negotiation {
+
+using dsp::Family;
+using dsp::NegotiationEvent;
+using dsp::NegotiationState;
+using dsp::Role;
+
+awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
+  State& state = *state_;
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), {});
+  const auto pids = dsp::known_pids(body->json, Role::provider);
+  const auto message = dsp::from_json<dsp::ContractRequestMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  if (!message->callback_address) {
+    const Message missing{"negotiation.callback-missing", {}};
+    co_return refuse(400, missing, pids, "/callbackAddress");
+  }
+  const auto form =
+      dsp::check_wire_policy(message->offer, dsp::PolicyForm::message_offer, "/offer");
+  if (!form) co_return refuse(form.error(), pids);
+  const auto ids = check_offer_ids(message->offer);
+  if (!ids) co_return refuse(ids.error(), pids);
+  const PartyId peer = received.caller.party;
+  if (!state.parts.peers.host_allowed(peer, *message->callback_address)) {
+    const Message outside{
+        "negotiation.callback-not-allowed", {{"url", *message->callback_address}}};
+    co_return refuse(400, outside, pids, "/callbackAddress");
+  }
+
+  for (int decisions = 0; decisions < most_decisions; ++decisions) {
+    auto existing = state.find_by_peer(peer, message->consumer_pid);
+    if (!existing) co_return refuse(existing.error(), pids);
+    if (*existing) {
+      const Process& process = **existing;
+      const auto known = process.pids();
+      auto repeat =
+          known_answer(state.parts.store, process.key(), *body, Family::negotiation, known);
+      if (!repeat) co_return refuse(repeat.error(), known);
+      if (!*repeat) co_return state.illegal(process, NegotiationEvent::request).answer;
+      if (state.is_unanswered(process, body->message_id)) {
+        const Message busy{"negotiation.busy", {}};
+        co_return refuse(503, busy, known);
+      }
+      co_return **repeat;
+    }
+    if (const auto waits = state.waits_for(peer)) co_return refuse(503, *waits, pids);
+    const OfferId offer_id(text_of(message->offer, "@id"));
+    const AssetId asset(text_of(message->offer, "target"));
+    if (!state.parts.offers.find(offer_id, asset, received.caller.viewer())) {
+      co_return unknown_offer(pids);
+    }
+
+    Step step;
+    Process& process = step.process;
+    process.pid = new_pid(state.parts.random);
+    process.role = Role::provider;
+    process.peer = peer;
+    process.subject = received.caller.subject;
+    process.peer_pid = message->consumer_pid;
+    process.peer_base = *message->callback_address;
+    process.enter(NegotiationState::requested, state.now());
+    process.offer = message->offer;
+    process.offer_id = offer_id;
+    process.asset = asset;
+    process.began_at = format_micros(state.now());
+    state.note_in(process, "ContractRequestMessage", body->message_id, "REQUESTED");
+    Row index;
+    index.kind = peer_index_kind;
+    index.id = peer_index(peer, process.peer_pid);
+    index.owner = to_string(peer);
+    const Json index_body = {{"pid", process.pid.value}};
+    index.body = index_body.dump();
+    step.rows.push_back(std::move(index));
+    step.drafts.push_back(state.offered(process));
+    const auto answer = state.answer_of(process, 201);
+    step.answer = remember(process.key(), *body, answer);
+    const Pid pid = process.pid;
+    auto done = co_await state.commit(std::move(step));
+    if (done) {
+      state.advance_soon(pid);
+      co_return answer;
+    }
+    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error(), pids);
+  }
+  const Message busy{"negotiation.busy", {}};
+  co_return refuse(503, busy, pids);
+}
+
+awaitable<HttpAnswer> NegotiationService::receive_counter_request(Received received) {
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), {{Pid(received.own_pid)}, {}});
+  const auto pids = dsp::known_pids(body->json, Role::provider, Pid(received.own_pid));
+  auto message = dsp::from_json<dsp::ContractRequestMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+  const auto form =
+      dsp::check_wire_policy(message->offer, dsp::PolicyForm::message_offer, "/offer");
+  if (!form) co_return refuse(form.error(), pids);
+  const auto ids = check_offer_ids(message->offer);
+  if (!ids) co_return refuse(ids.error(), pids);
+  State::Judge judge = [this, pids, id = body->message_id, offer = message->offer](Process process
+                       ) -> Result<State::Verdict> {
+    Step step;
+    step.process = std::move(process);
+    Process& moved = step.process;
+    if (!state_->accept(step, NegotiationEvent::counter_request)) {
+      return state_->illegal(moved, NegotiationEvent::counter_request);
+    }
+    // The offer on the table may be one of the negotiation's own; the asset never changes.
+    if (text_of(offer, "target") != moved.asset.value)
+      return State::Verdict{std::nullopt, unknown_offer(pids)};
+    moved.offer = offer;
+    state_->note_in(moved, "ContractRequestMessage", id, "REQUESTED");
+    step.drafts.push_back(state_->offered(moved));
+    auto answer = state_->answer_of(moved);
+    return State::Verdict{std::move(step), std::move(answer)};
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->take(
+      std::move(received), std::move(parsed), pids, Role::consumer, std::move(judge)
+  );
+}
+
+namespace {
+
+Message nobody_enforces(const std::vector<std::string>& places) {
+  std::string rules;
+  for (const auto& place : places) rules += (rules.empty() ? "" : ", ") + place;
+  return bounded({"negotiation.nobody-enforces", {{"rules", std::move(rules)}}});
+}
+
+}  // namespace
+
+awaitable<HttpAnswer> NegotiationService::receive_verification(Received received) {
+  auto body = parse_body(received.request);
+  if (!body) co_return refuse(body.error(), {{Pid(received.own_pid)}, {}});
+  const auto pids = dsp::known_pids(body->json, Role::provider, Pid(received.own_pid));
+  const auto message = dsp::from_json<dsp::ContractAgreementVerificationMessage>(body->json);
+  if (!message) co_return refuse(message.error(), pids);
+
+  // Whether there is a good signature does not depend on the row.
+  const bool is_signed = identity::has_message_signature(received.request);
+  const auto store = state_->parts.trust.current().store;
+  const auto verified =
+      is_signed
+          ? identity::verify_message(received.request, *store, received.caller.party, state_->now())
+          : Result<identity::MessageSignature>(
+                fail(ErrorKind::unauthenticated, {"negotiation.not-signed", {}})
+            );
+  State::Judge judge = [this, is_signed, verified, id = body->message_id](Process process
+                       ) -> Result<State::Verdict> {
+    Step step;
+    step.process = std::move(process);
+    Process& moved = step.process;
+    if (!state_->accept(step, NegotiationEvent::verification)) {
+      return state_->illegal(moved, NegotiationEvent::verification);
+    }
+    auto agreement = find_agreement(state_->parts.store, moved.agreement);
+    if (!agreement) return fail(std::move(agreement));
+    if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
+    auto terms = terms_of(**agreement);
+    if (!terms) return fail(std::move(terms));
+    const Digest expected = enforces_digest(*terms->policy);
+    if (verified) {
+      (*agreement)->consumer_signature = identity::to_archive_json(*verified);
+      (*agreement)->confirmed = verified->enforces == expected;
+    }
+    if (is_signed && !verified) {
+      moved.objection = bounded(verified.error().message);
+    } else if (is_signed && verified->agreement != (*agreement)->digest()) {
+      moved.objection = Message{"negotiation.signed-something-else", {}};
+    } else {
+      const bool lacks = (!is_signed && moved.require_signature) ||
+                         (!(*agreement)->confirmed && !moved.accept_unconfirmed);
+      // Nothing is lost where this side sees to every rule by itself. As it was loaded above, with
+      // nothing confirmed, this side counts all.
+      const auto left = odrl::left_to_consumer(*terms->policy, moved.served_each_time);
+      if (lacks && !left.empty()) moved.objection = nobody_enforces(left);
+    }
+    state_->note_in(moved, "ContractAgreementVerificationMessage", id, "VERIFIED");
+    auto record = state_->draft("contract.verified", moved);
+    record.set("policy", (*agreement)->digest());
+    record.set("assurance", (*agreement)->confirmed ? "enforced" : "asserted");
+    if (verified) {
+      record.set("signature", sha256((*agreement)->consumer_signature));
+    }
+    // What rests on the other side's word alone says so.
+    if (verified && verified->enforces) {
+      record.set("enforces", *verified->enforces);
+    } else {
+      record.set("enforces", "asserted");
+    }
+    if (moved.objection) record.set("reason", *moved.objection);
+    step.drafts.push_back(std::move(record));
+    step.rows.push_back(to_row(**agreement));
+    auto answer = state_->answer_of(moved);
+    return State::Verdict{std::move(step), std::move(answer)};
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->take(
+      std::move(received), std::move(parsed), pids, Role::consumer, std::move(judge)
+  );
+}
+
+}  // namespace tally::negotiation
