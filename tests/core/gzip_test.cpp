@@ -5,6 +5,10 @@
 namespace tally {
 namespace {
 
+std::string code_of(const Result<std::string>& result) {
+  return result ? "unpacked" : result.error().message.code;
+}
+
 TEST(Gzip, ComesBackWhole) {
   for (const std::string& text : {std::string(), std::string("a"), std::string(300'000, 'x')}) {
     const std::string packed = gzip(text);
@@ -17,8 +21,8 @@ TEST(Gzip, ComesBackWhole) {
 TEST(Gzip, ABombIsRefusedAtTheBound) {
   const std::string bomb = gzip(std::string(50 << 20, '\0'));
   EXPECT_LT(bomb.size(), 300'000U);
-  EXPECT_EQ(gunzip(bomb, 1 << 20).error().message.code, "core.gzip-too-large");
-  EXPECT_EQ(gunzip(gzip("ab"), 1).error().message.code, "core.gzip-too-large");
+  EXPECT_EQ(code_of(gunzip(bomb, 1 << 20)), "core.gzip-too-large");
+  EXPECT_EQ(code_of(gunzip(gzip("ab"), 1)), "core.gzip-too-large");
 }
 
 TEST(Gzip, WhatIsNotOneWholeStreamIsRefused) {
@@ -32,7 +36,7 @@ TEST(Gzip, WhatIsNotOneWholeStreamIsRefused) {
         packed + "x",
         packed + packed,
         flipped}) {
-    EXPECT_EQ(gunzip(bad, 1000).error().message.code, "core.gzip-malformed") << bad.size();
+    EXPECT_EQ(code_of(gunzip(bad, 1000)), "core.gzip-malformed") << bad.size();
   }
 }
 
