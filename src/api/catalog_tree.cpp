@@ -7,6 +7,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/negotiation/exchange.hpp"
+
 namespace tally::api {
 
 namespace {
@@ -14,7 +16,7 @@ namespace {
 // Where a nested catalogue says that it can be asked for, or empty.
 std::string place_of(const Json& catalog) {
   for (const Json& service : as_list(catalog, "service")) {
-    if (service.is_object()) return service.value("endpointURL", "");
+    if (service.is_object()) return negotiation::text_of(service, "endpointURL");
   }
   return {};
 }
@@ -22,10 +24,7 @@ std::string place_of(const Json& catalog) {
 class Tree {
  public:
   Tree(RemotePeers wire, Json filter, Lang lang)
-      : wire_(wire),
-        filter_(std::move(filter)),
-        lang_(lang),
-        budget_{wire.limits.catalog_pages, wire.limits.catalog_bytes} {}
+      : wire_(wire), filter_(std::move(filter)), lang_(lang), budget_(budget_of(wire)) {}
 
   awaitable<Result<Json>> fetch(PartyId party) {
     asked_.insert(party);

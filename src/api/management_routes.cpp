@@ -149,7 +149,7 @@ awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
   order.party = std::move(*party);
   auto wishes = read_wishes(*body, order);
   if (!wishes) co_return problem(wishes.error(), call.lang);
-  const RemotePeers wire{parts->peer, parts->peers, parts->limits};
+  const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock};
   auto fetching = fetch_catalog_tree(wire, std::move(order), call.lang);
   auto catalog = co_await std::move(fetching);
   if (!catalog) co_return problem(catalog.error(), call.lang);

@@ -11,6 +11,7 @@
 #include "tally/core/gzip.hpp"
 #include "tally/core/link.hpp"
 #include "tally/dsp/binding.hpp"
+#include "tally/negotiation/exchange.hpp"
 
 namespace tally::api {
 
@@ -117,6 +118,11 @@ Json as_list(const Json& object, const char* key) {
   return found->is_array() ? *found : Json::array({*found});
 }
 
+CatalogBudget budget_of(const RemotePeers& wire) {
+  const auto& limits = wire.limits;
+  return {limits.catalog_pages, limits.catalog_bytes, wire.clock.read().at + limits.catalog_order};
+}
+
 awaitable<Result<Json>> fetch_catalog(
     RemotePeers wire, PartyId party, Json filter, CatalogBudget& budget
 ) {
@@ -131,6 +137,7 @@ awaitable<Result<Json>> fetch_catalog(
   bool by_get = false;
   Merged merged(party);
   while (!url.empty()) {
+    if (wire.clock.read().at >= budget.until) co_return unavailable("api.catalog-too-slow", party);
     if (budget.pages == 0) co_return unavailable("api.catalog-too-long", party);
     if (!visited.insert(url).second) co_return unavailable("api.link-again", party);
     Fetched answer;
@@ -183,12 +190,12 @@ awaitable<Result<Json>> fetch_dataset(RemotePeers wire, PartyId party, AssetId a
       {}};
   if (answer->status == 404) co_return tl::unexpected(not_offered);
   if (answer->status == 405 || answer->status == 501) {
-    CatalogBudget budget{wire.limits.catalog_pages, wire.limits.catalog_bytes};
+    auto budget = budget_of(wire);
     auto everything = fetch_catalog(wire, party, Json::array(), budget);
     auto catalog = co_await std::move(everything);
     if (!catalog) co_return catalog;
     for (Json& dataset : as_list(*catalog, "dataset")) {
-      if (dataset.value("@id", "") == asset.value) co_return std::move(dataset);
+      if (negotiation::text_of(dataset, "@id") == asset.value) co_return std::move(dataset);
     }
     co_return tl::unexpected(not_offered);
   }

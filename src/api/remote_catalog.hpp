@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "tally/core/clock.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/message.hpp"
@@ -18,19 +19,23 @@ struct RemotePeers {
   Peer& peer;
   const negotiation::PeerDirectory& directory;
   const Limits& limits;
+  Clock& clock;
 };
 
-// What one order may still fetch: the bounds of Limits hold for all its pages together.
+// What one order may still fetch, and until when: the bounds of Limits hold for all its pages
+// together.
 struct CatalogBudget {
   std::size_t pages;
   std::size_t bytes;
+  Instant until;
 };
+CatalogBudget budget_of(const RemotePeers& wire);
 
 // All pages of the catalogue of `party` as one Catalog: links are followed as they are offered, by
 // repeating the request, or with GET where the peer wants that. `filter`: a list, sent as it is.
 // Errors: invalid (api.peer-unknown, api.filter-refused), those of Peer, unavailable
 // (api.peer-answered, api.link-elsewhere, api.link-again, api.catalog-mixed, api.catalog-too-long,
-// api.catalog-too-large, core.gzip-*), and those of dsp::from_json.
+// api.catalog-too-large, api.catalog-too-slow, core.gzip-*), and those of dsp::from_json.
 awaitable<Result<Json>> fetch_catalog(
     RemotePeers wire, PartyId party, Json filter, CatalogBudget& budget
 );

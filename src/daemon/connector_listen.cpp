@@ -122,7 +122,8 @@ Result<void> Connector::listen() {
        config_.participant,
        [this] { return closed(); },
        [this] { return journal_->settled(); },
-       limits}
+       limits,
+       clock_}
   );
   auto log_routes = api::log_routes(log_parts);
   management_routes.insert(management_routes.end(), log_routes.begin(), log_routes.end());
