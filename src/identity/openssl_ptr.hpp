@@ -17,6 +17,7 @@
 
 #include "tally/core/digest.hpp"
 #include "tally/core/instant.hpp"
+#include "tally/core/viewer.hpp"
 
 namespace tally::identity {
 
@@ -62,6 +63,9 @@ std::string key_text(EVP_PKEY* key);
 
 // The URIs of the subject alternative name; nullopt if the extension is malformed or there twice.
 std::optional<std::vector<std::string>> uris_of(X509* certificate);
+// Organisation, units and countries of the subject. An entry that cannot be said in UTF-8, or that
+// is longer than any real one, is left out.
+SubjectAttributes subject_of(X509* certificate);
 // Built entry by entry: a name with a comma in it stays one name. Null on a bad address.
 NamesPtr general_names(
     const std::vector<std::string>& uris,

@@ -364,6 +364,7 @@ Result<PeerIdentity> TrustStore::State::verify(
   }
 
   identity.party = {domain->name, uri};
+  identity.subject = subject_of(leaf);
   identity.chain.assign(chain_der.begin(), chain_der.end());
   STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(proof.get());
   identity.not_after = to_instant(X509_get0_notAfter(leaf));

@@ -70,6 +70,17 @@ LeafOptions with_uris(std::vector<std::string> uris) {
   return options;
 }
 
+TEST(Trust, TheSubjectIsKnownAsTheAuthorityWroteIt) {
+  TestPki pki;
+  LeafOptions options = with_uris({hospital});
+  options.countries = {"CN", "DE"};
+  const auto identity = pki.trust()->verify(der(pki.health.issue(options)), Purpose::client, now);
+  ASSERT_TRUE(identity) << identity.error().message.code;
+  EXPECT_EQ(identity->subject, (SubjectAttributes{{"C", "CN"}, {"C", "DE"}}));
+  EXPECT_EQ(identity->viewer().party, identity->party);
+  EXPECT_EQ(identity->viewer().subject, identity->subject);
+}
+
 TEST(Trust, EachBadChainIsRefusedForItsOwnReason) {
   const std::vector<BadLeaf> cases{
       {"none", [](TestPki&) { return std::vector<Bytes>{}; }, "identity.no-certificate"},

@@ -14,6 +14,7 @@
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/instant.hpp"
+#include "tally/core/viewer.hpp"
 #include "tally/identity/contract_key.hpp"
 
 namespace tally::identity {
@@ -33,10 +34,13 @@ struct PeerIdentity {
   Instant good_until;
   std::string
       crl_state;  // "checked <thisUpdate>…<nextUpdate>", of the list that ends first; "none"
+  SubjectAttributes subject;  // organisation, units and countries of the leaf
   // Of a contract certificate: the revocation lists that were looked at, DER, for the archive, and
   // the key that it certifies.
   std::vector<Bytes> lists;
   std::optional<Ed25519PublicKey> contract_key;
+
+  [[nodiscard]] Viewer viewer() const { return {party, subject}; }
 };
 
 // What a request came with. Identity is the only thing in it that may be believed.
