@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tally/audit/note.hpp"
+#include "tally/catalog/catalog.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
@@ -98,6 +99,12 @@ struct WitnessEntry {
   std::string url;  // before "/add-checkpoint"
 };
 
+// The catalogue that peers ask for.
+struct CatalogSettings {
+  std::size_t page_size = 100;  // datasets on a page
+  std::vector<catalog::NestedCatalog> nested;
+};
+
 struct Config {
   std::filesystem::path folder;
   PartyId participant;
@@ -116,6 +123,7 @@ struct Config {
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
   std::vector<HookEntry> hooks;
+  CatalogSettings catalog;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
   std::string data_url;                // as written; what is in force stands with each listener
   std::filesystem::path data_root;     // where file sources may read
