@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -48,6 +49,9 @@ awaitable<void> call(HookParts parts, Hook hook, Question question, std::shared_
     request.answer_within = hook.deadline + pause;  // whoever asks ends it first, and says so
     sign_call(request.http, hook.key, id, parts.clock.read().at);
     auto answer = co_await parts.programs.send(std::move(request));
+    // Past the deadline: what cut it off is no fault of the program's.
+    const auto state = co_await boost::asio::this_coro::cancellation_state;
+    if (state.cancelled() != boost::asio::cancellation_type::none) co_return;
     if (answer && answer->status / 100 == 2) {
       const auto good = hook.signed_answers
                             ? check_answer_signature(
