@@ -30,6 +30,12 @@ struct Process {
   };
 
   Row row;  // as read
+  // What the row said, whatever a step has made of the process since.
+  struct AsRead {
+    bool waits = false;  // for an approval
+    dsp::NegotiationState shown = dsp::NegotiationState::none;
+  };
+  AsRead as_read;
   Pid pid;
   dsp::Role role = dsp::Role::provider;
   PartyId peer;

@@ -73,6 +73,17 @@ Result<std::optional<Process>> NegotiationService::State::find(const Pid& pid) c
   return std::move(*process);
 }
 
+Result<Process::AsRead> NegotiationService::State::as_stored(const Process& process) const {
+  auto row = parts.store.row(process_kind, process.pid.value);
+  if (!row) return fail(std::move(row));
+  if (!*row) return Process::AsRead{};
+  if ((*row)->version == process.row.version) return process.as_read;
+  // Another step was quicker: this one will not be committed.
+  auto moved = parse_process(**row);
+  if (!moved) return fail(std::move(moved));
+  return moved->as_read;
+}
+
 Result<std::optional<Process>> NegotiationService::State::find_by_peer(
     const PartyId& peer, const Pid& peer_pid
 ) const {
@@ -87,14 +98,12 @@ Result<std::optional<Process>> NegotiationService::State::find_by_peer(
 awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   const Pid pid = step.process.pid;
   const std::string key = step.process.key();
-  auto before = find(pid);
-  if (!before) co_return fail(std::move(before));
-  auto noted = note_approval(step, *before);
+  auto stands = as_stored(step.process);
+  if (!stands) co_return fail(std::move(stands));
+  auto noted = note_approval(step, stands->waits);
   if (!noted) co_return fail(std::move(noted));
   Unpublished& entry = unpublished[pid.value];
-  if (entry.steps++ == 0) {
-    entry.shown = *before ? (*before)->shown() : NegotiationState::none;
-  }
+  if (entry.steps++ == 0) entry.shown = stands->shown;
   if (!step.close.empty()) parts.enforcer.shut(step.close, usage::Closed::terminated);
 
   std::string answering;

@@ -63,6 +63,8 @@ struct NegotiationService::State {
   // --- reading (negotiation_service.cpp) ---
   Result<std::optional<Process>> find(const Pid& pid) const;
   Result<std::optional<Process>> find_by_peer(const PartyId& peer, const Pid& peer_pid) const;
+  // What the store has of it now.
+  Result<Process::AsRead> as_stored(const Process& process) const;
 
   // --- making a step durable ---
   // Errors: conflict: the row has moved on, decide again. Others: nothing was published.
@@ -163,7 +165,8 @@ struct NegotiationService::State {
 
   // --- decisions (approvals.cpp) ---
   Result<Next> wait_for_person(Process process, Message why) const;
-  Result<void> note_approval(Step& step, const std::optional<Process>& before) const;
+  // `waited`: whether a person was asked before the step.
+  Result<void> note_approval(Step& step, bool waited) const;
   awaitable<Result<void>> decide(
       Pid pid, Decider by, std::string decision, std::function<Result<Step>(Process)> make
   );
