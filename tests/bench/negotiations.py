@@ -104,6 +104,21 @@ def one_exchange(provider, consumer, asset):
     return [(after - before) * 1000 for before, after in zip(marks, marks[1:])]
 
 
+def one_sync(folder):
+    """Milliseconds of one write and fdatasync of 1 KiB into this folder: the measure of what is durable."""
+    block, times = os.urandom(1024), []
+    with open(folder / "synced", "wb", buffering=0) as out:
+        out.write(bytes(1 << 20))
+        os.fsync(out.fileno())
+        out.seek(0)
+        for _ in range(200):
+            began = time.monotonic()
+            out.write(block)
+            os.fdatasync(out.fileno())
+            times.append((time.monotonic() - began) * 1000)
+    return statistics.median(times)
+
+
 def measure(options, report, pki, work):
     count = options.negotiations
     print(f"{count:,} negotiations ordered at once, two connectors on this machine, {options.rounds} rounds")
@@ -124,6 +139,9 @@ def measure(options, report, pki, work):
                   f"provider {costs[-1][0]:.2f} ms, consumer {costs[-1][1]:.2f} ms")
         report.add("negotiations, request to FINALIZED", statistics.median(rates), "/s", 1000, 300, more=True,
                    note=f"[{min(rates):.0f}…{max(rates):.0f}]")
+        sync = one_sync(work)
+        report.add("the same / bare writes with fdatasync a second, one after the other",
+                   statistics.median(rates) * sync / 1000, "", note=f"one takes {sync:.2f} ms")
         report.add("CPU of one, both sides", statistics.median(sum(cost) for cost in costs), "ms")
 
         one_exchange(provider, consumer, "held")
@@ -132,6 +150,7 @@ def measure(options, report, pki, work):
         middle = [statistics.median(parts) for parts in zip(*found)]
         report.add("whole exchange, catalogue to held bytes", statistics.median(whole), "ms", 30,
                    note="catalogue {:.1f}, negotiation {:.1f}, transfer {:.1f}".format(*middle))
+        report.add("the same / one bare write with fdatasync", statistics.median(whole) / sync, "")
     finally:
         provider.stop()
         consumer.stop()
