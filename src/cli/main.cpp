@@ -205,11 +205,11 @@ int main(int argc, char** argv) {
 
   std::string role;
   std::string agreement_file;
-  auto* import_command = command(app, "import-agreement", "help-import-agreement");
-  import_command->add_option("party", party, help("help-party"))->required();
-  import_command->add_option("file", agreement_file, help("help-agreement-file"))->required();
-  import_command->add_option("--role", role, help("help-own-role"))->required();
-  import_command->callback([&] {
+  auto* elsewhere_command = command(app, "import-agreement", "help-import-agreement");
+  elsewhere_command->add_option("party", party, help("help-party"))->required();
+  elsewhere_command->add_option("file", agreement_file, help("help-agreement-file"))->required();
+  elsewhere_command->add_option("--role", role, help("help-own-role"))->required();
+  elsewhere_command->callback([&] {
     run = with_api([&](Management& api) {
       return import_agreement(console, api, parse_party(party), role, agreement_file);
     });
