@@ -66,6 +66,10 @@ std::optional<TransferState> TransferService::State::accept(
   Process& process = step.process;
   const bool ending = process.pending && process.pending->event == TransferEvent::termination;
   if (ending && event_received != TransferEvent::termination) return std::nullopt;
+  // So does our completion: a suspension that crosses it comes too late, and whoever sent it takes
+  // the completion with it still under way.
+  const bool completing = process.pending && process.pending->event == TransferEvent::completion;
+  if (completing && event_received == TransferEvent::suspension) return std::nullopt;
   const Role sender = dsp::other(process.role);
   auto to = dsp::next(process.state, event_received, sender);
   if (!to && process.pending) to = dsp::next(process.pending->target, event_received, sender);
@@ -255,7 +259,6 @@ Result<std::optional<Message>> TransferService::State::take_up(Step& step) const
 void TransferService::State::take_address(
     Process& process, const std::optional<dsp::DataAddress>& address
 ) const {
-  process.asked_to_resume = false;
   process.objection.reset();
   if (address) {
     // Some peers give the endpoint as a property.
@@ -298,6 +301,15 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
     // also when it has asked for another suspension meanwhile, which this start knows nothing of.
     const bool renews = moved.role == Role::consumer && moved.state == TransferState::started &&
                         moved.asked_to_resume;
+    // Ours may have arrived there, and then another one follows, with the token that counts.
+    const bool crosses = moved.pending && moved.pending->event == TransferEvent::start;
+    // Whether it was sent before our suspension arrived there or after, nobody can tell here: it
+    // may come again once the suspension has been answered, and then what both have is the same.
+    const bool suspending = moved.pending && moved.pending->event == TransferEvent::suspension;
+    if (!renews && suspending) {
+      const Message busy{"transfer.busy", {}};
+      return State::Verdict{std::nullopt, refuse(503, busy, moved.pids())};
+    }
     if (!renews && !state_->accept(step, TransferEvent::start)) {
       return state_->illegal(moved, TransferEvent::start);
     }
@@ -316,6 +328,7 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
       }
     } else {
       state_->take_address(moved, address);
+      moved.asked_to_resume = crosses;
     }
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
@@ -392,6 +405,7 @@ awaitable<HttpAnswer> TransferService::receive_completion(Received received) {
       step.drafts.push_back(state_->draft("receipt.missing", moved));
     }
     moved.token.clear();
+    moved.reason.reset();  // of a suspension that this one crossed
     auto dropped = state_->drop_tokens(step);
     if (!dropped) return fail(std::move(dropped));
     auto answer = state_->answer_of(moved);
