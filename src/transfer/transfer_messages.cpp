@@ -300,8 +300,7 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
     // The consumer that asked to go on learns by the provider's own start where the data is now;
     // also when it has asked for another suspension meanwhile, which this start knows nothing of.
     const bool renews = moved.role == Role::consumer && moved.state == TransferState::started &&
-                        moved.asked_to_resume;
-    // Ours may have arrived there, and then another one follows, with the token that counts.
+                        (moved.asked_to_resume || moved.start_may_follow);
     const bool crosses = moved.pending && moved.pending->event == TransferEvent::start;
     // Whether it was sent before our suspension arrived there or after, nobody can tell here: it
     // may come again once the suspension has been answered, and then what both have is the same.
@@ -328,7 +327,9 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
       }
     } else {
       state_->take_address(moved, address);
-      moved.asked_to_resume = crosses;
+      moved.asked_to_resume = false;
+      // Ours may have arrived there after this one left, and then the token of another one counts.
+      moved.start_may_follow = crosses;
     }
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
@@ -366,6 +367,7 @@ awaitable<HttpAnswer> TransferService::receive_suspension(Received received) {
     moved.reason = reason;
     moved.ended_by_peer = true;
     moved.asked_to_resume = false;
+    moved.start_may_follow = false;
     step.tokens = Step::Tokens::rest;
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
