@@ -1,0 +1,176 @@
+"""The exchange that both connectors are there for, in both directions."""
+import hashlib
+import http.server
+import threading
+import time
+import urllib.error
+import urllib.request
+
+from connectors import RESEARCH, eventually, run
+from edc import Edc
+from ours import ASSET, CONTENT, USES, Ours
+
+FOREIGN = "readings"  # the asset at EDC
+FOREIGN_CONTENT = b"station,value\n" + b"".join(b"%d,%d\n" % (n, 7 * n) for n in range(20000))
+
+
+class Tally:
+    """What was done, as a person reads it, and what has to be ended."""
+
+    def __init__(self):
+        self.counts = {"agreements": 0, "transfers": 0, "bytes": 0, "refusals": 0, "restarts": 0}
+        self.processes = []
+
+    def step(self, text, **counted):
+        for name, number in counted.items():
+            self.counts[name] += number
+        print("  " + text, flush=True)
+
+    def end(self):
+        for process in self.processes:
+            process.kill()
+        self.processes.clear()
+
+    def __str__(self):
+        return ", ".join("%d %s" % (number, name) for name, number in self.counts.items())
+
+
+class Source:
+    """What EDC's asset stands for: a server inside its company."""
+
+    def __init__(self, content=FOREIGN_CONTENT):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/csv")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_):
+                pass
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = "http://localhost:%d/" % self.server.server_port
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def kill(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def check(holds, text, seen=None):
+    if not holds:
+        raise AssertionError("%s: %r" % (text, seen))
+
+
+def fetch(endpoint, token, context=None):
+    """As the application of EDC's consumer does it: the token as it came. Returns status, bytes."""
+    request = urllib.request.Request(endpoint, headers={"Authorization": token})
+    try:
+        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as answer:
+        return answer.code, answer.read()
+
+
+def meet(told, world, class_path, scheme="http"):
+    """An EDC and a connector of ours that know each other; both offer something."""
+    trust_store = None
+    if scheme == "https":
+        trust_store = world.path("trust.p12")
+        run("keytool", "-importcert", "-noprompt", "-alias", "ca", "-file",
+            world.authority.anchor("health"), "-keystore", trust_store, "-storetype", "PKCS12",
+            "-storepass", "changeit")
+    edc = Edc(world, class_path, "edc", trust_store=trust_store)
+    source = Source()
+    told.processes += [source, edc]
+    ours = Ours(world, "ours", scheme)
+    ours.knows(edc)
+    ours.offer_counted(edc)
+    begun = time.monotonic()
+    edc.start()
+    edc.offer(FOREIGN, source.url)
+    told.step("EDC is ready after %.1f s" % (time.monotonic() - begun))
+    ours.start()
+    return edc, ours
+
+
+def our_consumer(told, edc, ours):
+    agreement = ours.agreement_as_consumer(edc, FOREIGN)
+    told.step("our consumer, its provider: agreement %s" % agreement, agreements=1)
+    done = ours.transfer(agreement)
+    check(done["state"] == "COMPLETED", "the transfer completes", done)
+    answer = ours.read(ours.app("notebook-" + agreement[-6:], RESEARCH), agreement)
+    check(answer.status == 200 and answer.body == FOREIGN_CONTENT, "the bytes are EDC's", answer)
+    theirs = done["peerPid"]
+    edc.reaches("transferprocesses", theirs, "COMPLETED")
+    told.step("pulled, compared, completed: %d bytes, sha256:%s…" % (
+        len(answer.body), hashlib.sha256(answer.body).hexdigest()[:12]),
+        transfers=1, bytes=len(answer.body))
+    return agreement
+
+
+def offer_of(catalog, asset):
+    """The one offer of an asset in a catalogue as EDC's management API hands it over."""
+    datasets = catalog.get("dataset") or catalog.get("dcat:dataset")
+    datasets = datasets if isinstance(datasets, list) else [datasets]
+    found = next(entry for entry in datasets if entry["@id"] == asset)
+    policy = found.get("hasPolicy") or found.get("odrl:hasPolicy")
+    return policy[0] if isinstance(policy, list) else policy
+
+
+def its_agreement(edc, ours):
+    offer = offer_of(edc.catalog(ours.base_url, ours.uri), ASSET)
+    pid = edc.negotiate(ours.base_url, ours.uri, offer, ASSET)
+    return edc.reaches("contractnegotiations", pid, "FINALIZED")["contractAgreementId"]
+
+
+def its_transfer(edc, ours, agreement):
+    pid = edc.transfer(ours.base_url, ours.uri, agreement, "HttpData-QUERY")
+    edc.reaches("transferprocesses", pid, "STARTED")
+    return pid, eventually(lambda: edc.address_of(pid), "EDC keeps the data address")
+
+
+def our_transfer_of(ours, agreement):
+    return next(item["id"] for item in ours.items("transfers")
+                if item["agreement"] == agreement and item["state"] != "TERMINATED")
+
+
+def its_consumer(told, edc, ours, context=None):
+    agreement = its_agreement(edc, ours)
+    told.step("its consumer, our provider: agreement %s" % agreement, agreements=1)
+    transfer, (endpoint, token) = its_transfer(edc, ours, agreement)
+    for _ in range(USES):
+        status, body = fetch(endpoint, token, context)
+        check((status, body) == (200, CONTENT), "the bytes are ours", (status, body[:300]))
+    status, body = fetch(endpoint, token, context)
+    check(status == 403 and b"usage.limit-reached" in body, "the fourth use is refused",
+          (status, body))
+    answer = ours.api("POST", "/api/v1/transfers/%s/completion" % our_transfer_of(ours, agreement))
+    check(answer.status == 200, "our transfer is completed", answer)
+    edc.reaches("transferprocesses", transfer, "COMPLETED")
+    check(edc.address_of(transfer) is None, "EDC forgets the data address")
+    told.step("%d uses, the next refused, completed: %d bytes each" % (USES, len(CONTENT)),
+              transfers=1, bytes=USES * len(CONTENT), refusals=1)
+
+
+def verified(ours):
+    ours.stop()
+    code, report = ours.verify()
+    check(code == 0, "our log is whole", report)
+
+
+def plain(told, world, class_path):
+    print("plain HTTP on loopback")
+    edc, ours = meet(told, world, class_path)
+    our_consumer(told, edc, ours)
+    its_consumer(told, edc, ours)
+    verified(ours)
+
+
+def over_tls(told, world, class_path):
+    print("our listener over TLS, no client certificate")
+    edc, ours = meet(told, world, class_path, "https")
+    our_consumer(told, edc, ours)
+    its_consumer(told, edc, ours, world.authority.context())
+    verified(ours)
