@@ -22,13 +22,6 @@ std::string bearer_token(const identity::Caller& caller) {
   return caller.authorization.substr(bearer.size());
 }
 
-// Peers send the token as a bearer token, or as it came in the data address: some connectors know
-// no other way (docs/protocol.md).
-std::string data_token(const identity::Caller& caller) {
-  if (caller.authorization.starts_with(bearer)) return caller.authorization.substr(bearer.size());
-  return caller.authorization;
-}
-
 // Shared by a stream's digest, which knows the content, and the transport's end, which knows
 // whether all of it went out.
 struct Sending {

@@ -34,17 +34,17 @@ Result<Json> TransferService::data_address(const Pid& pid) const {
 }
 
 void TransferService::State::stop_pull(const Pid& pid) {
-  const auto running = pulling.find(pid.value);
-  if (running != pulling.end()) *running->second = false;
+  const auto running = pulling->find(pid.value);
+  if (running != pulling->end()) *running->second = false;
 }
 
 awaitable<void> TransferService::State::fetch(Pid pid) {
   if (!parts.executor) co_return;
-  if (!pulling.try_emplace(pid.value, std::make_shared<bool>(true)).second) co_return;
+  if (!pulling->try_emplace(pid.value, std::make_shared<bool>(true)).second) co_return;
   struct Release {
-    std::map<std::string, std::shared_ptr<bool>>& pulls;
+    std::shared_ptr<Pulling> pulls;
     const std::string& key;
-    ~Release() { pulls.erase(key); }
+    ~Release() { pulls->erase(key); }
   };
   const Release release{pulling, pid.value};
   co_await fetch_once(pid);
@@ -69,7 +69,7 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
   int refusals = 0;
   Nanos waited = 0;
   std::string tried;  // the token that the refusals are of
-  const auto wanted = pulling.at(pid.value);
+  const auto wanted = pulling->at(pid.value);
   for (;;) {
     auto found = find(pid);
     if (!found || !*found) co_return;

@@ -37,7 +37,7 @@ std::optional<Reaction> TransferService::State::reaction_to(const Process& proce
 void TransferService::State::react_soon(const Process& process) {
   std::string key = process.pid.value + " " + std::string(dsp::to_string(process.state)) + " " +
                     std::to_string(process.times_entered());
-  if (!reacting.insert(key).second) return;
+  if (!reacting->insert(key).second) return;
   parts.tasks.spawn(
       "reaction", react(process.pid, process.state, process.times_entered(), std::move(key))
   );
@@ -47,9 +47,9 @@ awaitable<void> TransferService::State::react(
     Pid pid, TransferState state, int occurrence, std::string key
 ) {
   struct Release {
-    std::set<std::string>& keys;
+    std::shared_ptr<Reacting> keys;
     const std::string& key;
-    ~Release() { keys.erase(key); }
+    ~Release() { keys->erase(key); }
   };
   const Release release{reacting, key};
   for (;;) {

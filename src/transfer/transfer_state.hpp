@@ -76,11 +76,14 @@ struct TransferService::State {
   // The start message of each running transfer, for a repeat of its request. Holds a token, hence
   // not in the store once the peer has it.
   std::map<std::string, OutgoingMessage> starts;
-  // One fetch at a time for each transfer, and whether it is still wanted.
-  std::map<std::string, std::shared_ptr<bool>> pulling;
+  // One fetch at a time for each transfer, and whether it is still wanted. This and `reacting` are
+  // shared with the coroutines that take themselves off, which may be taken away after the service.
+  using Pulling = std::map<std::string, std::shared_ptr<bool>>;
+  std::shared_ptr<Pulling> pulling = std::make_shared<Pulling>();
   std::map<std::string, std::uint64_t> watches;  // the newest watch of each transfer
   std::uint64_t watch_count = 0;
-  std::set<std::string> reacting;               // rules whose delay runs, by process and entry
+  using Reacting = std::set<std::string>;  // rules whose delay runs, by process and entry
+  std::shared_ptr<Reacting> reacting = std::make_shared<Reacting>();
   std::map<std::string, int> without_receipt;   // fetches that came to nothing
   std::map<std::string, LogPlace> received_at;  // of transfer.received, until the receipt is signed
   std::map<std::string, LogPlace> sent_at;      // of transfer.sent, likewise

@@ -161,8 +161,9 @@ dsp::DataAddress TransferService::State::address_of(
 ) const {
   dsp::DataAddress address;
   address.endpoint_type = http_endpoint;
-  address.endpoint =
-      dsp::join_url(settings.data_url(process.peer), "/data/" + percent_encode_segment(process.pid.value));
+  address.endpoint = dsp::join_url(
+      settings.data_url(process.peer), "/data/" + percent_encode_segment(process.pid.value)
+  );
   address.endpoint_properties = {{"authorization", token}, {"authType", "bearer"}};
   if (parts.peers.data_dialect(process.peer).full_names) {
     const auto add = [&](std::string_view name, std::string value) {

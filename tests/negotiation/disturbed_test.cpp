@@ -82,7 +82,8 @@ class Disturbed {
   }
 
   void decide_as_consumer() {
-    for (const auto& item : pair_.consumer.negotiations->approvals().value()) {
+    const auto items = pair_.consumer.negotiations->approvals().value();
+    for (const auto& item : items) {
       const Pid pid(item.at("id").get<std::string>());
       (void)pair_.consumer.await(pair_.consumer.negotiations->approve(pid, {"operator", "1"}));
     }
