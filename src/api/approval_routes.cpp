@@ -45,18 +45,11 @@ awaitable<HttpResponse> post_approve(Parts parts, Call& call) {
 }
 
 awaitable<HttpResponse> post_reject(Parts parts, Call& call) {
-  std::string reason;
-  // The body may be left out.
-  if (!call.request.body.empty()) {
-    const auto body = call.json(parts->limits);
-    if (!body) co_return problem(body.error(), call.lang);
-    auto said = said_member(*body, "reason");
-    if (!said) co_return problem(said.error(), call.lang);
-    reason = std::move(*said);
-  }
+  auto reason = said_reason(call, parts->limits);
+  if (!reason) co_return problem(reason.error(), call.lang);
   Pid pid(call.parameters.front());
   auto done =
-      co_await parts->negotiations.reject(std::move(pid), decider_of(call), std::move(reason));
+      co_await parts->negotiations.reject(std::move(pid), decider_of(call), std::move(*reason));
   if (!done) co_return problem(done.error(), call.lang);
   co_return json_response(200, {{"decision", "rejected"}});
 }

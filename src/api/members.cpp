@@ -41,14 +41,16 @@ Result<std::vector<std::string>> texts_member(const Json& body, const std::strin
   return out;
 }
 
-Result<std::string> said_member(const Json& body, const std::string& key) {
-  auto said = string_member_or(body, key, "", "");
-  if (!said || said->size() <= longest_said) return said;
+Result<std::string> said_reason(const Call& call, const Limits& limits) {
+  if (call.request.body.empty()) return std::string();
+  const auto body = call.json(limits);
+  if (!body) return tl::unexpected(body.error());
+  auto words = string_member_or(*body, "reason", "", "");
+  if (!words || words->size() <= longest_said) return words;
   return fail(
       ErrorKind::invalid,
-      {"core.member-type",
-       {{"member", key}, {"expected", "0…" + std::to_string(longest_said) + " bytes"}}},
-      "/" + key
+      {"api.reason-too-long", {{"most", std::to_string(longest_said)}}},
+      "/reason"
   );
 }
 

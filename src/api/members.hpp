@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/api/router.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/json.hpp"
 
@@ -13,7 +14,8 @@ namespace tally::api {
 Result<PartyId> peer_member(const Json& body);
 // A list of strings; absent: empty.
 Result<std::vector<std::string>> texts_member(const Json& body, const std::string& key);
-// What a person wrote for others to read; absent: empty. At most 400 bytes.
-Result<std::string> said_member(const Json& body, const std::string& key);
+// What a person wrote for the other side to read, the body's `reason`; empty: no body, or nothing
+// in it. At most 400 bytes (api.reason-too-long).
+Result<std::string> said_reason(const Call& call, const Limits& limits);
 
 }  // namespace tally::api

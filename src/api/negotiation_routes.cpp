@@ -122,16 +122,11 @@ awaitable<HttpResponse> post_negotiation(Parts parts, Call& call) {
 }
 
 awaitable<HttpResponse> terminate_negotiation(Parts parts, Call& call) {
+  auto said = said_reason(call, parts->limits);
+  if (!said) co_return problem(said.error(), call.lang);
   Message reason{"negotiation.ended-by-operator", {}};
-  // The body may be left out.
-  if (!call.request.body.empty()) {
-    const auto body = call.json(parts->limits);
-    if (!body) co_return problem(body.error(), call.lang);
-    auto said = said_member(*body, "reason");
-    if (!said) co_return problem(said.error(), call.lang);
-    if (!said->empty()) {
-      reason = {"negotiation.ended-by-operator-saying", {{"reason", std::move(*said)}}};
-    }
+  if (!said->empty()) {
+    reason = {"negotiation.ended-by-operator-saying", {{"reason", std::move(*said)}}};
   }
   Pid pid(call.parameters.front());
   auto ended = co_await parts->negotiations.terminate(std::move(pid), std::move(reason));

@@ -5,31 +5,20 @@
 
 #include <nlohmann/json.hpp>
 
+#include "members.hpp"
+
 namespace tally::api {
 
 namespace {
-
-// It goes into a message of the protocol and is shown to people on the other side.
-constexpr std::size_t longest_reason = 400;
 
 // The reason of an order as the peer is told it: the operator's words under `because`, or, when
 // there are none, that there are none.
 Result<Message> reason_of(
     const Call& call, const Limits& limits, std::string_view because, std::string_view none
 ) {
-  if (call.request.body.empty()) return Message{std::string(none), {}};
-  const auto body = call.json(limits);
-  if (!body) return tl::unexpected(body.error());
-  auto words = string_member_or(*body, "reason", "", "");
+  auto words = said_reason(call, limits);
   if (!words) return fail(std::move(words));
   if (words->empty()) return Message{std::string(none), {}};
-  if (words->size() > longest_reason) {
-    return fail(
-        ErrorKind::invalid,
-        {"api.reason-too-long", {{"most", std::to_string(longest_reason)}}},
-        "/reason"
-    );
-  }
   return Message{std::string(because), {{"reason", std::move(*words)}}};
 }
 

@@ -155,15 +155,10 @@ Result<std::optional<RecordDraft>> Witness::evidence(
   const bool unshown = checkpoint.size > log.size && request.old_size == log.size;
   if (!proven && !unshown) return std::nullopt;
 
+  const PartyId& whose = watched.owner.empty() ? watched.partner : watched.owner;
   RecordDraft draft("equivocation.found", new_event(parts_.random, parts_.clock.read().at));
   const Contradiction found{
-      checkpoint.origin,
-      watched.owner,
-      proven,
-      log.note,
-      request.note.print(),
-      draft.event().value,
-      {}};
+      checkpoint.origin, whose, proven, log.note, request.note.print(), draft.event().value, {}};
   auto row = new_contradiction(parts_.store, found);
   if (!row) return fail(std::move(row));
   if (!*row) return std::nullopt;
@@ -172,7 +167,7 @@ Result<std::optional<RecordDraft>> Witness::evidence(
   change.puts.push_back(log.row);
 
   draft.set_json("peer", peer_of(checkpoint)).set("proven", proven);
-  if (!watched.owner.empty()) draft.set("counterparty", watched.owner);
+  if (!whose.empty()) draft.set("counterparty", whose);
   const Json digests = {digest_text(sha256(found.first)), digest_text(found.evidence())};
   draft.set_json("contents", digests);
   if (found.first.size() + found.second.size() <= most_shown_notes) {

@@ -189,26 +189,20 @@ awaitable<Result<void>> Holdings::erase(Holding holding) {
 }
 
 Result<void> Holdings::begin_again(Store& store, Transaction& change) {
-  Store::Query query;
-  query.kind = kind;
-  query.most = 500;
-  while (true) {
-    const auto rows = store.rows(query);
-    if (!rows) return tl::unexpected(rows.error());
-    if (rows->empty()) return {};
-    query.after = rows->back().id;
-    for (const Row& row : *rows) {
-      auto holding = parse(row);
-      if (!holding) return fail(std::move(holding));
-      const bool unfinished = holding->state == HoldingState::destroying ||
-                              (holding->state == HoldingState::destroyed && !holding->told);
-      if (!unfinished) continue;
-      // Nobody reads what is staged, whether its key is still there or not.
-      holding->state = HoldingState::staged;
-      holding->destroyed.reset();
-      change.puts.push_back(to_row(*holding));
-    }
+  const auto rows = all_rows(store, kind);
+  if (!rows) return tl::unexpected(rows.error());
+  for (const Row& row : *rows) {
+    auto holding = parse(row);
+    if (!holding) return fail(std::move(holding));
+    const bool unfinished = holding->state == HoldingState::destroying ||
+                            (holding->state == HoldingState::destroyed && !holding->told);
+    if (!unfinished) continue;
+    // Nobody reads what is staged, whether its key is still there or not.
+    holding->state = HoldingState::staged;
+    holding->destroyed.reset();
+    change.puts.push_back(to_row(*holding));
   }
+  return {};
 }
 
 }  // namespace tally::custody

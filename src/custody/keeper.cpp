@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/core/json.hpp"
+#include "tally/core/runs.hpp"
 #include "tally/core/wakeup.hpp"
 
 #include "due.hpp"
@@ -46,8 +47,8 @@ struct Keeper::State {
   OnDestroyed on_destroyed;
   OnExpired on_expired;
 
-  std::set<std::string> followed;     // expired agreements whose row has followed
-  std::set<std::string> in_progress;  // agreements that are being destroyed right now
+  std::set<std::string> followed;  // expired agreements whose row has followed
+  Runs destructions;               // one for each agreement
   // Where the record of a destruction stands, until the provider's note is handed over.
   std::map<std::string, audit::Appended> places;
 
@@ -246,13 +247,8 @@ awaitable<Result<void>> Keeper::State::destroy(
     AgreementId agreement, Message reason, RuleId rule, bool is_duty
 ) {
   // One at a time for each agreement; who comes second finds it done by the next look.
-  if (!in_progress.insert(agreement.value).second) co_return Result<void>();
-  struct Running {
-    std::set<std::string>& all;
-    const std::string& one;
-    ~Running() { all.erase(one); }
-  };
-  const Running running{in_progress, agreement.value};
+  const auto run = destructions.begin(agreement.value);
+  if (!run) co_return Result<void>();
   const bool anything = !of(agreement, {HoldingState::staged, HoldingState::held}).empty();
   const bool failing = is_failing(agreement);
   auto done = co_await begin(agreement, std::move(reason), rule, is_duty);

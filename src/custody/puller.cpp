@@ -124,16 +124,11 @@ Puller::Puller(
 
 awaitable<Result<transfer::Pulled>> Puller::pull(transfer::PullOrder order) {
   const std::string process = order.process.value;
-  if (!running_.insert(process).second) {
+  // Taken off again however this ends, a cancellation included.
+  const auto run = running_.begin(process);
+  if (!run) {
     co_return fail(ErrorKind::conflict, Message{"custody.pull-running", {{"process", process}}});
   }
-  // Taken out again however this ends, a cancellation included.
-  struct Running {
-    std::set<std::string>& all;
-    const std::string& one;
-    ~Running() { all.erase(one); }
-  };
-  const Running running{running_, process};
   co_return co_await fetch(std::move(order));
 }
 

@@ -6,6 +6,51 @@
 
 namespace tally::daemon {
 
+namespace {
+
+// One digest over the files, each with its length; empty: there are none. A `key` that only this
+// connector has keeps a reader of the log from trying what may stand in them.
+Result<std::string> digest_over(
+    const std::vector<std::filesystem::path>& files, const std::string& key = {}
+) {
+  if (files.empty()) return std::string();
+  Sha256 sha;
+  sha.update(key);
+  for (const auto& file : files) {
+    const auto content = read_file(file);
+    if (!content) return tl::unexpected(content.error());
+    sha.update(std::to_string(content->size()) + ":");
+    sha.update(*content);
+  }
+  return digest_text(sha.finish());
+}
+
+// What the entries of peers name, in the order of the configuration: who is let in by what, and
+// whose server is believed. One digest for all, since there may be many.
+Result<void> add_peer_files(const Config& config, Json& digests) {
+  std::vector<std::filesystem::path> anchors;
+  std::vector<std::filesystem::path> secrets;
+  for (const auto& entry : config.known_peers) {
+    if (!entry.tls_anchors.empty()) anchors.push_back(entry.tls_anchors);
+    if (!entry.credential) continue;
+    for (const auto& file : {entry.credential->expects_file, entry.credential->sends_file}) {
+      if (!file.empty()) secrets.push_back(file);
+    }
+  }
+  const auto of_anchors = digest_over(anchors);
+  if (!of_anchors) return tl::unexpected(of_anchors.error());
+  if (!of_anchors->empty()) digests["peerAnchors"] = *of_anchors;
+  if (secrets.empty()) return {};
+  const auto key = read_file(config.contract_key);
+  if (!key) return tl::unexpected(key.error());
+  const auto of_secrets = digest_over(secrets, *key);
+  if (!of_secrets) return tl::unexpected(of_secrets.error());
+  digests["peerCredentials"] = *of_secrets;
+  return {};
+}
+
+}  // namespace
+
 Result<Json> digests_in_force(const Config& config, const Credentials& credentials) {
   const auto configuration = read_file(config.folder / "tally.json");
   if (!configuration) return tl::unexpected(configuration.error());
@@ -20,13 +65,15 @@ Result<Json> digests_in_force(const Config& config, const Credentials& credentia
     if (!revoked) return tl::unexpected(revoked.error());
     revocations[entry.domain] = digest_text(sha256(*revoked));
   }
-  return Json{
+  Json digests{
       {"configuration", digest_text(sha256(*configuration))},
       {"certificate", "sha256:" + credentials.tls.sha256},
       {"contractCertificate", "sha256:" + credentials.contract.sha256},
       {"anchors", std::move(anchors)},
       {"revocations", std::move(revocations)},
   };
+  if (auto added = add_peer_files(config, digests); !added) return fail(std::move(added));
+  return digests;
 }
 
 Json with_rules(Json digests, const std::string& rules) {

@@ -15,7 +15,8 @@
 namespace tally::daemon {
 
 // {"configuration", "certificate", "contractCertificate": digest, "anchors", "revocations":
-// {domain: digest}}. Reads files. Errors: invalid (daemon.file-unreadable).
+// {domain: digest}}, and where there are such files "peerAnchors" and "peerCredentials": digest.
+// Reads files. Errors: invalid (daemon.file-unreadable).
 Result<Json> digests_in_force(const Config& config, const Credentials& credentials);
 
 // `digests` with that of the rules in force; empty: there are none.

@@ -45,6 +45,7 @@ class RuleKeeper final : public negotiation::Reactions, public api::RuleAdmin {
   // SHA-256 over the documents in force, as records carry it; empty: there are none.
   [[nodiscard]] const std::string& digest() const { return digest_; }
 
+  [[nodiscard]] bool empty() const override { return current()->empty(); }
   [[nodiscard]] std::optional<negotiation::Reaction> find(const negotiation::Situation& situation
   ) const override;
   // --- api::RuleAdmin ---

@@ -76,7 +76,10 @@ std::optional<audit::Watched> WatchedLogs::find(std::string_view origin, const P
     if (key.name == origin) watched.keys.push_back(key);
   }
   // What the operator said about a log goes before what its owner says.
-  if (!watched.keys.empty()) return watched;
+  if (!watched.keys.empty()) {
+    watched.partner = partners_.owner_of(origin, watched.keys);
+    return watched;
+  }
   watched.keys = partners_.log_keys(from, origin);
   if (watched.keys.empty()) return std::nullopt;
   watched.owner = from;

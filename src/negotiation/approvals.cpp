@@ -135,36 +135,29 @@ awaitable<Result<void>> NegotiationService::counter(Pid pid, Decider by, Json po
 }
 
 Result<std::vector<Json>> NegotiationService::approvals() const {
+  auto rows = all_rows(state_->parts.store, approval_kind, "waiting");
+  if (!rows) return fail(std::move(rows));
   std::vector<Json> all;
-  Store::Query query;
-  query.kind = approval_kind;
-  query.state = "waiting";
-  query.most = 500;
-  for (;;) {
-    auto page = state_->parts.store.rows(query);
-    if (!page) return fail(std::move(page));
-    if (page->empty()) return all;
-    query.after = page->back().id;
-    for (const auto& row : *page) {
-      auto found = state_->find(Pid(row.id));
-      if (!found) return fail(std::move(found));
-      if (!*found || !(*found)->approval) continue;
-      const Process& process = **found;
-      Json item = {
-          {"id", process.pid.value},
-          {"role", dsp::to_string(process.role)},
-          {"peer", to_json(process.peer)},
-          {"state", dsp::to_string(process.shown())},
-          {"offer", process.offer_id.value},
-          {"asset", process.asset.value},
-          {"since", format_micros(process.approval->since)},
-          {"why", to_json(process.approval->why)},
-          {"policy", process.offer}};
-      if (!process.asked.is_null()) item["asked"] = process.asked;
-      if (process.objection) item["objection"] = to_json(*process.objection);
-      all.push_back(std::move(item));
-    }
+  for (const auto& row : *rows) {
+    auto found = state_->find(Pid(row.id));
+    if (!found) return fail(std::move(found));
+    if (!*found || !(*found)->approval) continue;
+    const Process& process = **found;
+    Json item = {
+        {"id", process.pid.value},
+        {"role", dsp::to_string(process.role)},
+        {"peer", to_json(process.peer)},
+        {"state", dsp::to_string(process.shown())},
+        {"offer", process.offer_id.value},
+        {"asset", process.asset.value},
+        {"since", format_micros(process.approval->since)},
+        {"why", to_json(process.approval->why)},
+        {"policy", process.offer}};
+    if (!process.asked.is_null()) item["asked"] = process.asked;
+    if (process.objection) item["objection"] = to_json(*process.objection);
+    all.push_back(std::move(item));
   }
+  return all;
 }
 
 }  // namespace tally::negotiation

@@ -79,4 +79,18 @@ Json history_with_attempts(Json history, Store& store) {
   return history;
 }
 
+Json to_json(const std::vector<OutgoingMessage>& waiting) {
+  Json list = Json::array();
+  for (const auto& message : waiting) {
+    list.push_back(
+        {{"id", message.id},
+         {"url", message.url},
+         {"attempts", message.attempts},
+         {"lastAnswer", message.last_answer},
+         {"nextAttempt", format_micros(message.next_attempt)}}
+    );
+  }
+  return list;
+}
+
 }  // namespace tally::negotiation

@@ -38,18 +38,12 @@ class Ending {
  private:
   template <class End>
   Result<void> each(std::string_view kind, End end) {
-    Store::Query query;
-    query.kind = kind;
-    query.most = 500;
-    for (;;) {
-      auto rows = store_.rows(query);
-      if (!rows) return fail(std::move(rows));
-      if (rows->empty()) return {};
-      query.after = rows->back().id;
-      for (const Row& row : *rows) {
-        if (auto done = end(row); !done) return done;
-      }
+    auto rows = all_rows(store_, kind);
+    if (!rows) return fail(std::move(rows));
+    for (const Row& row : *rows) {
+      if (auto done = end(row); !done) return done;
     }
+    return {};
   }
 
   void record(const AgreementId& agreement, const PartyId& peer, const Pid& pid) {
@@ -98,20 +92,14 @@ class Ending {
 
   // The process is at its end already, whatever the peer answers.
   void tell(const Process& process) {
-    const auto pids = process.pids();
-    dsp::ContractNegotiationTerminationMessage message;
-    message.id = new_pid(how_.random).value;
-    message.provider_pid = pids.provider;
-    message.consumer_pid = pids.consumer;
+    auto message =
+        addressed<dsp::ContractNegotiationTerminationMessage>(process.pids(), how_.random);
     message.code = how_.reason.code;
     message.reason = reason_list(how_.reason);
-    HttpRequest request;
-    request.method = "POST";
-    request.body = dsp::to_json(message).dump();
     const auto url =
         dsp::join_url(process.peer_base, dsp::negotiation_path(process.peer_pid, "termination"));
     change_.messages.push_back(
-        outgoing(*message.id, process.key(), process.peer, url, request, now_)
+        outgoing(process.key(), process.peer, url, dsp::to_json(message), now_)
     );
   }
 

@@ -229,4 +229,13 @@ OutgoingMessage outgoing(
   return message;
 }
 
+OutgoingMessage outgoing(
+    std::string process, const PartyId& to, std::string url, const Json& body, Instant now
+) {
+  HttpRequest request;
+  request.method = "POST";
+  request.body = body.dump();
+  return outgoing(text_of(body, "@id"), std::move(process), to, std::move(url), request, now);
+}
+
 }  // namespace tally::negotiation

@@ -11,83 +11,28 @@
 
 namespace tally::negotiation {
 
-using dsp::Family;
 using dsp::NegotiationEvent;
 using dsp::NegotiationState;
 using dsp::Role;
 
 awaitable<HttpAnswer> NegotiationService::receive_initial_offer(Received received) {
-  State& state = *state_;
   auto body = parse_body(received.request);
   if (!body) co_return refuse(body.error(), {});
   const auto pids = dsp::known_pids(body->json, Role::consumer);
-  const auto message = dsp::from_json<dsp::ContractOfferMessage>(body->json);
+  auto message = dsp::from_json<dsp::ContractOfferMessage>(body->json);
   if (!message) co_return refuse(message.error(), pids);
-  if (!message->callback_address) {
-    const Message missing{"negotiation.callback-missing", {}};
-    co_return refuse(400, missing, pids, "/callbackAddress");
-  }
-  const auto form =
-      dsp::check_wire_policy(message->offer, dsp::PolicyForm::message_offer, "/offer");
-  if (!form) co_return refuse(form.error(), pids);
-  const auto ids = check_offer_ids(message->offer);
-  if (!ids) co_return refuse(ids.error(), pids);
-  const PartyId peer = received.caller.party;
-  if (!state.parts.peers.host_allowed(peer, *message->callback_address)) {
-    const Message outside{
-        "negotiation.callback-not-allowed", {{"url", *message->callback_address}}};
-    co_return refuse(400, outside, pids, "/callbackAddress");
-  }
-  for (int decisions = 0; decisions < most_decisions; ++decisions) {
-    auto existing = state.find_by_peer(peer, message->provider_pid);
-    if (!existing) co_return refuse(existing.error(), pids);
-    if (*existing) {
-      const Process& process = **existing;
-      const auto known = process.pids();
-      auto repeat =
-          known_answer(state.parts.store, process.key(), *body, Family::negotiation, known);
-      if (!repeat) co_return refuse(repeat.error(), known);
-      if (!*repeat) co_return state.illegal(process, NegotiationEvent::offer_initial).answer;
-      if (state.is_unanswered(process, body->message_id)) {
-        const Message busy{"negotiation.busy", {}};
-        co_return refuse(503, busy, known);
-      }
-      co_return **repeat;
-    }
-    if (const auto waits = state.waits_for(peer)) co_return refuse(503, *waits, pids);
-    Step step;
-    Process& process = step.process;
-    process.pid = new_pid(state.parts.random);
-    process.role = Role::consumer;
-    process.peer = peer;
-    process.peer_pid = message->provider_pid;
-    process.peer_base = *message->callback_address;
-    process.enter(NegotiationState::offered, state.now());
-    process.offer = message->offer;
-    process.offer_id = OfferId(text_of(message->offer, "@id"));
-    process.asset = AssetId(text_of(message->offer, "target"));
-    process.began_at = format_micros(state.now());
-    state.note_in(process, "ContractOfferMessage", body->message_id, "OFFERED");
-    Row index;
-    index.kind = peer_index_kind;
-    index.id = peer_index(peer, process.peer_pid);
-    index.owner = to_string(peer);
-    const Json index_body = {{"pid", process.pid.value}};
-    index.body = index_body.dump();
-    step.rows.push_back(std::move(index));
-    step.drafts.push_back(state.offered(process));
-    const auto answer = state.answer_of(process, 201);
-    step.answer = remember(process.key(), *body, answer);
-    const Pid pid = process.pid;
-    auto done = co_await state.commit(std::move(step));
-    if (done) {
-      state.advance_soon(pid);
-      co_return answer;
-    }
-    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error(), pids);
-  }
-  const Message busy{"negotiation.busy", {}};
-  co_return refuse(503, busy, pids);
+  State::Beginning beginning;
+  beginning.role = Role::consumer;
+  beginning.event = NegotiationEvent::offer_initial;
+  beginning.state = NegotiationState::offered;
+  beginning.type = "ContractOfferMessage";
+  beginning.peer_pid = message->provider_pid;
+  beginning.callback_address = std::move(message->callback_address);
+  beginning.offer = std::move(message->offer);
+  auto parsed = std::move(*body);
+  co_return co_await state_->begin(
+      std::move(received), std::move(parsed), pids, std::move(beginning)
+  );
 }
 
 awaitable<HttpAnswer> NegotiationService::receive_offer(Received received) {
@@ -168,19 +113,31 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
-    if (!state_->accept(step, NegotiationEvent::agreement)) {
-      return state_->illegal(moved, NegotiationEvent::agreement);
-    }
     Agreement agreement;
     agreement.id = AgreementId(text_of(document, "@id"));
     agreement.document = to_jcs(document);
-    // An id that is known already, here or in another negotiation, cannot mean something new.
     auto known = find_agreement(state_->parts.store, agreement.id);
     if (!known) return fail(std::move(known));
-    if (*known) {
+    const bool is_held =
+        *known && (*known)->negotiation == moved.pid && (*known)->document == agreement.document;
+    // What we agreed to already, in a message with another id: some providers send it so when our
+    // verification came before they had stored that they sent it, and end the negotiation where it
+    // is refused. Nothing of it is new.
+    if (is_held && moved.state == NegotiationState::agreed) {
+      // Not before the record of the first one is in the log.
+      const bool in_work = state_->unpublished.contains(moved.pid.value);
+      const Message busy{"negotiation.busy", {}};
+      return State::Verdict{
+          std::nullopt, in_work ? refuse(503, busy, pids) : state_->answer_of(moved)};
+    }
+    // An id that is known, here or in another negotiation, cannot mean something new.
+    if (*known && !is_held) {
       const Message reused{"negotiation.agreement-id-reused", {{"agreement", agreement.id.value}}};
       state_->parts.notices.note(Severity::warning, reused);
       return State::Verdict{std::nullopt, refuse(400, reused, pids, "/agreement/@id")};
+    }
+    if (!state_->accept(step, NegotiationEvent::agreement)) {
+      return state_->illegal(moved, NegotiationEvent::agreement);
     }
     agreement.our_side = odrl::Side::consumer;
     agreement.provider = moved.peer;

@@ -12,88 +12,33 @@
 
 namespace tally::negotiation {
 
-using dsp::Family;
 using dsp::NegotiationEvent;
 using dsp::NegotiationState;
 using dsp::Role;
 
 awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
-  State& state = *state_;
   auto body = parse_body(received.request);
   if (!body) co_return refuse(body.error(), {});
   const auto pids = dsp::known_pids(body->json, Role::provider);
-  const auto message = dsp::from_json<dsp::ContractRequestMessage>(body->json);
+  auto message = dsp::from_json<dsp::ContractRequestMessage>(body->json);
   if (!message) co_return refuse(message.error(), pids);
-  if (!message->callback_address) {
-    const Message missing{"negotiation.callback-missing", {}};
-    co_return refuse(400, missing, pids, "/callbackAddress");
-  }
-  const auto form =
-      dsp::check_wire_policy(message->offer, dsp::PolicyForm::message_offer, "/offer");
-  if (!form) co_return refuse(form.error(), pids);
-  const auto ids = check_offer_ids(message->offer);
-  if (!ids) co_return refuse(ids.error(), pids);
-  const PartyId peer = received.caller.party;
-  if (!state.parts.peers.host_allowed(peer, *message->callback_address)) {
-    const Message outside{
-        "negotiation.callback-not-allowed", {{"url", *message->callback_address}}};
-    co_return refuse(400, outside, pids, "/callbackAddress");
-  }
-
-  for (int decisions = 0; decisions < most_decisions; ++decisions) {
-    auto existing = state.find_by_peer(peer, message->consumer_pid);
-    if (!existing) co_return refuse(existing.error(), pids);
-    if (*existing) {
-      const Process& process = **existing;
-      const auto known = process.pids();
-      auto repeat =
-          known_answer(state.parts.store, process.key(), *body, Family::negotiation, known);
-      if (!repeat) co_return refuse(repeat.error(), known);
-      if (!*repeat) co_return state.illegal(process, NegotiationEvent::request).answer;
-      if (state.is_unanswered(process, body->message_id)) {
-        const Message busy{"negotiation.busy", {}};
-        co_return refuse(503, busy, known);
-      }
-      co_return **repeat;
-    }
-    if (const auto waits = state.waits_for(peer)) co_return refuse(503, *waits, pids);
-    const OfferId offer_id(text_of(message->offer, "@id"));
-    const AssetId asset(text_of(message->offer, "target"));
-    if (!state.parts.offers.find(offer_id, asset, peer)) co_return unknown_offer(pids);
-
-    Step step;
-    Process& process = step.process;
-    process.pid = new_pid(state.parts.random);
-    process.role = Role::provider;
-    process.peer = peer;
-    process.peer_pid = message->consumer_pid;
-    process.peer_base = *message->callback_address;
-    process.enter(NegotiationState::requested, state.now());
-    process.offer = message->offer;
-    process.offer_id = offer_id;
-    process.asset = asset;
-    process.began_at = format_micros(state.now());
-    state.note_in(process, "ContractRequestMessage", body->message_id, "REQUESTED");
-    Row index;
-    index.kind = peer_index_kind;
-    index.id = peer_index(peer, process.peer_pid);
-    index.owner = to_string(peer);
-    const Json index_body = {{"pid", process.pid.value}};
-    index.body = index_body.dump();
-    step.rows.push_back(std::move(index));
-    step.drafts.push_back(state.offered(process));
-    const auto answer = state.answer_of(process, 201);
-    step.answer = remember(process.key(), *body, answer);
-    const Pid pid = process.pid;
-    auto done = co_await state.commit(std::move(step));
-    if (done) {
-      state.advance_soon(pid);
-      co_return answer;
-    }
-    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error(), pids);
-  }
-  const Message busy{"negotiation.busy", {}};
-  co_return refuse(503, busy, pids);
+  State::Beginning beginning;
+  beginning.role = Role::provider;
+  beginning.event = NegotiationEvent::request;
+  beginning.state = NegotiationState::requested;
+  beginning.type = "ContractRequestMessage";
+  beginning.peer_pid = message->consumer_pid;
+  beginning.callback_address = std::move(message->callback_address);
+  beginning.offer = std::move(message->offer);
+  beginning.objection = [this, pids](const Process& process) -> std::optional<HttpAnswer> {
+    const auto& offers = state_->parts.offers;
+    if (offers.find(process.offer_id, process.asset, process.peer)) return std::nullopt;
+    return unknown_offer(pids);
+  };
+  auto parsed = std::move(*body);
+  co_return co_await state_->begin(
+      std::move(received), std::move(parsed), pids, std::move(beginning)
+  );
 }
 
 awaitable<HttpAnswer> NegotiationService::receive_counter_request(Received received) {

@@ -172,9 +172,6 @@ Result<Step> NegotiationService::State::offer(Process process, const std::option
   }
   message.offer = std::move(proposed);
   step.drafts.push_back(offered(step.process));
-  HttpRequest request;
-  request.method = "POST";
-  request.body = dsp::to_json(message).dump();
   const auto path = begins ? std::string(dsp::negotiation_offers_path)
                            : dsp::negotiation_path(step.process.peer_pid, "offers");
   send(
@@ -182,8 +179,7 @@ Result<Step> NegotiationService::State::offer(Process process, const std::option
       begins ? NegotiationEvent::offer_initial : NegotiationEvent::offer,
       NegotiationState::offered,
       path,
-      std::move(request),
-      *message.id,
+      dsp::to_json(message),
       "ContractOfferMessage"
   );
   return step;
@@ -217,9 +213,6 @@ Result<Step> NegotiationService::State::counter(Process process, const std::opti
   }
   message.offer = *std::move(wanted);
   step.drafts.push_back(offered(step.process));
-  HttpRequest request;
-  request.method = "POST";
-  request.body = dsp::to_json(message).dump();
   const auto path = begins ? std::string(dsp::negotiation_request_path)
                            : dsp::negotiation_path(step.process.peer_pid, "request");
   send(
@@ -227,8 +220,7 @@ Result<Step> NegotiationService::State::counter(Process process, const std::opti
       begins ? NegotiationEvent::request : NegotiationEvent::counter_request,
       NegotiationState::requested,
       path,
-      std::move(request),
-      *message.id,
+      dsp::to_json(message),
       "ContractRequestMessage"
   );
   return step;
@@ -291,11 +283,7 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   process.require_signature = offer->require_signature || demands_key_exchange;
   process.accept_unconfirmed = offer->accept_unconfirmed;
   process.served_each_time = offer->served_each_time;
-  const auto pids = process.pids();
-  dsp::ContractAgreementMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
+  auto message = addressed<dsp::ContractAgreementMessage>(process.pids(), parts.random);
   message.agreement = std::move(document);
   auto made =
       sign(dsp::to_json(message).dump(), parts, settings, agreement.digest(), std::nullopt, now());
@@ -322,29 +310,25 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   return step;
 }
 
+void NegotiationService::State::send_event(Step& step, dsp::EventType event) const {
+  const bool accepts = event == dsp::EventType::accepted;
+  auto message = addressed<dsp::ContractNegotiationEventMessage>(step.process.pids(), parts.random);
+  message.event_type = event;
+  send(
+      step,
+      accepts ? NegotiationEvent::accepted : NegotiationEvent::finalized,
+      accepts ? NegotiationState::accepted : NegotiationState::finalized,
+      dsp::negotiation_path(step.process.peer_pid, "events"),
+      dsp::to_json(message),
+      "ContractNegotiationEventMessage"
+  );
+}
+
 // The consumer takes what is on the table.
 Result<Step> NegotiationService::State::accept_offer(Process process) const {
   Step step;
   step.process = std::move(process);
-  const auto pids = step.process.pids();
-  dsp::ContractNegotiationEventMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
-  message.event_type = dsp::EventType::accepted;
-  HttpRequest request;
-  request.method = "POST";
-  request.body = dsp::to_json(message).dump();
-  const auto path = dsp::negotiation_path(step.process.peer_pid, "events");
-  send(
-      step,
-      NegotiationEvent::accepted,
-      NegotiationState::accepted,
-      path,
-      std::move(request),
-      *message.id,
-      "ContractNegotiationEventMessage"
-  );
+  send_event(step, dsp::EventType::accepted);
   return step;
 }
 
@@ -355,11 +339,7 @@ Result<Step> NegotiationService::State::verify(Process process) const {
   if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
   const auto terms = terms_of(**agreement);
   if (!terms) return tl::unexpected(terms.error());
-  const auto pids = process.pids();
-  dsp::ContractAgreementVerificationMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
+  auto message = addressed<dsp::ContractAgreementVerificationMessage>(process.pids(), parts.random);
   const Digest enforces = enforces_digest(*terms->policy);
   auto made =
       sign(dsp::to_json(message).dump(), parts, settings, (*agreement)->digest(), enforces, now());
@@ -397,25 +377,7 @@ Result<Step> NegotiationService::State::finalise(Process process) const {
   step.process = std::move(process);
   auto put = put_in_force(step, std::move(**agreement));
   if (!put) return fail(std::move(put));
-  const auto pids = step.process.pids();
-  dsp::ContractNegotiationEventMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
-  message.event_type = dsp::EventType::finalized;
-  HttpRequest request;
-  request.method = "POST";
-  request.body = dsp::to_json(message).dump();
-  const auto path = dsp::negotiation_path(step.process.peer_pid, "events");
-  send(
-      step,
-      NegotiationEvent::finalized,
-      NegotiationState::finalized,
-      path,
-      std::move(request),
-      *message.id,
-      "ContractNegotiationEventMessage"
-  );
+  send_event(step, dsp::EventType::finalized);
   return step;
 }
 

@@ -151,36 +151,20 @@ Result<Json> NegotiationService::describe(const Pid& pid) const {
   Json json = describe_process(process);
   json["policy"] = process.offer;
   json["history"] = history_with_attempts(to_json(process.history), state_->parts.store);
-  Json waiting = Json::array();
-  for (const auto& message : state_->parts.delivery.waiting(process.key())) {
-    waiting.push_back(
-        {{"id", message.id},
-         {"url", message.url},
-         {"attempts", message.attempts},
-         {"lastAnswer", message.last_answer},
-         {"nextAttempt", format_micros(message.next_attempt)}}
-    );
-  }
-  json["waiting"] = std::move(waiting);
+  json["waiting"] = to_json(state_->parts.delivery.waiting(process.key()));
   return json;
 }
 
 Result<std::vector<Json>> NegotiationService::list() const {
+  auto rows = all_rows(state_->parts.store, process_kind);
+  if (!rows) return fail(std::move(rows));
   std::vector<Json> all;
-  Store::Query query;
-  query.kind = process_kind;
-  query.most = 500;
-  for (;;) {
-    auto page = state_->parts.store.rows(query);
-    if (!page) return fail(std::move(page));
-    if (page->empty()) return all;
-    query.after = page->back().id;
-    for (const auto& row : *page) {
-      auto process = parse_process(row);
-      if (!process) return fail(std::move(process));
-      all.push_back(describe_process(*process));
-    }
+  for (const auto& row : *rows) {
+    auto process = parse_process(row);
+    if (!process) return fail(std::move(process));
+    all.push_back(describe_process(*process));
   }
+  return all;
 }
 
 }  // namespace tally::negotiation

@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/dsp/policy_form.hpp"
+
 #include "answers.hpp"
 #include "negotiation_state.hpp"
 
@@ -60,6 +62,83 @@ std::optional<NegotiationState> NegotiationService::State::accept(
   }
   process.enter(*to, now());
   return to;
+}
+
+awaitable<HttpAnswer> NegotiationService::State::begin(
+    Received received, ParsedBody body, dsp::KnownPids pids, Beginning beginning
+) {
+  if (!beginning.callback_address) {
+    const Message missing{"negotiation.callback-missing", {}};
+    co_return refuse(400, missing, pids, "/callbackAddress");
+  }
+  const auto form =
+      dsp::check_wire_policy(beginning.offer, dsp::PolicyForm::message_offer, "/offer");
+  if (!form) co_return refuse(form.error(), pids);
+  const auto ids = check_offer_ids(beginning.offer);
+  if (!ids) co_return refuse(ids.error(), pids);
+  const PartyId peer = received.caller.party;
+  if (!parts.peers.host_allowed(peer, *beginning.callback_address)) {
+    const Message outside{
+        "negotiation.callback-not-allowed", {{"url", *beginning.callback_address}}};
+    co_return refuse(400, outside, pids, "/callbackAddress");
+  }
+  for (int decisions = 0; decisions < most_decisions; ++decisions) {
+    auto existing = find_by_peer(peer, beginning.peer_pid);
+    if (!existing) co_return refuse(existing.error(), pids);
+    if (*existing) {
+      const Process& process = **existing;
+      const auto known = process.pids();
+      auto repeat = known_answer(parts.store, process.key(), body, Family::negotiation, known);
+      if (!repeat) co_return refuse(repeat.error(), known);
+      if (!*repeat) co_return illegal(process, beginning.event).answer;
+      if (is_unanswered(process, body.message_id)) {
+        const Message busy{"negotiation.busy", {}};
+        co_return refuse(503, busy, known);
+      }
+      co_return **repeat;
+    }
+    if (const auto waits = waits_for(peer)) co_return refuse(503, *waits, pids);
+    Step step;
+    Process& process = step.process;
+    process.role = beginning.role;
+    process.peer = peer;
+    process.peer_pid = beginning.peer_pid;
+    process.peer_base = *beginning.callback_address;
+    process.offer = beginning.offer;
+    process.offer_id = OfferId(text_of(beginning.offer, "@id"));
+    process.asset = AssetId(text_of(beginning.offer, "target"));
+    if (beginning.objection) {
+      if (auto answer = beginning.objection(process)) co_return *std::move(answer);
+    }
+    process.pid = new_pid(parts.random);
+    process.enter(beginning.state, now());
+    process.began_at = format_micros(now());
+    note_in(
+        process,
+        std::string(beginning.type),
+        body.message_id,
+        std::string(dsp::to_string(beginning.state))
+    );
+    Row index;
+    index.kind = peer_index_kind;
+    index.id = peer_index(peer, process.peer_pid);
+    index.owner = to_string(peer);
+    const Json index_body = {{"pid", process.pid.value}};
+    index.body = index_body.dump();
+    step.rows.push_back(std::move(index));
+    step.drafts.push_back(offered(process));
+    const auto answer = answer_of(process, 201);
+    step.answer = remember(process.key(), body, answer);
+    const Pid pid = process.pid;
+    auto done = co_await commit(std::move(step));
+    if (done) {
+      advance_soon(pid);
+      co_return answer;
+    }
+    if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error(), pids);
+  }
+  const Message busy{"negotiation.busy", {}};
+  co_return refuse(503, busy, pids);
 }
 
 awaitable<HttpAnswer> NegotiationService::State::take(

@@ -25,28 +25,8 @@ const PartnerLogs& NegotiationService::partners() const {
   return state_->partners;
 }
 
-namespace {
-
-// All rows of a kind in a state, page by page.
-Result<std::vector<Row>> all_rows(Store& store, std::string_view kind, std::string_view state) {
-  std::vector<Row> all;
-  Store::Query query;
-  query.kind = kind;
-  query.state = state;
-  query.most = 500;
-  for (;;) {
-    auto page = store.rows(query);
-    if (!page) return fail(std::move(page));
-    if (page->empty()) return all;
-    query.after = page->back().id;
-    for (auto& row : *page) all.push_back(std::move(row));
-  }
-}
-
-}  // namespace
-
 Result<void> NegotiationService::load() {
-  auto rows = all_rows(state_->parts.store, "agreement", "");
+  auto rows = all_rows(state_->parts.store, "agreement");
   if (!rows) return fail(std::move(rows));
   for (const auto& row : *rows) {
     auto agreement = parse_agreement(row);
@@ -196,6 +176,20 @@ void NegotiationService::State::send(
     NegotiationEvent event_sent,
     NegotiationState target,
     std::string_view path,
+    const Json& body,
+    std::string_view type
+) const {
+  HttpRequest request;
+  request.method = "POST";
+  request.body = body.dump();
+  send(step, event_sent, target, path, std::move(request), text_of(body, "@id"), type);
+}
+
+void NegotiationService::State::send(
+    Step& step,
+    NegotiationEvent event_sent,
+    NegotiationState target,
+    std::string_view path,
     HttpRequest request,
     std::string message_id,
     std::string_view type
@@ -255,23 +249,16 @@ Result<void> NegotiationService::State::end(Step& step, const Message& reason) c
     process.enter(NegotiationState::terminated, now());
     return {};
   }
-  const auto pids = process.pids();
-  dsp::ContractNegotiationTerminationMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
+  auto message =
+      addressed<dsp::ContractNegotiationTerminationMessage>(process.pids(), parts.random);
   message.code = reason.code;
   message.reason = reason_list(reason);
-  HttpRequest request;
-  request.method = "POST";
-  request.body = dsp::to_json(message).dump();
   send(
       step,
       NegotiationEvent::termination,
       NegotiationState::terminated,
       dsp::negotiation_path(process.peer_pid, "termination"),
-      std::move(request),
-      *message.id,
+      dsp::to_json(message),
       "ContractNegotiationTerminationMessage"
   );
   return {};

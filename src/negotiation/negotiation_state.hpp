@@ -81,10 +81,20 @@ struct NegotiationService::State {
       dsp::NegotiationEvent event,
       dsp::NegotiationState target,
       std::string_view path,
+      const Json& body,
+      std::string_view type
+  ) const;
+  // The same for a request that has more than a body.
+  void send(
+      Step& step,
+      dsp::NegotiationEvent event,
+      dsp::NegotiationState target,
+      std::string_view path,
       HttpRequest request,
       std::string message_id,
       std::string_view type
   ) const;
+  void send_event(Step& step, dsp::EventType event) const;
   // The step that ends a negotiation by our own will. `step.process` may have a pending message.
   Result<void> end(Step& step, const Message& reason) const;
   // What every end has in common: the state, the record, the agreement.
@@ -105,6 +115,22 @@ struct NegotiationService::State {
     HttpAnswer answer;
   };
   using Judge = std::function<Result<Verdict>(Process process)>;
+  // What differs between the two messages that begin a negotiation.
+  struct Beginning {
+    dsp::Role role;  // ours
+    dsp::NegotiationEvent event;
+    dsp::NegotiationState state;
+    std::string_view type;
+    Pid peer_pid;
+    std::optional<std::string> callback_address;
+    Json offer;
+    // An answer: it does not begin.
+    std::function<std::optional<HttpAnswer>(const Process& process)> objection;
+  };
+  // Everything that they have in common: nothing begins twice.
+  awaitable<HttpAnswer> begin(
+      Received received, ParsedBody body, dsp::KnownPids pids, Beginning beginning
+  );
   // Everything that messages to an existing process have in common.
   awaitable<HttpAnswer> take(
       Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role sender_role, Judge judge

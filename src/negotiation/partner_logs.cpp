@@ -39,6 +39,19 @@ std::vector<audit::VerifierKey> PartnerLogs::log_keys(const PartyId& party, std:
   return log == partner->second.logs.end() ? std::vector<audit::VerifierKey>{} : log->second;
 }
 
+PartyId PartnerLogs::owner_of(std::string_view origin, const std::vector<audit::VerifierKey>& keys)
+    const {
+  for (const auto& [party, partner] : partners_) {
+    const auto log = partner.logs.find(origin);
+    if (log == partner.logs.end()) continue;
+    const auto& own = log->second;
+    const bool same =
+        std::find_first_of(keys.begin(), keys.end(), own.begin(), own.end()) != keys.end();
+    if (same) return party;
+  }
+  return {};
+}
+
 std::vector<std::string> PartnerLogs::origins(const PartyId& party) const {
   std::vector<std::string> out;
   const auto partner = partners_.find(party);

@@ -22,17 +22,10 @@ class Ending {
       : store_(store), how_(how), change_(change), now_(how.clock.read().at) {}
 
   Result<std::size_t> run() {
-    Store::Query query;
-    query.kind = process_kind;
-    query.most = 500;
-    for (;;) {
-      auto rows = store_.rows(query);
-      if (!rows) return fail(std::move(rows));
-      if (rows->empty()) break;
-      query.after = rows->back().id;
-      for (const Row& row : *rows) {
-        if (auto done = end(row); !done) return fail(std::move(done));
-      }
+    auto rows = all_rows(store_, process_kind);
+    if (!rows) return fail(std::move(rows));
+    for (const Row& row : *rows) {
+      if (auto done = end(row); !done) return fail(std::move(done));
     }
     auto messages = store_.messages();
     if (!messages) return fail(std::move(messages));
@@ -71,20 +64,14 @@ class Ending {
 
   // The process is at its end already, whatever the peer answers.
   void tell(const Process& process) {
-    const auto pids = process.pids();
-    dsp::TransferTerminationMessage message;
-    message.id = new_pid(how_.random).value;
-    message.provider_pid = pids.provider;
-    message.consumer_pid = pids.consumer;
+    auto message =
+        negotiation::addressed<dsp::TransferTerminationMessage>(process.pids(), how_.random);
     message.code = how_.reason.code;
     message.reason = negotiation::reason_list(how_.reason);
-    HttpRequest request;
-    request.method = "POST";
-    request.body = dsp::to_json(message).dump();
     const auto url =
         dsp::join_url(process.peer_base, dsp::transfer_path(process.peer_pid, "termination"));
     change_.messages.push_back(
-        negotiation::outgoing(*message.id, process.key(), process.peer, url, request, now_)
+        negotiation::outgoing(process.key(), process.peer, url, dsp::to_json(message), now_)
     );
   }
 

@@ -132,22 +132,16 @@ awaitable<Result<void>> StatementSender::State::end_round(
 }
 
 Result<std::map<std::string, Stated>> StatementSender::State::all_stated() const {
+  auto rows = all_rows(parts.store, stated_kind);
+  if (!rows) return fail(std::move(rows));
   std::map<std::string, Stated> all;
-  Store::Query query;
-  query.kind = stated_kind;
-  query.most = 500;
-  for (;;) {
-    auto page = parts.store.rows(query);
-    if (!page) return fail(std::move(page));
-    if (page->empty()) return all;
-    query.after = page->back().id;
-    for (auto& row : *page) {
-      std::string agreement = row.id;
-      auto stated = parse_stated(std::move(row));
-      if (!stated) return fail(std::move(stated));
-      all.emplace(std::move(agreement), std::move(*stated));
-    }
+  for (auto& row : *rows) {
+    std::string agreement = row.id;
+    auto stated = parse_stated(std::move(row));
+    if (!stated) return fail(std::move(stated));
+    all.emplace(std::move(agreement), std::move(*stated));
   }
+  return all;
 }
 
 Result<StatementSender::State::Added> StatementSender::State::add_up(
@@ -350,16 +344,9 @@ void StatementSender::ended(const AgreementId& agreement) {
 
 Result<void> StatementSender::begin_again(Store& store, Transaction& change) {
   for (const std::string_view of_the_log : {stated_kind, round_kind}) {
-    Store::Query query;
-    query.kind = of_the_log;
-    query.most = 500;
-    for (;;) {
-      auto page = store.rows(query);
-      if (!page) return fail(std::move(page));
-      if (page->empty()) break;
-      query.after = page->back().id;
-      for (auto& row : *page) change.erases.push_back(std::move(row));
-    }
+    auto rows = all_rows(store, of_the_log);
+    if (!rows) return fail(std::move(rows));
+    for (auto& row : *rows) change.erases.push_back(std::move(row));
   }
   return {};
 }

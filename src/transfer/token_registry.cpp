@@ -107,18 +107,11 @@ Row TokenRegistry::row_of(
 Result<void> TokenRegistry::load(Store& store) {
   // In the order in which they were issued, so that each replaces those before it.
   std::multimap<std::string, Row> tokens;
-  Store::Query query;
-  query.kind = kind;
-  query.most = 500;
-  for (;;) {
-    auto page = store.rows(query);
-    if (!page) return fail(std::move(page));
-    if (page->empty()) break;
-    query.after = page->back().id;
-    for (const auto& row : *page) {
-      const auto json = negotiation::parse_row(row);
-      if (json) tokens.emplace(negotiation::text_of(*json, "issued"), row);
-    }
+  auto rows = all_rows(store, kind);
+  if (!rows) return fail(std::move(rows));
+  for (auto& row : *rows) {
+    const auto json = negotiation::parse_row(row);
+    if (json) tokens.emplace(negotiation::text_of(*json, "issued"), std::move(row));
   }
   for (const auto& [issued, row] : tokens) add(row);
   return {};

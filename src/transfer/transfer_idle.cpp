@@ -19,9 +19,7 @@ constexpr Nanos after_receipt = seconds(2);
 }  // namespace
 
 void TransferService::State::watch_soon(const Pid& pid) {
-  const auto number = ++watch_count;
-  watches[pid.value] = number;
-  parts.tasks.spawn("idle", watch(pid, number));
+  parts.tasks.spawn("idle", watch(pid, watches.replace(pid.value)));
 }
 
 std::optional<Nanos> TransferService::State::quiet_until_end(const Process& process) const {
@@ -37,34 +35,20 @@ std::optional<Nanos> TransferService::State::quiet_until_end(const Process& proc
   return within(settings.idle);
 }
 
-awaitable<void> TransferService::State::watch(Pid pid, std::uint64_t number) {
-  const auto is_newest = [&] {
-    const auto newest = watches.find(pid.value);
-    return newest != watches.end() && newest->second == number;
-  };
-  struct Forget {
-    State& state;
-    const Pid& pid;
-    std::uint64_t number;
-    ~Forget() {
-      const auto newest = state.watches.find(pid.value);
-      if (newest != state.watches.end() && newest->second == number) state.watches.erase(newest);
-    }
-  };
-  const Forget forget{*this, pid, number};
+awaitable<void> TransferService::State::watch(Pid pid, Runs::Run run) {
   const auto may_end = [this](const Process& process) {
     return process.role == Role::provider && process.state == TransferState::started &&
            !process.pending && !reaction_to(process);
   };
   for (;;) {
     auto found = find(pid);
-    if (!found || !*found || !is_newest()) co_return;
+    if (!found || !*found || !run.wanted()) co_return;
     if (!may_end(**found)) co_return;
     const auto quiet = quiet_until_end(**found);
     if (!quiet) co_return;
     const auto moves = parts.tokens.moves(pid);
     co_await parts.timers.sleep_for(*quiet);
-    if (!is_newest()) co_return;
+    if (!run.wanted()) co_return;
     if (parts.tokens.moves(pid) != moves) continue;
 
     found = find(pid);

@@ -33,21 +33,11 @@ Result<Json> TransferService::data_address(const Pid& pid) const {
       {"authorization", process.token}};
 }
 
-void TransferService::State::stop_pull(const Pid& pid) {
-  const auto running = pulling->find(pid.value);
-  if (running != pulling->end()) *running->second = false;
-}
-
 awaitable<void> TransferService::State::fetch(Pid pid) {
   if (!parts.executor) co_return;
-  if (!pulling->try_emplace(pid.value, std::make_shared<bool>(true)).second) co_return;
-  struct Release {
-    std::shared_ptr<Pulling> pulls;
-    const std::string& key;
-    ~Release() { pulls->erase(key); }
-  };
-  const Release release{pulling, pid.value};
-  co_await fetch_once(pid);
+  auto run = pulls.begin(pid.value);
+  if (!run) co_return;
+  co_await fetch_once(pid, *run);
 }
 
 // How often a fetch may be refused before the transfer ends: half a minute, with the pauses.
@@ -64,12 +54,11 @@ constexpr Nanos fresh_address_wait = seconds(5);
 constexpr Nanos fresh_address_step = milliseconds(100);
 
 // From STARTED to the completion message; every step looks at the row again.
-awaitable<void> TransferService::State::fetch_once(Pid pid) {
+awaitable<void> TransferService::State::fetch_once(Pid pid, Runs::Run& run) {
   Nanos pause = parts.limits.retry_first;
   int refusals = 0;
   Nanos waited = 0;
   std::string tried;  // the token that the refusals are of
-  const auto wanted = pulling->at(pid.value);
   for (;;) {
     auto found = find(pid);
     if (!found || !*found) co_return;
@@ -94,7 +83,7 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
       refusals = 0;
       pause = parts.limits.retry_first;
     }
-    *wanted = true;
+    run.go_on();
     PullOrder order;
     order.process = pid;
     order.provider_pid = process.peer_pid;
@@ -104,13 +93,13 @@ awaitable<void> TransferService::State::fetch_once(Pid pid) {
     order.endpoint = process.endpoint;
     order.token = process.token;
     order.bare_token = parts.peers.data_dialect(process.peer).bare_token;
-    order.wanted = wanted;
+    order.wanted = run.wanted_flag();
     order.sealed = parts.enforcer.receipt_before_key(process.agreement);
     if (const auto base = parts.peers.tally_url(process.peer)) {
       order.fresh_token_url = *base + "/tokens/" + percent_encode_segment(process.peer_pid.value);
     }
     auto pulled = co_await parts.executor->pull(order);
-    if (!pulled && !*wanted) continue;  // where it stands now says what comes next
+    if (!pulled && !run.wanted()) continue;  // where it stands now says what comes next
     auto outcome = Fetched::again;
     // A refusal: the provider may have suspended or ended the transfer, and its message is on the
     // way.

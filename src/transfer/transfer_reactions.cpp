@@ -20,7 +20,7 @@ constexpr Nanos longest_sleep = seconds(10);
 }  // namespace
 
 std::optional<Reaction> TransferService::State::reaction_to(const Process& process) const {
-  if (parts.reactions == nullptr) return std::nullopt;
+  if (parts.reactions == nullptr || parts.reactions->empty()) return std::nullopt;
   negotiation::Situation situation;
   situation.kind = negotiation::ProcessKind::transfer;
   situation.role = process.role;
@@ -35,23 +35,19 @@ std::optional<Reaction> TransferService::State::reaction_to(const Process& proce
 }
 
 void TransferService::State::react_soon(const Process& process) {
-  std::string key = process.pid.value + " " + std::string(dsp::to_string(process.state)) + " " +
-                    std::to_string(process.times_entered());
-  if (!reacting->insert(key).second) return;
+  auto run = reactions.begin(
+      process.pid.value + " " + std::string(dsp::to_string(process.state)) + " " +
+      std::to_string(process.times_entered())
+  );
+  if (!run) return;
   parts.tasks.spawn(
-      "reaction", react(process.pid, process.state, process.times_entered(), std::move(key))
+      "reaction", react(process.pid, process.state, process.times_entered(), *std::move(run))
   );
 }
 
 awaitable<void> TransferService::State::react(
-    Pid pid, TransferState state, int occurrence, std::string key
+    Pid pid, TransferState state, int occurrence, [[maybe_unused]] Runs::Run run
 ) {
-  struct Release {
-    std::shared_ptr<Reacting> keys;
-    const std::string& key;
-    ~Release() { keys->erase(key); }
-  };
-  const Release release{reacting, key};
   for (;;) {
     auto found = find(pid);
     if (!found || !*found) co_return;

@@ -25,31 +25,11 @@ TransferService::TransferService(TransferParts parts, TransferSettings settings)
 
 TransferService::~TransferService() = default;
 
-namespace {
-
-// In one state, or in any.
-Result<std::vector<Row>> rows_in(Store& store, std::optional<TransferState> state) {
-  std::vector<Row> all;
-  Store::Query query;
-  query.kind = process_kind;
-  if (state) query.state = dsp::to_string(*state);
-  query.most = 500;
-  for (;;) {
-    auto page = store.rows(query);
-    if (!page) return fail(std::move(page));
-    if (page->empty()) return all;
-    query.after = page->back().id;
-    for (auto& row : *page) all.push_back(std::move(row));
-  }
-}
-
-}  // namespace
-
 Result<void> TransferService::load() {
   auto loaded = state_->parts.tokens.load(state_->parts.store);
   if (!loaded) return loaded;
   for (const auto state : {TransferState::started, TransferState::suspended}) {
-    auto rows = rows_in(state_->parts.store, state);
+    auto rows = all_rows(state_->parts.store, process_kind, dsp::to_string(state));
     if (!rows) return fail(std::move(rows));
     for (const auto& row : *rows) {
       const auto process = parse_process(row);
@@ -63,7 +43,7 @@ Result<void> TransferService::load() {
 Result<void> TransferService::look_again() {
   for (const auto state :
        {TransferState::requested, TransferState::started, TransferState::suspended}) {
-    auto rows = rows_in(state_->parts.store, state);
+    auto rows = all_rows(state_->parts.store, process_kind, dsp::to_string(state));
     if (!rows) return fail(std::move(rows));
     for (const auto& row : *rows) {
       state_->advance_soon(Pid(row.id));
@@ -76,7 +56,7 @@ Result<void> TransferService::look_again() {
 Result<void> TransferService::resume() {
   if (auto looked = look_again(); !looked) return looked;
   // A receipt may be owed whatever state its transfer is in.
-  auto rows = rows_in(state_->parts.store, {});
+  auto rows = all_rows(state_->parts.store, process_kind);
   if (!rows) return fail(std::move(rows));
   for (const auto& row : *rows) {
     const auto process = parse_process(row);
@@ -174,10 +154,12 @@ awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(S
     receipts_missing.erase(pid.value);
   }
   if (step.new_token) parts.tokens.add(*step.new_token);
-  if (step.process.state != TransferState::started || step.process.pending) stop_pull(pid);
+  if (step.process.state != TransferState::started || step.process.pending) {
+    pulls.stop(pid.value);
+  }
   if (dsp::is_final(step.process.state)) {
     starts.erase(pid.value);
-    watches.erase(pid.value);
+    watches.stop(pid.value);
     drop_key(pid);
   }
   for (const auto& message : step.messages) {

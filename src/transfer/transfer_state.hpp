@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/core/runs.hpp"
 #include "tally/negotiation/agreement.hpp"
 #include "tally/negotiation/exchange.hpp"
 #include "tally/transfer/transfer_service.hpp"
@@ -76,14 +77,9 @@ struct TransferService::State {
   // The start message of each running transfer, for a repeat of its request. Holds a token, hence
   // not in the store once the peer has it.
   std::map<std::string, OutgoingMessage> starts;
-  // One fetch at a time for each transfer, and whether it is still wanted. This and `reacting` are
-  // shared with the coroutines that take themselves off, which may be taken away after the service.
-  using Pulling = std::map<std::string, std::shared_ptr<bool>>;
-  std::shared_ptr<Pulling> pulling = std::make_shared<Pulling>();
-  std::map<std::string, std::uint64_t> watches;  // the newest watch of each transfer
-  std::uint64_t watch_count = 0;
-  using Reacting = std::set<std::string>;  // rules whose delay runs, by process and entry
-  std::shared_ptr<Reacting> reacting = std::make_shared<Reacting>();
+  Runs pulls;      // one for each transfer
+  Runs watches;    // the newest of each transfer
+  Runs reactions;  // rules whose delay runs, one for each process and entry into a state
   std::map<std::string, int> without_receipt;   // fetches that came to nothing
   std::map<std::string, LogPlace> received_at;  // of transfer.received, until the receipt is signed
   std::map<std::string, LogPlace> sent_at;      // of transfer.sent, likewise
@@ -169,19 +165,18 @@ struct TransferService::State {
   // --- what a rule says comes next (transfer_reactions.cpp) ---
   [[nodiscard]] std::optional<negotiation::Reaction> reaction_to(const Process& process) const;
   void react_soon(const Process& process);
-  awaitable<void> react(Pid pid, dsp::TransferState state, int occurrence, std::string key);
+  awaitable<void> react(Pid pid, dsp::TransferState state, int occurrence, Runs::Run run);
   Result<Step> act(Process process, const negotiation::Reaction& reaction) const;
 
   // --- what the provider ends by itself (transfer_idle.cpp) ---
   // Begins to count the quiet time anew; an earlier watch of this transfer ends.
   void watch_soon(const Pid& pid);
-  awaitable<void> watch(Pid pid, std::uint64_t number);
+  awaitable<void> watch(Pid pid, Runs::Run run);
   [[nodiscard]] std::optional<Nanos> quiet_until_end(const Process& process) const;
 
   // --- the consumer's side (transfer_pull.cpp) ---
-  void stop_pull(const Pid& pid);
   awaitable<void> fetch(Pid pid);
-  awaitable<void> fetch_once(Pid pid);
+  awaitable<void> fetch_once(Pid pid, Runs::Run& run);
   enum class Fetched { done, again, stop };
   awaitable<Fetched> receive(Pid pid, Pulled pulled);
   awaitable<Result<void>> finish(Pid pid);

@@ -14,6 +14,7 @@ namespace tally::transfer {
 using dsp::Role;
 using dsp::TransferEvent;
 using dsp::TransferState;
+using negotiation::addressed;
 using negotiation::reason_list;
 using negotiation::text_of;
 
@@ -76,14 +77,9 @@ void TransferService::State::send(
   if (process.pending) step.dropped.push_back(process.pending->message);
   const auto id = text_of(body, "@id");
   process.pending = Process::Pending{id, event_sent, target};
-  HttpRequest request;
-  request.method = "POST";
-  request.body = body.dump();
   const auto url = dsp::join_url(process.peer_base, path);
   note(process, "out", std::string(type), id, "queued");
-  step.messages.push_back(
-      negotiation::outgoing(id, process.key(), process.peer, url, request, now())
-  );
+  step.messages.push_back(negotiation::outgoing(process.key(), process.peer, url, body, now()));
 }
 
 Result<void> TransferService::State::drop_tokens(Step& step) const {
@@ -138,11 +134,7 @@ Result<void> TransferService::State::end(Step& step, const Message& reason) cons
     process.enter(TransferState::terminated, now());
     return {};
   }
-  const auto pids = process.pids();
-  dsp::TransferTerminationMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
+  auto message = addressed<dsp::TransferTerminationMessage>(process.pids(), parts.random);
   message.code = reason.code;
   message.reason = reason_list(negotiation::bounded(reason));
   send(
@@ -186,11 +178,7 @@ Result<void> TransferService::State::announce(Step& step, Former former) const {
     if (!dropped) return dropped;
   }
   const auto token = add_token(step, process.certificate);
-  const auto pids = process.pids();
-  dsp::TransferStartMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
+  auto message = addressed<dsp::TransferStartMessage>(process.pids(), parts.random);
   message.data_address = address_of(process, token);
   send(
       step,
@@ -221,11 +209,7 @@ Result<void> TransferService::State::resume(Step& step) const {
     return fail(ErrorKind::conflict, not_active(*agreement));
   }
   process.asked_to_resume = true;
-  const auto pids = process.pids();
-  dsp::TransferStartMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
+  auto message = addressed<dsp::TransferStartMessage>(process.pids(), parts.random);
   send(
       step,
       TransferEvent::start,
@@ -242,11 +226,7 @@ Result<void> TransferService::State::suspend(Step& step, const Message& reason) 
   auto allowed = may_move(process, TransferEvent::suspension, "suspend");
   if (!allowed) return allowed;
   const Message told = negotiation::bounded(reason);
-  const auto pids = process.pids();
-  dsp::TransferSuspensionMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
+  auto message = addressed<dsp::TransferSuspensionMessage>(process.pids(), parts.random);
   message.code = told.code;
   message.reason = reason_list(told);
   process.reason = told;
@@ -271,11 +251,7 @@ Result<void> TransferService::State::complete(Step& step) const {
   Process& process = step.process;
   auto allowed = may_move(process, TransferEvent::completion, "complete");
   if (!allowed) return allowed;
-  const auto pids = process.pids();
-  dsp::TransferCompletionMessage message;
-  message.id = new_pid(parts.random).value;
-  message.provider_pid = pids.provider;
-  message.consumer_pid = pids.consumer;
+  auto message = addressed<dsp::TransferCompletionMessage>(process.pids(), parts.random);
   step.drafts.push_back(draft("transfer.completed", process));
   process.token.clear();
   auto dropped = drop_tokens(step);

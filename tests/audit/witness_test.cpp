@@ -19,10 +19,11 @@ const std::string fair_origin = "fair.example/log";
 // The log of the lab, and one that the operator named.
 class Logs final : public WatchList {
  public:
+  PartyId partner;  // whose the named one is
   [[nodiscard]] std::optional<Watched> find(std::string_view origin, const PartyId& from)
       const override {
     if (origin == known_origin && from == lab) return Watched{{log_key()}, lab};
-    if (origin == fair_origin) return Watched{{key_of(fair_origin, third_seed)}, {}};
+    if (origin == fair_origin) return Watched{{key_of(fair_origin, third_seed)}, {}, partner};
     return std::nullopt;
   }
 };
@@ -278,6 +279,24 @@ TEST_F(WitnessService, TwoRootsOfOneSizeAreKeptAsProof) {
   ASSERT_EQ(status(request(leaves, 9, 12)), 200);
   EXPECT_EQ(contradictions(*store, lab)->size(), 1U);
   EXPECT_TRUE(contradictions(*store, stranger)->empty());
+}
+
+// Whoever brings a log that the operator named, it is its owner that answers for it.
+TEST_F(WitnessService, AContradictionOfANamedLogStandsAgainstThePartnerWhoseItIs) {
+  ASSERT_EQ(status(request(leaves, 0, 9, fair_origin, third_seed), stranger), 200);
+  EXPECT_EQ(status(request(fork, 9, 9, fair_origin, third_seed), stranger), 422);
+  // Nobody's here: it is kept, and stops no contract.
+  EXPECT_TRUE(contradictions(*store, lab)->empty());
+  EXPECT_TRUE(contradictions(*store, stranger)->empty());
+  EXPECT_FALSE(records("equivocation.found")[0].contains("counterparty"));
+  ASSERT_EQ(status(request(leaves, 9, 12, fair_origin, third_seed), stranger), 200);
+  logs.partner = lab;
+  EXPECT_EQ(status(request(fork, 12, 12, fair_origin, third_seed), stranger), 422);
+  ASSERT_EQ(contradictions(*store, lab)->size(), 1U);
+  EXPECT_TRUE(contradictions(*store, stranger)->empty());
+  EXPECT_EQ(records("equivocation.found")[1].at("counterparty").at("uri"), lab.uri);
+  // It goes on to be for everybody.
+  EXPECT_EQ(latest(fair_origin, stranger)->checkpoint.size, 12U);
 }
 
 TEST_F(WitnessService, ATreeThatIsNotShownToContinueStandsAgainstItsOwnerUntilItIs) {

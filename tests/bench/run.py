@@ -23,6 +23,7 @@ import urllib.parse
 
 from lab import (Broken, CONSUMER, Nginx, PROVIDER, Pki, busy_cpu, cpu_of, memory_of, pair, run,
                  wait_for_port, write_offer)
+from negotiations import measure_negotiations
 
 MIB = 1 << 20
 CATALOG_REQUEST = json.dumps({
@@ -375,7 +376,8 @@ def measure_log(options, report, pki, work):
     shutil.rmtree(folder)
 
 
-MEASURES = {"calls": measure_calls, "start": measure_start, "pull": measure_pull, "log": measure_log}
+MEASURES = {"calls": measure_calls, "start": measure_start, "pull": measure_pull, "log": measure_log,
+            "negotiations": measure_negotiations}
 
 
 def main():
@@ -387,6 +389,7 @@ def main():
     parser.add_argument("--threads", type=int, help="the provider's contexts; default: its own default")
     parser.add_argument("--assets", type=int, default=3000)
     parser.add_argument("--agreements", type=int, default=1000)
+    parser.add_argument("--negotiations", type=int, default=2000, help="ordered at once, in each round")
     parser.add_argument("--pull-mib", type=int, default=1024)
     parser.add_argument("--all", action="store_true", help="calls over 256 connections too")
     parser.add_argument("--keep", type=pathlib.Path, help="work in this new folder and leave it")

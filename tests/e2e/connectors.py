@@ -312,7 +312,14 @@ class Connector:
         return answer.json()
 
     def items(self, kind):
-        return self.get("/api/v1/" + kind)["items"]
+        """The whole list, over all its pages."""
+        path = "/api/v1/" + kind
+        page = self.get(path)
+        items = page["items"]
+        while "next" in page:
+            page = self.get(path + "?after=" + page["next"])
+            items += page["items"]
+        return items
 
     def ready(self):
         return self.api("GET", "/health/ready", token="")

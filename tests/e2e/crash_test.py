@@ -128,41 +128,82 @@ class Uses(Crash):
 
 
 class Contracts(Crash):
+    """Many negotiations, each with a transfer behind it, while both sides are killed at random."""
+    WORKERS = 6
+
     def test_negotiations_and_transfers_end_alike_on_both_sides_over_kills(self):
         self.provider.offer(count=3, content=CONTENT)
         self.pair.start()
         sides = [self.provider, self.consumer]
-        for _ in range(rounds(5, 25)):
-            self.try_begin("negotiations", {
-                "peer": self.provider.party_json, "asset": connectors.COHORT,
-                "purposes": [RESEARCH]})
-            self.hit(sides)
-            for agreement in self.settled("negotiations", "FINALIZED"):
-                self.try_begin("transfers", {"agreement": agreement})
-                self.hit(sides)
-                break
-            self.settled("transfers", "COMPLETED")
+        self.exchanges, kills = rounds((16, 8), (500, 200))
+        self.taken = {"negotiations": set(), "transfers": set()}  # ids of orders that were taken
+        self.begun = 0
+        self.killed = False  # all kills are done
+        self.failures = []
+        workers = [threading.Thread(target=self.work) for _ in range(self.WORKERS)]
+        for worker in workers:
+            worker.start()
+        for _ in range(kills):
+            time.sleep(self.random.uniform(0.02, 0.6))
+            self.kill_and_start(*self.random.choice([sides[:1], sides[1:], sides]))
+        self.killed = True
+        for worker in workers:
+            worker.join()
+        self.assertEqual(self.failures, [])
         agreements = self.settled("negotiations", "FINALIZED")
         held = self.settled("transfers", "COMPLETED")
-        self.assertGreater(len(agreements), 0)
+        print("%d kills, %d negotiations with an agreement, %d transfers completed"
+              % (kills, len(agreements), len(held)), flush=True)
+        self.assertGreaterEqual(len(agreements), self.exchanges)
+        self.assertGreaterEqual(len(held), self.exchanges)
+        self.nothing_lost_or_doubled(agreements, held)
         self.nothing_half(len(held))
         for side in sides:
             self.assertEqual(side.stop(), 0)
             self.assertEqual(side.verify()[0], 0)
 
-    def try_begin(self, kind, order):
-        def begin():
-            try:
-                self.consumer.api("POST", "/api/v1/" + kind, order)
-            except (OSError, wires.http.client.HTTPException):
-                pass  # killed before it answered
-        self.asking = threading.Thread(target=begin)
-        self.asking.start()
+    def work(self):
+        """Exchanges, one after the other, until there are enough of them and the kills are over."""
+        try:
+            while self.begun < self.exchanges or not self.killed:
+                self.begun += 1
+                agreement = self.ended("negotiations", {
+                    "peer": self.provider.party_json, "asset": connectors.COHORT,
+                    "purposes": [RESEARCH]}, "FINALIZED")["agreement"]
+                self.ended("transfers", {"agreement": agreement}, "COMPLETED")
+        except AssertionError as failure:
+            self.failures.append(failure)
 
-    def hit(self, sides):
-        time.sleep(self.random.uniform(0, 0.25))
-        self.kill_and_start(*self.random.choice([sides[:1], sides[1:], sides]))
-        self.asking.join()
+    def ended(self, kind, order, good):
+        """Orders it as often as nobody answers, and waits until one that was taken has ended well."""
+        while True:
+            begun = self.asked("POST", "/api/v1/" + kind, order)
+            if begun is None:
+                continue  # not taken, or nobody heard that it was: settled() looks at that one too
+            self.taken[kind].add(begun["id"])
+            path = "/api/v1/%s/%s" % (kind, begun["id"])
+
+            def look():
+                shown = self.asked("GET", path)
+                return shown if shown and shown["state"] in (good, "TERMINATED") else None
+            shown = eventually(look, path, connectors.PATIENCE * 4)
+            if shown["state"] != good:
+                raise AssertionError("not ended well: %r" % shown)
+            return shown
+
+    def asked(self, method, path, body=None):
+        """The answer; None where the connector was killed before it came, or does not serve yet."""
+        try:
+            answer = self.consumer.api(method, path, body)
+        except (OSError, wires.http.client.HTTPException):
+            time.sleep(0.02)
+            return None
+        if answer.status == 503:
+            time.sleep(0.02)
+            return None
+        if answer.status >= 300:
+            raise AssertionError("%s %s: %r" % (method, path, answer))
+        return answer.json()
 
     def settled(self, kind, good):
         """Waits until every process of the kind has ended and both sides say the same. Returns the
@@ -183,6 +224,24 @@ class Contracts(Crash):
             return [list(ours.values())]
         ended = eventually(look, kind + " end alike", connectors.PATIENCE * 2)[0]
         return [item["agreement"] for item in ended if item["state"] == good]
+
+    def nothing_lost_or_doubled(self, agreements, held):
+        for kind, taken in self.taken.items():
+            self.same(taken & {item["id"] for item in self.consumer.items(kind)}, taken)
+            peers = [item["peerPid"] for item in self.provider.items(kind)]
+            self.assertEqual(len(set(peers)), len(peers))
+        self.assertEqual(len(set(agreements)), len(agreements))
+        for side in (self.provider, self.consumer):
+            self.same({item["id"] for item in side.items("agreements")}, set(agreements))
+            # In the log, too, each was concluded once, and each transfer completed once.
+            concluded = [record["agreement"] for record in side.records("contract.finalized")]
+            self.assertEqual(len(concluded), len(agreements))
+            self.same(set(concluded), set(agreements))
+            self.assertEqual(len(side.records("transfer.completed")), len(held))
+
+    def same(self, found, wanted):
+        # The first few: there may be hundreds.
+        self.assertEqual(sorted(found ^ wanted)[:3], [])
 
     def nothing_half(self, complete):
         files = self.consumer.custody_files()

@@ -1,6 +1,7 @@
 """Peers that are known by a credential instead of a certificate: who is let in where, what is told
 to strangers, and that nothing of it weakens the listener for certificates."""
 import http.server
+import hashlib
 import json
 import os
 import threading
@@ -102,6 +103,33 @@ class ByCredential(unittest.TestCase):
         for record in self.institute.items("negotiations"):
             self.assertNotIn(str(self.hospital.peers_port), json.dumps(record))
         self.strangers_learn_nothing(self.institute_pid())
+
+    def test_another_secret_is_a_change_of_the_configuration(self):
+        world = World()
+        self.addCleanup(world.close)
+        here, there = two_sides(world)
+        hospital = here.connector
+        hospital.start()
+        before = hospital.records("config.changed")[-1]["digests"]
+        self.assertEqual(hospital.stop(), 0)
+        # While nothing runs, and with the same tally.json.
+        with open(hospital.path("tally.json")) as file:
+            entry = next(peer for peer in json.load(file)["peers"] if peer["uri"] == INSTITUTE)
+        with open(hospital.path(entry["credential"]["expectsFile"]), "w") as file:
+            file.write("Bearer another one\n")
+        hospital.start()
+        record = hospital.records("config.changed")[-1]
+        self.assertEqual((record["change"], record["changed"]), ("start", ["peerCredentials"]))
+        # What the secrets are cannot be tried out.
+        plain = hashlib.sha256(b"19:Bearer another one\n").hexdigest()
+        self.assertNotIn(plain, json.dumps(record))
+        with open(hospital.path(entry["tlsAnchors"]), "a") as file:
+            file.write("\n")
+        self.assertEqual(hospital.stop(), 0)
+        hospital.start()
+        record = hospital.records("config.changed")[-1]
+        self.assertEqual(record["changed"], ["peerAnchors"])
+        self.assertEqual(record["digests"]["configuration"], before["configuration"])
 
     def institute_pid(self):
         """A negotiation of the hospital's with the institute."""

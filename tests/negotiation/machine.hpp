@@ -81,6 +81,7 @@ VisibleOffer cohort_offer(const std::string& id = "urn:test:offer", int count = 
 // Rules that a test may change at any time.
 class Rules final : public Reactions {
  public:
+  bool empty() const override { return book.empty(); }
   std::optional<Reaction> find(const Situation& situation) const override {
     return book.find(situation);
   }

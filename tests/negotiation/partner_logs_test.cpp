@@ -83,6 +83,11 @@ TEST(PartnerLogs, AreKnownFromTheAgreementOnAndAfterARestart) {
     EXPECT_TRUE(theirs.log_keys(hospital, institute.uri + "/log/1").empty());
     EXPECT_TRUE(theirs.log_keys(outsider, institute.uri + "/log/1").empty());
     EXPECT_TRUE(theirs.log_keys(institute, institute.uri + "/log/2").empty());
+    // Whose log it is, the key says, and not the name alone.
+    EXPECT_EQ(theirs.owner_of(institute.uri + "/log/1", log), institute);
+    const auto other = audit::key_of(institute.uri + "/log/1", audit::third_seed);
+    EXPECT_TRUE(theirs.owner_of(institute.uri + "/log/1", {other}).empty());
+    EXPECT_TRUE(theirs.owner_of(institute.uri + "/log/2", log).empty());
     if (life == 0) {
       for (auto* machine : {&pair.provider, &pair.consumer}) {
         machine->cut_power();

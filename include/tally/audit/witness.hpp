@@ -30,6 +30,9 @@ struct Watched {
   // Whose log it is; empty: one that the operator named. A partner's log is nobody else's business:
   // for others it does not exist.
   PartyId owner;
+  // Of one that the operator named: the partner whose log it is all the same; empty: nobody's here.
+  // It answers for contradictions, and that is all.
+  PartyId partner = {};
 };
 
 // The same, as people call it.

@@ -114,4 +114,8 @@ class Store {
   virtual Result<LogMark> mark() = 0;
 };
 
+// Every row of a kind, in one state where one is named, in order of id; read page by page. Errors:
+// those of Store::rows.
+Result<std::vector<Row>> all_rows(Store& store, std::string_view kind, std::string_view state = {});
+
 }  // namespace tally

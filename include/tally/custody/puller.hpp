@@ -6,12 +6,12 @@
 #pragma once
 
 #include <memory>
-#include <set>
 #include <string>
 
 #include "tally/core/limits.hpp"
 #include "tally/core/notices.hpp"
 #include "tally/core/peer.hpp"
+#include "tally/core/runs.hpp"
 #include "tally/custody/custody.hpp"
 #include "tally/custody/holdings.hpp"
 #include "tally/transfer/pull_executor.hpp"
@@ -56,7 +56,7 @@ class Puller final : public transfer::PullExecutor {
   Timers& timers_;
   Notices& notices_;
   const Limits& limits_;
-  std::set<std::string> running_;
+  Runs running_;  // one pull for each process
 };
 
 // The artefact that a transfer process fills, and the one in which its encrypted payload waits for

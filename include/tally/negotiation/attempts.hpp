@@ -50,5 +50,7 @@ class Attempts {
 // A history as `describe` shows it: each message that went out has `attempts` where one of them
 // failed.
 Json history_with_attempts(Json history, Store& store);
+// What waits to be sent, as `describe` shows it.
+Json to_json(const std::vector<OutgoingMessage>& waiting);
 
 }  // namespace tally::negotiation

@@ -91,6 +91,16 @@ Message reason_from(
     std::string_view foreign, const std::string& code, const std::vector<Json>& reason
 );
 
+// A message of ours within a process: with an `@id` of its own and both pids.
+template <class Type>
+Type addressed(const dsp::KnownPids& pids, Random& random) {
+  Type message;
+  message.id = new_pid(random).value;
+  message.provider_pid = pids.provider;
+  message.consumer_pid = pids.consumer;
+  return message;
+}
+
 // The message that is being sent: `body` under `url`, with the request's own headers.
 OutgoingMessage outgoing(
     std::string id,
@@ -99,6 +109,10 @@ OutgoingMessage outgoing(
     std::string url,
     const HttpRequest& request,
     Instant now
+);
+// The same for a message that is nothing but its body; its `@id` is the id.
+OutgoingMessage outgoing(
+    std::string process, const PartyId& to, std::string url, const Json& body, Instant now
 );
 
 }  // namespace tally::negotiation

@@ -28,6 +28,10 @@ class PartnerLogs {
   [[nodiscard]] std::vector<audit::VerifierKey> log_keys(
       const PartyId& party, std::string_view origin
   ) const;
+  // The partner that named one of `keys` as the first of its log `origin`; empty: nobody did.
+  [[nodiscard]] PartyId owner_of(
+      std::string_view origin, const std::vector<audit::VerifierKey>& keys
+  ) const;
   // Of all its logs, in order.
   [[nodiscard]] std::vector<std::string> origins(const PartyId& party) const;
   // By which `party` cosigns, the last one it named at the end; empty: it witnesses nobody.

@@ -58,6 +58,8 @@ struct Reaction {
 class Reactions {
  public:
   virtual ~Reactions() = default;
+  // No rule at all: nothing need be looked up to ask for one.
+  [[nodiscard]] virtual bool empty() const = 0;
   // nullopt: no rule matches.
   [[nodiscard]] virtual std::optional<Reaction> find(const Situation& situation) const = 0;
 };

@@ -38,6 +38,7 @@ class RuleBook final : public Reactions {
   RuleBook() = default;
   explicit RuleBook(std::vector<Rule> rules) : rules_(std::move(rules)) {}
 
+  [[nodiscard]] bool empty() const override { return rules_.empty(); }
   [[nodiscard]] std::optional<Reaction> find(const Situation& situation) const override;
   [[nodiscard]] const std::vector<Rule>& rules() const { return rules_; }
 
