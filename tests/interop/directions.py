@@ -81,7 +81,7 @@ def meet(told, world, class_path, scheme="http"):
         run("keytool", "-importcert", "-noprompt", "-alias", "ca", "-file",
             world.authority.anchor("health"), "-keystore", trust_store, "-storetype", "PKCS12",
             "-storepass", "changeit")
-    edc = Edc(world, class_path, "edc", trust_store=trust_store)
+    edc = Edc(world, class_path, "stock", trust_store=trust_store)
     source = Source()
     told.processes += [source, edc]
     ours = Ours(world, "ours", scheme)
@@ -103,24 +103,24 @@ def our_consumer(told, edc, ours):
     answer = ours.read(ours.app("notebook-" + agreement[-6:], RESEARCH), agreement)
     check(answer.status == 200 and answer.body == FOREIGN_CONTENT, "the bytes are EDC's", answer)
     theirs = done["peerPid"]
-    edc.reaches("transferprocesses", theirs, "COMPLETED")
+    # As a provider it goes on by itself, to give back what it had set aside.
+    edc.reaches("transferprocesses", theirs, "COMPLETED", "DEPROVISIONED")
+    shown = edc.shown_to(ours.uri, "transfers", theirs)
+    check(shown.get("state") == "COMPLETED", "EDC shows the completion", shown)
     told.step("pulled, compared, completed: %d bytes, sha256:%s…" % (
         len(answer.body), hashlib.sha256(answer.body).hexdigest()[:12]),
         transfers=1, bytes=len(answer.body))
     return agreement
 
 
-def offer_of(catalog, asset):
-    """The one offer of an asset in a catalogue as EDC's management API hands it over."""
-    datasets = catalog.get("dataset") or catalog.get("dcat:dataset")
-    datasets = datasets if isinstance(datasets, list) else [datasets]
-    found = next(entry for entry in datasets if entry["@id"] == asset)
-    policy = found.get("hasPolicy") or found.get("odrl:hasPolicy")
+def offer_of(dataset):
+    """The one offer of a dataset as EDC's management API hands it over: as it came."""
+    policy = dataset["hasPolicy"]
     return policy[0] if isinstance(policy, list) else policy
 
 
 def its_agreement(edc, ours):
-    offer = offer_of(edc.catalog(ours.base_url, ours.uri), ASSET)
+    offer = offer_of(edc.dataset(ours.base_url, ours.uri, ASSET))
     pid = edc.negotiate(ours.base_url, ours.uri, offer, ASSET)
     return edc.reaches("contractnegotiations", pid, "FINALIZED")["contractAgreementId"]
 

@@ -11,6 +11,7 @@ from connectors import eventually, free_port, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMESPACE = "https://w3id.org/edc/v0.0.1/ns/"
+CONTEXT = "https://w3id.org/dspace/2025/1/context.jsonld"
 ODRL = "http://www.w3.org/ns/odrl.jsonld"
 PROTOCOL = "dataspace-protocol-http:2025-1"
 
@@ -72,7 +73,7 @@ class Edc:
             self.process = subprocess.Popen(
                 ["java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m",
                  "-Dedc.fs.config=" + self.settings_file, *trust, "-cp", self.class_path,
-                 "org.eclipse.edc.boot.system.runtime.BaseRuntime"],
+                 "org.eclipse.edc.boot.system.runtime.BaseRuntime", "--log-level=DEBUG"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         eventually(self._ready, "EDC %s is ready" % self.name)
         return self
@@ -82,13 +83,20 @@ class Edc:
             with open(self.log_file, errors="replace") as file:
                 raise AssertionError("EDC ended at start:\n" + file.read()[-4000:])
         try:
-            if self._call(self.ports[""], "GET", "/api/check/readiness")[0] != 200:
-                return False
-            # It says so before its data plane is known; until then its datasets have no distribution.
-            status, planes = self._call(self.ports["management"], "GET", "/management/v3/dataplanes")
-            return status == 200 and json.loads(planes)
+            # `/api/check/readiness` answers 200 before the other ports do.
+            return self._call(self.ports["management"], "POST", "/management/v3/assets/request",
+                              {"@context": {"@vocab": NAMESPACE}, "@type": "QuerySpec"})[0] == 200
         except OSError:
             return False
+
+    def _is_offered(self, asset):
+        """Whether a peer finds the asset in the catalogue, with a way to get it: there is none
+        before EDC knows its own data plane."""
+        status, said = self._call(
+            self.ports["protocol"], "POST", "/protocol/2025-1/catalog/request",
+            {"@context": [CONTEXT], "@type": "CatalogRequestMessage"}, self.credential(self.base_url))
+        datasets = json.loads(said).get("dataset", []) if status == 200 else []
+        return any(entry["@id"] == asset and entry.get("distribution") for entry in datasets)
 
     def kill(self):
         if self.process is not None:
@@ -99,11 +107,12 @@ class Edc:
     # --- its management API ---
 
     @staticmethod
-    def _call(port, method, path, body=None):
+    def _call(port, method, path, body=None, authorization=None):
         request = urllib.request.Request(
             "http://localhost:%d%s" % (port, path), method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"})
+            headers={"Content-Type": "application/json",
+                     **({"Authorization": authorization} if authorization else {})})
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read()
@@ -134,11 +143,18 @@ class Edc:
             "contractPolicyId": asset + "-policy", "assetsSelector": [{
                 "@type": "Criterion", "operandLeft": NAMESPACE + "id", "operator": "=",
                 "operandRight": asset}]})
+        eventually(lambda: self._is_offered(asset), "EDC offers %s" % asset)
 
     def catalog(self, base, participant):
+        """The catalogue of a peer. It always asks with a filter, a `QuerySpec` of the first 50."""
         return self.api("POST", "/catalog/request", {
             "@type": "CatalogRequest", "counterPartyAddress": base, "counterPartyId": participant,
             "protocol": PROTOCOL})
+
+    def dataset(self, base, participant, asset):
+        return self.api("POST", "/catalog/dataset/request", {
+            "@type": "DatasetRequest", "@id": asset, "counterPartyAddress": base,
+            "counterPartyId": participant, "protocol": PROTOCOL})
 
     def negotiate(self, base, participant, offer, asset):
         """Begins one for an offer of a catalogue. Returns its id."""
@@ -157,14 +173,30 @@ class Edc:
         process = self.api("GET", "/%s/%s" % (kind, pid))
         return process and process["state"]
 
-    def reaches(self, kind, pid, wanted):
-        """Waits until the process is there; an end elsewhere is a failure. Returns the process."""
+    def reaches(self, kind, pid, *wanted):
+        """Waits until the process is in one of these states; an end elsewhere is a failure. Returns
+        the process."""
+        seen = []
+
         def look():
             process = self.api("GET", "/%s/%s" % (kind, pid))
-            if process["state"] != wanted and process["state"] == "TERMINATED":
+            if process["state"] not in seen[-1:]:
+                seen.append(process["state"])
+            if seen[-1] not in wanted and seen[-1] == "TERMINATED":
                 raise AssertionError("EDC: %s %s ended: %r" % (kind, pid, process))
-            return process if process["state"] == wanted else None
-        return eventually(look, "EDC's %s %s is %s" % (kind, pid, wanted), 30)
+            return process if seen[-1] in wanted else None
+        try:
+            return eventually(look, "", 30)
+        except AssertionError as failed:
+            raise AssertionError("EDC's %s %s is to be %s and was %s (%s)" % (
+                kind, pid, " or ".join(wanted), ", ".join(seen), failed)) from failed
+
+    def shown_to(self, party, kind, pid):
+        """A process as the protocol shows it to this peer; the status where it does not."""
+        status, said = self._call(
+            self.ports["protocol"], "GET", "/protocol/2025-1/%s/%s" % (kind, pid), None,
+            json.dumps({"region": "eu", "audience": self.base_url, "clientId": party}))
+        return json.loads(said) if status == 200 else {"status": status, "said": said[:300]}
 
     def address_of(self, transfer):
         """Where and how its application fetches; None when it has none (any more)."""
