@@ -14,10 +14,10 @@
 #include "tally/odrl/vocabulary.hpp"
 
 #include "approval_routes.hpp"
+#include "catalog_tree.hpp"
 #include "code.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
-#include "remote_catalog.hpp"
 #include "transfer_admin.hpp"
 #include "witness_admin.hpp"
 
@@ -145,7 +145,13 @@ awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
   if (!body) co_return problem(body.error(), call.lang);
   auto party = peer_member(*body);
   if (!party) co_return problem(party.error(), call.lang);
-  auto catalog = co_await fetch_catalog(parts->peer, parts->peers, *party, parts->limits);
+  CatalogOrder order;
+  order.party = std::move(*party);
+  auto wishes = read_wishes(*body, order);
+  if (!wishes) co_return problem(wishes.error(), call.lang);
+  const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock};
+  auto fetching = fetch_catalog_tree(wire, std::move(order), call.lang);
+  auto catalog = co_await std::move(fetching);
   if (!catalog) co_return problem(catalog.error(), call.lang);
   co_return json_response(200, *catalog);
 }

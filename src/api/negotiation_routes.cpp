@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/negotiation/exchange.hpp"
 #include "tally/negotiation/own_offer.hpp"
 
 #include "members.hpp"
@@ -19,10 +20,12 @@ using Parts = std::shared_ptr<const ManagementApiParts>;
 awaitable<Result<Json>> offer_of_peer(
     Parts parts, PartyId peer, AssetId asset, std::string wanted
 ) {
-  auto dataset = co_await fetch_dataset(parts->peer, parts->peers, peer, asset, parts->limits);
+  const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock};
+  auto dataset = co_await fetch_dataset(wire, peer, asset);
   if (!dataset) co_return fail(std::move(dataset));
   for (auto& candidate : dataset->at("hasPolicy")) {
-    if (wanted.empty() || candidate.value("@id", "") == wanted) co_return std::move(candidate);
+    if (wanted.empty() || negotiation::text_of(candidate, "@id") == wanted)
+      co_return std::move(candidate);
   }
   co_return fail(
       ErrorKind::not_found, {"api.offer-not-shown", {{"offer", wanted}, {"asset", asset.value}}}

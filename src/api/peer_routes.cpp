@@ -54,33 +54,6 @@ RouteHandler version_document() {
   };
 }
 
-RouteHandler catalog_request(Parts parts) {
-  return [parts](Call& call) -> awaitable<HttpResponse> {
-    const auto family = dsp::Family::catalog;
-    if (!is_json(call)) co_return protocol_error(family, 415, {"api.media-type", {}});
-    const auto body = call.json(parts->limits);
-    if (!body) co_return protocol_error(family, 400, body.error().message);
-    const auto message = dsp::from_json<dsp::CatalogRequestMessage>(*body);
-    if (!message) co_return json_response(400, dsp::error_body(family, message.error()));
-    // An unsupported filter must be refused; an empty one means none.
-    if (!message->filter.empty()) co_return protocol_error(family, 400, {"api.filter", {}});
-    co_return to_response({200, parts->catalog.catalog(call.caller.peer->party)});
-  };
-}
-
-RouteHandler dataset_request(Parts parts) {
-  return [parts](Call& call) -> awaitable<HttpResponse> {
-    const AssetId asset(call.parameters.front());
-    auto dataset = parts->catalog.dataset(asset, call.caller.peer->party);
-    if (!dataset) {
-      co_return protocol_error(
-          dsp::Family::catalog, 404, {"api.unknown-dataset", {{"asset", asset.value}}}
-      );
-    }
-    co_return to_response({200, std::move(*dataset)});
-  };
-}
-
 using NegotiationStep = awaitable<HttpAnswer> (NegotiationService::*)(Received);
 using TransferStep = awaitable<HttpAnswer> (TransferService::*)(Received);
 
@@ -145,20 +118,6 @@ std::vector<Route> peer_routes(PeerApiParts given) {
   routes.push_back(
       // DSP 2025-1, 4.1: without authentication; on the peer port TLS has asked for a certificate.
       {"GET", std::string(dsp::version_path), Role::anyone, Where::connection, version_document()}
-  );
-  routes.push_back(
-      {"POST",
-       std::string(dsp_base_path) + std::string(dsp::catalog_request_path),
-       Role::peer,
-       Where::connection,
-       catalog_request(parts)}
-  );
-  routes.push_back(
-      {"GET",
-       std::string(dsp_base_path) + "/catalog/datasets/:id",
-       Role::peer,
-       Where::connection,
-       dataset_request(parts)}
   );
   const auto path_of = [](const std::string& key) {
     return std::string(dsp_base_path) + key.substr(key.find(' ') + 1);

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "tally/dsp/messages.hpp"
+
 #include "contradictions.hpp"
 #include "publish.hpp"
 #include "read.hpp"
+#include "walk.hpp"
 
 namespace tally::catalog {
 
@@ -28,7 +31,8 @@ std::optional<HomeOf> home_in(const std::map<Id, Item>& map, const Id& id) {
 
 // --- building ----------------------------------------------------------------------------------
 
-Catalog::Catalog(Publisher publisher) : publisher_(std::move(publisher)) {}
+Catalog::Catalog(Publisher publisher, const std::vector<NestedCatalog>& nested)
+    : publisher_(std::move(publisher)), nested_(publish_nested(nested)) {}
 
 BuildResult build(
     const std::vector<Document>& assets,
@@ -36,7 +40,7 @@ BuildResult build(
     const BuildOptions& options
 ) {
   BuildResult result;
-  auto catalog = std::make_shared<Catalog>(options.publisher);
+  auto catalog = std::make_shared<Catalog>(options.publisher, options.nested);
   const auto report = [&](std::vector<Problem> problems) {
     for (Problem& problem : problems) result.problems.push_back(std::move(problem));
   };
@@ -78,6 +82,13 @@ BuildResult build(
       catalog->by_asset_.end(),
       [](const Offer* a, const Offer* b) { return a->asset < b->asset; }
   );
+  std::map<std::vector<Audience>, std::size_t> groups;
+  for (std::size_t place = 0; place < catalog->by_asset_.size(); ++place) {
+    const auto& audience = catalog->by_asset_[place]->visible_to;
+    const auto [group, is_new] = groups.emplace(audience, catalog->groups_.size());
+    if (is_new) catalog->groups_.push_back({audience, {}});
+    catalog->groups_[group->second].places.push_back(static_cast<std::uint32_t>(place));
+  }
   warn_of_contradictions(catalog->by_asset_, options.limits, result.warnings);
   result.catalog = std::move(catalog);
   return result;
@@ -144,13 +155,13 @@ std::optional<HomeOf> Catalog::home_of(const OfferId& id) const {
   return home_in(offers_, id);
 }
 
-const Offer* Catalog::visible_offer(const OfferId& id, const PartyId& party, Instant now) const {
+const Offer* Catalog::visible_offer(const OfferId& id, const Viewer& viewer, Instant now) const {
   const Offer* found = offer(id);
-  return found && found->visible_to_party(party) && !found->is_over(now) ? found : nullptr;
+  return found && found->visible_to_viewer(viewer) && !found->is_over(now) ? found : nullptr;
 }
 
 std::vector<const Offer*> Catalog::visible_offers(
-    const AssetId& id, const PartyId& party, Instant now
+    const AssetId& id, const Viewer& viewer, Instant now
 ) const {
   std::vector<const Offer*> visible;
   const auto first = std::lower_bound(
@@ -160,13 +171,9 @@ std::vector<const Offer*> Catalog::visible_offers(
       [](const Offer* offer, const AssetId& asset) { return offer->asset < asset; }
   );
   for (auto at = first; at != by_asset_.end() && (*at)->asset == id; ++at) {
-    if ((*at)->visible_to_party(party) && !(*at)->is_over(now)) visible.push_back(*at);
+    if ((*at)->visible_to_viewer(viewer) && !(*at)->is_over(now)) visible.push_back(*at);
   }
   return visible;
-}
-
-const Asset* Catalog::visible_asset(const AssetId& id, const PartyId& party, Instant now) const {
-  return visible_offers(id, party, now).empty() ? nullptr : asset(id);
 }
 
 std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_view format) const {
@@ -176,25 +183,6 @@ std::optional<std::string> Catalog::action_of(const AssetId& id, std::string_vie
 }
 
 // --- as the protocol shows it ------------------------------------------------------------------
-
-namespace {
-
-// How the two deliveries are distributed to one reader, as text.
-class Distributions {
- public:
-  explicit Distributions(const std::string& base_url) {
-    const auto service = service_of(base_url);
-    custody_ = distribution_of(Delivery::custody, service);
-    call_ = distribution_of(Delivery::call, service);
-  }
-  [[nodiscard]] const std::string& of(Delivery delivery) const {
-    return delivery == Delivery::call ? call_ : custody_;
-  }
-
- private:
-  std::string custody_;
-  std::string call_;
-};
 
 void append_dataset(
     std::string& out,
@@ -213,76 +201,14 @@ void append_dataset(
   out += "]}";
 }
 
-std::string dataset_text(
-    const Asset& asset, const std::vector<const Offer*>& offers, const Distributions& distributions
-) {
-  std::string members;
-  append_dataset(members, asset, offers, distributions);
-  return "{\"@context\":[\"" + std::string(dsp::context_url) + "\"]," + members.substr(1);
-}
-
-dsp::Dataset to_struct(
-    const Asset& asset, const std::vector<const Offer*>& offers, const Distributions& distributions
-) {
-  auto dataset =
-      dsp::from_json<dsp::Dataset>(Json::parse(dataset_text(asset, offers, distributions)));
-  return dataset ? std::move(*dataset) : dsp::Dataset{};
-}
-
-dsp::Catalog empty_catalog(const Publisher& publisher, const std::string& base_url) {
-  dsp::Catalog out;
-  out.id = base_url + "/catalog";
-  out.participant_id = publisher.participant_id;
-  out.service.push_back(service_of(base_url));
-  return out;
-}
-
-}  // namespace
-
-dsp::Catalog Catalog::to_catalog(const PartyId& party, Instant now) const {
-  const auto base_url = publisher_.base_url(party);
-  const Distributions distributions(base_url);
-  dsp::Catalog out = empty_catalog(publisher_, base_url);
-  for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party, now);
-    if (!offers.empty()) out.dataset.push_back(to_struct(asset, offers, distributions));
-  }
-  return out;
-}
-
-std::optional<dsp::Dataset> Catalog::to_dataset(
-    const AssetId& id, const PartyId& party, Instant now
-) const {
-  const auto offers = visible_offers(id, party, now);
-  if (offers.empty()) return std::nullopt;
-  return to_struct(assets_.at(id), offers, Distributions(publisher_.base_url(party)));
-}
-
-std::string Catalog::catalog_body(const PartyId& party, Instant now) const {
-  const auto base_url = publisher_.base_url(party);
-  const Distributions distributions(base_url);
-  const std::string empty = to_jcs(dsp::to_json(empty_catalog(publisher_, base_url)));
-  std::string out;
-  for (const auto& [id, asset] : assets_) {
-    const auto offers = visible_offers(id, party, now);
-    if (offers.empty()) continue;
-    if (out.empty()) {
-      out = empty.substr(0, empty.size() - 1) + ",\"dataset\":[";
-    } else {
-      out += ',';
-    }
-    append_dataset(out, asset, offers, distributions);
-  }
-  // The schema refuses an empty list.
-  return out.empty() ? empty : out + "]}";
-}
-
 std::optional<std::string> Catalog::dataset_body(
-    const AssetId& id, const PartyId& party, Instant now
+    const AssetId& id, const Viewer& viewer, Instant now
 ) const {
-  const auto offers = visible_offers(id, party, now);
+  const auto offers = visible_offers(id, viewer, now);
   if (offers.empty()) return std::nullopt;
-  return dataset_text(assets_.at(id), offers, Distributions(publisher_.base_url(party)));
+  std::string members;
+  append_dataset(members, assets_.at(id), offers, Distributions(publisher_.base_url(viewer.party)));
+  return "{\"@context\":[\"" + std::string(dsp::context_url) + "\"]," + members.substr(1);
 }
 
 }  // namespace tally::catalog

@@ -22,15 +22,20 @@ odrl::Side counting_side(Delivery delivery) {
   return delivery == Delivery::custody ? odrl::Side::consumer : odrl::Side::provider;
 }
 
-bool Audience::holds(const PartyId& party) const {
+bool Audience::holds(const Viewer& viewer) const {
+  const PartyId& party = viewer.party;
   if (party.empty()) return false;
   if (domain.empty() && uri.empty()) return true;
-  return domain == party.domain && (uri.empty() || uri == party.uri);
+  if (domain != party.domain || (!uri.empty() && uri != party.uri)) return false;
+  return std::all_of(subject.begin(), subject.end(), [&](const auto& attribute) {
+    const auto& has = viewer.subject;
+    return std::find(has.begin(), has.end(), attribute) != has.end();
+  });
 }
 
-bool Offer::visible_to_party(const PartyId& party) const {
+bool Offer::visible_to_viewer(const Viewer& viewer) const {
   return std::any_of(visible_to.begin(), visible_to.end(), [&](const Audience& audience) {
-    return audience.holds(party);
+    return audience.holds(viewer);
   });
 }
 

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/dsp/messages.hpp"
 #include "tally/dsp/policy_form.hpp"
 #include "tally/odrl/terms.hpp"
 
@@ -60,6 +61,24 @@ void name_profile(Json& policy) {
   if (std::find(profile.begin(), profile.end(), ours) == profile.end()) profile.push_back(ours);
 }
 
+dsp::DataService service_at(const std::string& url) {
+  dsp::DataService service;
+  service.id = url;
+  service.endpoint_url = url;
+  return service;
+}
+
+// One format, at `service`, inline, so that a dataset that is asked for alone needs no list beside
+// it.
+std::string distribution_of(Delivery delivery, const dsp::DataService& service) {
+  dsp::Distribution distribution;
+  distribution.format = std::string(format_of(delivery));
+  distribution.access_service = service;
+  dsp::Dataset dataset;
+  dataset.distribution.push_back(std::move(distribution));
+  return to_jcs(dsp::to_nested_json(dataset).at("distribution"));
+}
+
 }  // namespace
 
 Json publish(Json policy, odrl::Side owner) {
@@ -81,20 +100,40 @@ Json publish(Json policy, odrl::Side owner) {
   return offer;
 }
 
-dsp::DataService service_of(std::string base_url) {
-  dsp::DataService service;
-  service.id = base_url;
-  service.endpoint_url = std::move(base_url);
-  return service;
+std::string publish_head(const std::string& participant_id, const std::string& base_url) {
+  dsp::Catalog catalog;
+  catalog.id = base_url + "/catalog";
+  catalog.participant_id = participant_id;
+  catalog.service.push_back(service_at(base_url));
+  std::string text = to_jcs(dsp::to_json(catalog));
+  text.pop_back();
+  return text;
 }
 
-std::string distribution_of(Delivery delivery, const dsp::DataService& service) {
-  dsp::Distribution distribution;
-  distribution.format = std::string(format_of(delivery));
-  distribution.access_service = service;
-  dsp::Dataset dataset;
-  dataset.distribution.push_back(std::move(distribution));
-  return to_jcs(dsp::to_nested_json(dataset).at("distribution"));
+// A nested catalogue is a place where more can be asked for: DSP 2025-1 shows it with a
+// distribution of the format "Catalog".
+std::string publish_nested(const std::vector<NestedCatalog>& nested) {
+  if (nested.empty()) return {};
+  dsp::Catalog around;
+  for (const NestedCatalog& entry : nested) {
+    dsp::Distribution distribution;
+    distribution.format = "Catalog";
+    distribution.access_service = entry.url;
+    dsp::Catalog catalog;
+    catalog.id = entry.id;
+    catalog.distribution.push_back(std::move(distribution));
+    catalog.service.push_back(service_at(entry.url));
+    if (!entry.title.empty()) catalog.extra["dct:title"] = entry.title;
+    around.catalog.push_back(std::move(catalog));
+  }
+  const Json json = dsp::to_json(around);
+  return ",\"catalog\":" + to_jcs(json.at("catalog"));
+}
+
+Distributions::Distributions(const std::string& base_url) {
+  const auto service = service_at(base_url);
+  custody_ = distribution_of(Delivery::custody, service);
+  call_ = distribution_of(Delivery::call, service);
 }
 
 std::string publish_dataset(

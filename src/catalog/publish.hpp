@@ -13,16 +13,29 @@ namespace tally::catalog {
 // each count that does not say so who counts it: `owner`. Precondition: the policy loads.
 Json publish(Json policy, odrl::Side owner);
 
-dsp::DataService service_of(std::string base_url);
+// The catalogue without its lists, but for its closing bracket.
+std::string publish_head(const std::string& participant_id, const std::string& base_url);
+// The member `catalog` with a comma before it; empty where there is none: the schema refuses an
+// empty list.
+std::string publish_nested(const std::vector<NestedCatalog>& nested);
 
 // What Asset::dataset holds: id, description for people, metadata. How it is distributed is said to
-// each reader in its own way (distribution_of).
+// each reader in its own way (Distributions).
 std::string publish_dataset(
     const Asset& asset, const std::string& description, const Json& metadata
 );
 
-// The value of `distribution`: one format, at `service`, inline, so that a dataset that is asked
-// for alone needs no list beside it. Text of JSON.
-std::string distribution_of(Delivery delivery, const dsp::DataService& service);
+// The value of `distribution`, as JSON text, of what is served at `base_url`.
+class Distributions {
+ public:
+  explicit Distributions(const std::string& base_url);
+  [[nodiscard]] const std::string& of(Delivery delivery) const {
+    return delivery == Delivery::call ? call_ : custody_;
+  }
+
+ private:
+  std::string custody_;
+  std::string call_;
+};
 
 }  // namespace tally::catalog

@@ -19,12 +19,33 @@ namespace {
 
 constexpr std::size_t longest_id = 512;
 constexpr int highest_level = 9;
+constexpr std::size_t most_keywords = 64;
 
 // An id goes into URLs, records and terminals.
 bool is_usable_id(std::string_view id) {
   return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
     return static_cast<unsigned char>(c) > 0x20 && c != 0x7f;
   });
+}
+
+// Members of their own for what a catalogue is searched by; published as metadata.
+void read_keywords(StrictObject& in, Json& metadata) {
+  const auto take = [&](std::string_view key, const char* published, const char* expected) {
+    const Json* value = in.member(key);
+    if (!value) return;
+    const bool is_list = value->is_array() && key == "keyword";
+    const Json list = is_list ? *value : Json::array({*value});
+    const bool fits = std::all_of(list.begin(), list.end(), [](const Json& one) {
+      return one.is_string() && !one.get_ref<const std::string&>().empty();
+    });
+    if (!fits || list.size() > most_keywords) return in.wrong_type(key, expected);
+    if (metadata.contains(published)) {
+      return in.fault({"catalog.metadata-twice", {{"member", std::string(key)}}}, in.at(key));
+    }
+    if (!list.empty()) metadata[published] = is_list ? list : *value;
+  };
+  take("keyword", "dcat:keyword", "list of strings");
+  take("theme", "dcat:theme", "string");
 }
 
 Json read_metadata(StrictObject& in) {
@@ -51,6 +72,27 @@ void check_source(StrictObject& in, const Json& source, const BuildOptions& opti
 
 // --- policies ----------------------------------------------------------------------------------
 
+// {"O": "…", "OU": "…", "C": "CN"}: what the certificate's subject must say.
+void read_subject(
+    StrictObject& in, const Document& document, std::vector<Problem>& faults, SubjectAttributes& out
+) {
+  const Json* value = in.member("subject");
+  if (!value) return;
+  // An empty one would widen the audience to the whole domain.
+  if (!value->is_object() || value->empty()) return in.wrong_type("subject", "object");
+  StrictObject members(*value, in.at("subject"), document, faults);
+  for (const char* name : {"C", "O", "OU"}) {
+    if (members.member(name) == nullptr) continue;
+    std::string wanted = members.text(name);
+    if (wanted.empty()) {
+      members.wrong_type(name, "string");
+    } else {
+      out.emplace_back(name, std::move(wanted));
+    }
+  }
+  members.refuse_others();
+}
+
 std::optional<Audience> read_audience(
     const Json& value,
     std::string at,
@@ -64,6 +106,7 @@ std::optional<Audience> read_audience(
   Audience audience;
   audience.domain = in.required_text("domain");
   audience.uri = in.text("uri");
+  read_subject(in, document, faults, audience.subject);
   in.refuse_others();
   if (faults.size() != before) return std::nullopt;
   // Empty members would widen the audience to a whole domain, or to everybody.
@@ -181,10 +224,10 @@ void read_terms(
   }
   offer.id = OfferId(published.at("@id").get<std::string>());
   if (!is_usable_id(offer.id.value)) in.fault({"catalog.bad-id", {}}, child(at, "@id"));
-  offer.not_after = (*loaded)->not_after();
   offer.warnings = (*loaded)->warnings();
   for (auto& concern : odrl::concerns(**loaded)) offer.warnings.push_back(std::move(concern));
   for (auto& warning : offer.warnings) warning.pointer.insert(0, at);
+  offer.not_after = (*loaded)->not_after();
   offer.policy = to_jcs(published);
   offer.policy.shrink_to_fit();
 }
@@ -218,7 +261,8 @@ Read<Asset> read_asset(const Document& document, const BuildOptions& options) {
     asset.source = *source;
     check_source(in, asset.source, options);
   }
-  const Json metadata = read_metadata(in);
+  Json metadata = read_metadata(in);
+  read_keywords(in, metadata);
   in.refuse_others();
   asset.file = document.name;
   asset.home = document.home;

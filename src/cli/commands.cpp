@@ -94,18 +94,31 @@ int status(const Console& console, Management& api) {
   return done;
 }
 
-int catalog(const Console& console, Management& api, const Party& peer) {
-  const auto answer =
-      api.call("POST", "/api/v1/catalog", {{"peer", {{"domain", peer.domain}, {"uri", peer.uri}}}});
-  if (!answer) return console.fail(answer.error());
-  if (console.json) return show(console, *answer);
-  std::vector<std::vector<std::string>> rows;
-  for (const auto& dataset : answer->value("dataset", Json::array())) {
+namespace {
+
+// The offers of a catalogue, then those of the catalogues in it.
+void add_offers(const Json& catalog, std::vector<std::vector<std::string>>& rows) {
+  for (const auto& dataset : catalog.value("dataset", Json::array())) {
     for (const auto& offer : dataset.value("hasPolicy", Json::array())) {
       rows.push_back({text_of(dataset, "@id"), text_of(dataset, "dct:title"), text_of(offer, "@id")}
       );
     }
   }
+  for (const auto& nested : catalog.value("catalog", Json::array())) add_offers(nested, rows);
+}
+
+}  // namespace
+
+int catalog(const Console& console, Management& api, const CatalogOptions& options) {
+  const Party& peer = options.peer;
+  Json order = {{"peer", {{"domain", peer.domain}, {"uri", peer.uri}}}};
+  for (const auto& keyword : options.keywords) order["filter"].push_back({{"keyword", keyword}});
+  if (options.follow) order["follow"] = true;
+  const auto answer = api.call("POST", "/api/v1/catalog", order);
+  if (!answer) return console.fail(answer.error());
+  if (console.json) return show(console, *answer);
+  std::vector<std::vector<std::string>> rows;
+  add_offers(*answer, rows);
   if (rows.empty()) {
     console.say({"cli.catalog-empty", {{"uri", peer.uri}}});
     return done;

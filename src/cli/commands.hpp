@@ -17,7 +17,12 @@ struct Party {
 };
 
 int status(const Console& console, Management& api);
-int catalog(const Console& console, Management& api, const Party& peer);
+struct CatalogOptions {
+  Party peer;
+  std::vector<std::string> keywords;  // all of them
+  bool follow = false;                // nested catalogues too
+};
+int catalog(const Console& console, Management& api, const CatalogOptions& options);
 
 struct NegotiateOptions {
   Party peer;

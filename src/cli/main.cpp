@@ -168,8 +168,14 @@ int main(int argc, char** argv) {
   std::string party;
   auto* catalog_command = command(app, "catalog", "help-catalog");
   catalog_command->add_option("party", party, help("help-party"))->required();
+  CatalogOptions catalog_options;
+  catalog_command->add_option("--keyword", catalog_options.keywords, help("help-keyword"));
+  catalog_command->add_flag("--follow", catalog_options.follow, help("help-follow"));
   catalog_command->callback([&] {
-    run = with_api([&](Management& api) { return catalog(console, api, parse_party(party)); });
+    run = with_api([&](Management& api) {
+      catalog_options.peer = parse_party(party);
+      return catalog(console, api, catalog_options);
+    });
   });
 
   NegotiateOptions negotiate_options;

@@ -36,7 +36,7 @@ CatalogKeeper::CatalogKeeper(
     : parts_(parts),
       folder_(std::move(folder)),
       options_(std::move(options)),
-      current_(std::make_shared<const catalog::Catalog>(options_.publisher)) {}
+      current_(std::make_shared<const catalog::Catalog>(options_.publisher, options_.nested)) {}
 
 CatalogKeeper::~CatalogKeeper() = default;
 
@@ -229,13 +229,14 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
 
 // --- api::CatalogView ---
 
-std::string CatalogKeeper::catalog(const PartyId& party) const {
-  return current()->catalog_body(party, parts_.clock.read().at);
+catalog::Page CatalogKeeper::page(const catalog::PageRequest& request) const {
+  return current()->page(request);
 }
 
-std::optional<std::string> CatalogKeeper::dataset(const AssetId& asset, const PartyId& party)
-    const {
-  return current()->dataset_body(asset, party, parts_.clock.read().at);
+std::optional<std::string> CatalogKeeper::dataset(
+    const AssetId& asset, const Viewer& viewer, Instant now
+) const {
+  return current()->dataset_body(asset, viewer, now);
 }
 
 // --- api::CatalogAdmin ---
@@ -396,10 +397,10 @@ Result<std::vector<std::string>> CatalogKeeper::purposes_of(const AgreementId& a
 // --- negotiation::OfferBook, transfer::FormatBook ---
 
 std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
-    const OfferId& offer, const AssetId& target, const PartyId& party
+    const OfferId& offer, const AssetId& target, const Viewer& viewer
 ) const {
   const auto catalog = current();
-  const auto* found = catalog->visible_offer(offer, party, parts_.clock.read().at);
+  const auto* found = catalog->visible_offer(offer, viewer, parts_.clock.read().at);
   if (found == nullptr) return std::nullopt;
   if (!target.empty() && found->asset != target) return std::nullopt;
   const auto* asset = catalog->asset(found->asset);

@@ -17,9 +17,9 @@
 #include <string>
 #include <vector>
 
+#include "tally/api/catalog_routes.hpp"
 #include "tally/api/data_routes.hpp"
 #include "tally/api/management_routes.hpp"
-#include "tally/api/peer_routes.hpp"
 #include "tally/audit/journal.hpp"
 #include "tally/catalog/catalog.hpp"
 #include "tally/core/store.hpp"
@@ -52,11 +52,14 @@ class CatalogKeeper final : public api::CatalogView,
   // Looks at the folders every second until cancelled.
   awaitable<void> watch();
   [[nodiscard]] std::size_t offers() const;
+  // Of the DSP endpoints, as the catalogue publishes it.
+  [[nodiscard]] const OurUrl& base_url() const { return options_.publisher.base_url; }
 
   // --- api::CatalogView ---
-  [[nodiscard]] std::string catalog(const PartyId& party) const override;
-  [[nodiscard]] std::optional<std::string> dataset(const AssetId& asset, const PartyId& party)
-      const override;
+  [[nodiscard]] catalog::Page page(const catalog::PageRequest& request) const override;
+  [[nodiscard]] std::optional<std::string> dataset(
+      const AssetId& asset, const Viewer& viewer, Instant now
+  ) const override;
   // --- api::CatalogAdmin ---
   [[nodiscard]] std::vector<Json> assets() const override;
   [[nodiscard]] std::vector<Json> policies() const override;
@@ -71,7 +74,7 @@ class CatalogKeeper final : public api::CatalogView,
   Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) override;
   // --- negotiation::OfferBook ---
   [[nodiscard]] std::optional<negotiation::VisibleOffer> find(
-      const OfferId& offer, const AssetId& target, const PartyId& party
+      const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const override;
   [[nodiscard]] std::optional<negotiation::PinnedAsset> asset(const AssetId& asset) const override;
   // --- transfer::FormatBook ---

@@ -35,6 +35,32 @@ void read_watched_log(
   logs.push_back(*std::move(key));
 }
 
+// The catalogue of another connector that ours points to.
+void read_nested_catalog(
+    ConfigReader& read,
+    const Json& item,
+    const std::string& at,
+    std::vector<catalog::NestedCatalog>& nested
+) {
+  catalog::NestedCatalog entry;
+  read.object(
+      item,
+      at,
+      {{"id", read.text(entry.id)},
+       {"title", read.text(entry.title)},
+       {"url", read.url(entry.url)}},
+      {"id", "url"}
+  );
+  // An id is read by others as an IRI.
+  const bool usable = entry.id.size() <= 512 && std::ranges::all_of(entry.id, [](char c) {
+                        return static_cast<unsigned char>(c) > 0x20 && c != 0x7f;
+                      });
+  if (!usable) return read.expected(child(at, "id"), "IRI");
+  const auto same = [&](const catalog::NestedCatalog& other) { return other.id == entry.id; };
+  if (std::ranges::any_of(nested, same)) return read.expected(child(at, "id"), entry.id + "-2");
+  nested.push_back(std::move(entry));
+}
+
 // A witness is a peer that proves itself, and its name is the key of what is kept of it.
 void check_witnesses(ConfigReader& read, const Config& config) {
   std::set<std::string> names;
@@ -298,6 +324,21 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                }
                config.known_peers.push_back(std::move(entry));
              });
+           }},
+          {"catalog",
+           [&](const Json& value, const std::string& at) {
+             read.object(
+                 value,
+                 at,
+                 {{"pageSize", read.number(config.catalog.page_size, 1, 1000)},
+                  {"nested",
+                   [&](const Json& v, const std::string& p) {
+                     read.array(v, p, [&](const Json& item, const std::string& where) {
+                       read_nested_catalog(read, item, where, config.catalog.nested);
+                     });
+                   }}},
+                 {}
+             );
            }},
           {"custody",
            [&](const Json& value, const std::string& at) {

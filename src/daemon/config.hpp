@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tally/audit/note.hpp"
+#include "tally/catalog/catalog.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
@@ -83,6 +84,12 @@ struct WitnessEntry {
   std::string url;  // before "/add-checkpoint"
 };
 
+// The catalogue that peers ask for.
+struct CatalogSettings {
+  std::size_t page_size = 100;  // datasets on a page
+  std::vector<catalog::NestedCatalog> nested;
+};
+
 struct Config {
   std::filesystem::path folder;
   PartyId participant;
@@ -100,6 +107,7 @@ struct Config {
   std::filesystem::path witness_quorum;  // C2SP tlog-policy; empty: the agreement's other party
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
+  CatalogSettings catalog;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
   std::string data_url;                // as written; what is in force stands with each listener
   std::filesystem::path data_root;     // where file sources may read
@@ -109,9 +117,9 @@ struct Config {
   Nanos transfer_longest_idle = 0;               // of any transfer; 0: it may rest for ever
   bool approve_counter_offers = false;           // else what was not asked for ends a negotiation
   bool approve_unasked_offers = false;
-  unsigned threads = 1;                          // contexts that serve connections
-  Nanos log_retention = 0;                       // after an agreement's end; 0: records stay
-  bool test_log = false;                         // `tally init --test`: the genesis says so
+  unsigned threads = 1;     // contexts that serve connections
+  Nanos log_retention = 0;  // after an agreement's end; 0: records stay
+  bool test_log = false;    // `tally init --test`: the genesis says so
   bool insecure_loopback = false;
   // Peers are configured in the form before this version's (loopbackCredential).
   bool former_form = false;

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/peer_routes.hpp"
 #include "tally/audit/new_log.hpp"
 #include "tally/audit/pruned.hpp"
 #include "tally/audit/recovery.hpp"
@@ -288,6 +289,7 @@ Result<void> Connector::assemble(Opened opened) {
   sources_ = std::move(*sources);
   catalog::BuildOptions build;
   build.publisher = {config_.participant.uri, base_url};
+  build.nested = config_.catalog.nested;
   build.limits = limits;
   std::vector<std::string> domains;
   for (const auto& entry : config_.trust) domains.push_back(entry.domain);

@@ -1,8 +1,10 @@
 // The listeners with their routes, and who is let in.
 #include <utility>
 
+#include "tally/api/catalog_routes.hpp"
 #include "tally/api/data_routes.hpp"
 #include "tally/api/log_routes.hpp"
+#include "tally/api/peer_routes.hpp"
 #include "tally/api/unknown_peer.hpp"
 #include "tally/api/use_receipt_routes.hpp"
 #include "tally/api/witness_routes.hpp"
@@ -44,8 +46,10 @@ Result<void> Connector::listen() {
   for (auto& context : contexts_) contexts.push_back(context.get());
 
   auto peer_routes =
-      api::peer_routes({*catalog_, *negotiations_, *transfers_, [this] { return closed(); }, limits}
-      );
+      api::peer_routes({*negotiations_, *transfers_, [this] { return closed(); }, limits});
+  auto catalog_routes =
+      api::catalog_routes({*catalog_, catalog_->base_url(), config_.catalog.page_size, limits});
+  peer_routes.insert(peer_routes.end(), catalog_routes.begin(), catalog_routes.end());
   auto data_routes = api::peer_data_routes(
       {*enforcer_,
        *tokens_,
@@ -118,7 +122,8 @@ Result<void> Connector::listen() {
        config_.participant,
        [this] { return closed(); },
        [this] { return journal_->settled(); },
-       limits}
+       limits,
+       clock_}
   );
   auto log_routes = api::log_routes(log_parts);
   management_routes.insert(management_routes.end(), log_routes.begin(), log_routes.end());

@@ -30,6 +30,16 @@ std::optional<std::string> ConfiguredPeers::base_url(const PartyId& party) const
   return entry->url;
 }
 
+std::optional<PartyId> ConfiguredPeers::party_at(std::string_view base_url) const {
+  while (base_url.ends_with('/')) base_url.remove_suffix(1);
+  const std::lock_guard lock(mutex_);
+  for (const auto& entry : entries_) {
+    // The configuration keeps none at the end.
+    if (entry.url == base_url) return entry.party;
+  }
+  return std::nullopt;
+}
+
 // A Tally serves its own API beside the protocol: <root>/dsp/2025-1 and <root>/tally/v1. A peer
 // whose endpoints lie elsewhere is no Tally, as far as is known.
 std::optional<std::string> ConfiguredPeers::tally_url(const PartyId& party) const {

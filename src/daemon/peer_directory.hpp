@@ -18,6 +18,7 @@ class ConfiguredPeers final : public negotiation::PeerDirectory {
 
   [[nodiscard]] bool host_allowed(const PartyId& party, std::string_view url) const override;
   [[nodiscard]] std::optional<std::string> base_url(const PartyId& party) const override;
+  [[nodiscard]] std::optional<PartyId> party_at(std::string_view base_url) const override;
   [[nodiscard]] std::optional<std::string> tally_url(const PartyId& party) const override;
   [[nodiscard]] negotiation::DataDialect data_dialect(const PartyId& party) const override;
   [[nodiscard]] bool accepts_unsigned(const PartyId& party) const override;

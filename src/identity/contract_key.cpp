@@ -20,17 +20,6 @@ tl::unexpected<Error> invalid(std::string code) {
   return fail(ErrorKind::invalid, {std::move(code), {}});
 }
 
-std::optional<Ed25519PublicKey> raw_public_key(const EVP_PKEY* key) {
-  Ed25519PublicKey raw{};
-  std::size_t size = raw.size();
-  if (key == nullptr || EVP_PKEY_get_id(key) != EVP_PKEY_ED25519 ||
-      EVP_PKEY_get_raw_public_key(key, raw.data(), &size) != 1 || size != raw.size()) {
-    forget_openssl_errors();
-    return std::nullopt;
-  }
-  return raw;
-}
-
 }  // namespace
 
 struct ContractSigner::State {
@@ -49,7 +38,7 @@ Result<std::shared_ptr<const ContractSigner>> ContractSigner::load(
   auto state = std::make_unique<State>();
   state->key = private_key_of(key_pem);
   if (!state->key) return invalid("identity.key-unreadable");
-  const auto public_key = raw_public_key(state->key.get());
+  const auto public_key = ed25519_key_of(state->key.get());
   if (!public_key) return invalid("identity.key-not-ed25519");
   state->public_key = *public_key;
 
@@ -109,7 +98,7 @@ bool verify_ed25519(
 std::optional<Ed25519PublicKey> certificate_ed25519_key(std::span<const std::uint8_t> der) {
   const CertificatePtr certificate = parse_certificate(der);
   if (!certificate) return std::nullopt;
-  return raw_public_key(X509_get0_pubkey(certificate.get()));
+  return ed25519_key_of(X509_get0_pubkey(certificate.get()));
 }
 
 std::string to_jcs(const KeyStatement& statement) {

@@ -335,7 +335,7 @@ Result<MessageSignature> verify_message(
   );
   const auto signature = signature_bytes(headers, ours->label);
   if (!signature) return fail(ErrorKind::unauthenticated, signature.error().message);
-  const auto key = certificate_ed25519_key(result.chain.front());
+  const auto& key = signer->contract_key;
   if (!key || !verify_ed25519(*key, as_bytes(result.signature_base), *signature)) {
     return refuse("identity.signature-wrong");
   }

@@ -1,6 +1,8 @@
 #include "openssl_ptr.hpp"
 
+#include <algorithm>
 #include <ctime>
+#include <utility>
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -88,6 +90,17 @@ std::optional<std::vector<CrlPtr>> lists_of(std::string_view pem) {
   return all_of<CrlPtr>(pem, PEM_read_bio_X509_CRL);
 }
 
+std::optional<std::array<std::uint8_t, 32>> ed25519_key_of(const EVP_PKEY* key) {
+  std::array<std::uint8_t, 32> raw{};
+  std::size_t size = raw.size();
+  if (key == nullptr || EVP_PKEY_get_id(key) != EVP_PKEY_ED25519 ||
+      EVP_PKEY_get_raw_public_key(key, raw.data(), &size) != 1 || size != raw.size()) {
+    forget_openssl_errors();
+    return std::nullopt;
+  }
+  return raw;
+}
+
 KeyPtr private_key_of(std::string_view pem) {
   const BioPtr bio = memory_bio(pem);
   KeyPtr key(PEM_read_bio_PrivateKey(bio.get(), nullptr, no_passphrase, nullptr));
@@ -122,6 +135,33 @@ std::optional<std::vector<std::string>> uris_of(X509* certificate) {
     );
   }
   return uris;
+}
+
+SubjectAttributes subject_of(X509* certificate) {
+  constexpr int most_entries = 32;
+  constexpr int most_bytes = 256;
+  static constexpr std::pair<int, const char*> known[] = {
+      {NID_organizationName, "O"}, {NID_organizationalUnitName, "OU"}, {NID_countryName, "C"}};
+  SubjectAttributes out;
+  const X509_NAME* subject = X509_get_subject_name(certificate);
+  const int entries = std::min(X509_NAME_entry_count(subject), most_entries);
+  for (int i = 0; i < entries; ++i) {
+    const X509_NAME_ENTRY* entry = X509_NAME_get_entry(subject, i);
+    const int kind = OBJ_obj2nid(X509_NAME_ENTRY_get_object(entry));
+    for (const auto& [nid, name] : known) {
+      if (kind != nid) continue;
+      unsigned char* text = nullptr;
+      const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(entry));
+      if (size > 0 && size <= most_bytes) {
+        out.emplace_back(
+            name, std::string(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size))
+        );
+      }
+      if (size >= 0) OPENSSL_free(text);
+    }
+  }
+  forget_openssl_errors();
+  return out;
 }
 
 NamesPtr general_names(

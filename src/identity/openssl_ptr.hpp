@@ -1,6 +1,8 @@
 // Owning pointers to OpenSSL's things, and the few conversions that every file here needs.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -15,6 +17,7 @@
 
 #include "tally/core/digest.hpp"
 #include "tally/core/instant.hpp"
+#include "tally/core/viewer.hpp"
 
 namespace tally::identity {
 
@@ -52,12 +55,17 @@ Instant to_instant(const ASN1_TIME* time);
 // All certificates, or all lists, of a PEM text; nullopt if one is unreadable. Empty text: none.
 std::optional<std::vector<CertificatePtr>> certificates_of(std::string_view pem);
 std::optional<std::vector<CrlPtr>> lists_of(std::string_view pem);
+// nullopt unless it is an Ed25519 key.
+std::optional<std::array<std::uint8_t, 32>> ed25519_key_of(const EVP_PKEY* key);
 // Never asks for a passphrase: an encrypted key is unreadable.
 KeyPtr private_key_of(std::string_view pem);
 std::string key_text(EVP_PKEY* key);
 
 // The URIs of the subject alternative name; nullopt if the extension is malformed or there twice.
 std::optional<std::vector<std::string>> uris_of(X509* certificate);
+// Organisation, units and countries of the subject. An entry that cannot be said in UTF-8, or that
+// is longer than any real one, is left out.
+SubjectAttributes subject_of(X509* certificate);
 // Built entry by entry: a name with a comma in it stays one name. Null on a bad address.
 NamesPtr general_names(
     const std::vector<std::string>& uris,

@@ -1,6 +1,8 @@
 #include "tally/identity/trust.hpp"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <set>
 
 #include "openssl_ptr.hpp"
@@ -212,10 +214,53 @@ Result<Domain> build_domain(TrustDomainConfig config, std::set<Digest>& anchors_
   return domain;
 }
 
+// Chains that were found good: the same few certify one message after the other. What was refused
+// is looked at anew each time.
+class Proven {
+ public:
+  std::optional<PeerIdentity> find(const Digest& chain, Instant now) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = proven_.find(chain);
+    if (found == proven_.end()) return std::nullopt;
+    // Before that it was not looked at, and from then on it has to be again.
+    if (now < found->second.from || now >= found->second.identity.good_until) return std::nullopt;
+    return found->second.identity;
+  }
+  void add(const Digest& chain, Instant now, const PeerIdentity& identity) {
+    const std::lock_guard lock(mutex_);
+    if (proven_.size() >= most) proven_.clear();
+    proven_.insert_or_assign(chain, Entry{now, identity});
+  }
+
+ private:
+  static constexpr std::size_t most = 256;  // each with its chain: at most some 10 KiB
+
+  struct Entry {
+    Instant from;
+    PeerIdentity identity;
+  };
+  mutable std::mutex mutex_;
+  std::map<Digest, Entry> proven_;
+};
+
+// What is verified, and for what: lengths before contents, so that no two are the same bytes.
+Digest digest_of(std::span<const Bytes> chain, Purpose purpose) {
+  Sha256 hash;
+  hash.update(std::string(1, static_cast<char>(purpose)));
+  for (const Bytes& der : chain) {
+    hash.update(std::to_string(der.size()) + ":");
+    hash.update(der);
+  }
+  return hash.finish();
+}
+
 }  // namespace
 
 struct TrustStore::State {
   std::vector<Domain> domains;
+  mutable Proven proven;
+
+  Result<PeerIdentity> verify(std::span<const Bytes> chain, Purpose purpose, Instant now) const;
 };
 
 TrustStore::TrustStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -243,6 +288,16 @@ Result<std::shared_ptr<const TrustStore>> TrustStore::build(std::vector<TrustDom
 Result<PeerIdentity> TrustStore::verify(
     std::span<const Bytes> chain_der, Purpose purpose, Instant now
 ) const {
+  const Digest chain = digest_of(chain_der, purpose);
+  if (auto known = state_->proven.find(chain, now)) return *std::move(known);
+  auto identity = state_->verify(chain_der, purpose, now);
+  if (identity) state_->proven.add(chain, now, *identity);
+  return identity;
+}
+
+Result<PeerIdentity> TrustStore::State::verify(
+    std::span<const Bytes> chain_der, Purpose purpose, Instant now
+) const {
   if (chain_der.empty()) return refuse("identity.no-certificate", {});
   PeerIdentity identity;
   identity.certificate_sha256 = to_hex(sha256(chain_der.front()));
@@ -262,7 +317,7 @@ Result<PeerIdentity> TrustStore::verify(
   const Domain* domain = nullptr;
   StoreContextPtr proof;
   std::string why = "identity.unknown-anchor";
-  for (const Domain& candidate : state_->domains) {
+  for (const Domain& candidate : domains) {
     StoreContextPtr context(X509_STORE_CTX_new());
     X509_STORE_CTX_init(context.get(), candidate.store.get(), leaf, sent.get());
     X509_VERIFY_PARAM* param = X509_STORE_CTX_get0_param(context.get());
@@ -285,8 +340,9 @@ Result<PeerIdentity> TrustStore::verify(
   if (domain == nullptr) return refuse(why, params);
 
   if (!fits_purpose(leaf, purpose)) return refuse("identity.wrong-purpose", params);
-  if (purpose == Purpose::contract && EVP_PKEY_get_id(X509_get0_pubkey(leaf)) != EVP_PKEY_ED25519) {
-    return refuse("identity.wrong-key", params);
+  if (purpose == Purpose::contract) {
+    identity.contract_key = ed25519_key_of(X509_get0_pubkey(leaf));
+    if (!identity.contract_key) return refuse("identity.wrong-key", params);
   }
 
   const auto uris = uris_of(leaf);
@@ -308,6 +364,7 @@ Result<PeerIdentity> TrustStore::verify(
   }
 
   identity.party = {domain->name, uri};
+  identity.subject = subject_of(leaf);
   identity.chain.assign(chain_der.begin(), chain_der.end());
   STACK_OF(X509)* chain = X509_STORE_CTX_get0_chain(proof.get());
   identity.not_after = to_instant(X509_get0_notAfter(leaf));

@@ -97,7 +97,7 @@ Result<Step> NegotiationService::State::approved(Process process) const {
   } else if (process.state == NegotiationState::accepted) {
     return agree(std::move(process));
   } else if (process.state == NegotiationState::requested) {
-    const auto offer = parts.offers.find(process.offer_id, process.asset, process.peer);
+    const auto offer = parts.offers.find(process.offer_id, process.asset, process.viewer());
     auto beyond = offer ? goes_beyond(*offer, process) : std::nullopt;
     if (beyond) return fail(ErrorKind::conflict, *std::move(beyond));
     return agree(std::move(process));

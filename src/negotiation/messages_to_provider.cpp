@@ -32,7 +32,7 @@ awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
   beginning.offer = std::move(message->offer);
   beginning.objection = [this, pids](const Process& process) -> std::optional<HttpAnswer> {
     const auto& offers = state_->parts.offers;
-    if (offers.find(process.offer_id, process.asset, process.peer)) return std::nullopt;
+    if (offers.find(process.offer_id, process.asset, process.viewer())) return std::nullopt;
     return unknown_offer(pids);
   };
   auto parsed = std::move(*body);

@@ -148,7 +148,7 @@ Result<Step> NegotiationService::State::ended(Process process, const Message& re
 
 Result<Step> NegotiationService::State::offer(Process process, const std::optional<Json>& policy)
     const {
-  const auto known = parts.offers.find(process.offer_id, process.asset, process.peer);
+  const auto known = parts.offers.find(process.offer_id, process.asset, process.viewer());
   if (!known) return ended(std::move(process), {"negotiation.offer-withdrawn", {}});
   Json proposed = known->policy;
   if (policy) {
@@ -230,7 +230,7 @@ Result<Step> NegotiationService::State::counter(Process process, const std::opti
 // consumer accepted is what we offered ourselves.
 Result<Step> NegotiationService::State::agree(Process process) const {
   Step step;
-  const auto offer = parts.offers.find(process.offer_id, process.asset, process.peer);
+  const auto offer = parts.offers.find(process.offer_id, process.asset, process.viewer());
   std::optional<Message> refusal;
   if (!offer) {
     refusal = Message{"negotiation.offer-withdrawn", {}};

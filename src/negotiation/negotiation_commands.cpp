@@ -59,6 +59,7 @@ awaitable<Result<Pid>> NegotiationService::make_offer(OfferOrder order) {
   State& state = *state_;
   auto base = state.base_for_new(order.peer, order.peer_base);
   if (!base) co_return fail(std::move(base));
+  // No certificate is at hand: an offer that asks for more than the party is not made unasked.
   const auto offer = state.parts.offers.find(order.offer, order.asset, order.peer);
   if (!offer) {
     const Message unknown{

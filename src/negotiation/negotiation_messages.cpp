@@ -102,6 +102,7 @@ awaitable<HttpAnswer> NegotiationService::State::begin(
     Process& process = step.process;
     process.role = beginning.role;
     process.peer = peer;
+    process.subject = received.caller.subject;
     process.peer_pid = beginning.peer_pid;
     process.peer_base = *beginning.callback_address;
     process.offer = beginning.offer;

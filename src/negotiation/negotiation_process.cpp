@@ -81,6 +81,7 @@ Result<Process> parse_process(const Row& row) {
                      ? dsp::Role::provider
                      : dsp::Role::consumer;
   process.peer = party_from_json(json->value("peer", Json::object()));
+  process.subject = json->value("subject", SubjectAttributes{});
   process.peer_pid = Pid(text_of(*json, "peerPid"));
   process.peer_base = text_of(*json, "peerBase");
   process.state = parse_state(row.state);
@@ -153,6 +154,7 @@ Row to_row(const Process& process) {
         {"target", dsp::to_string(process.pending->target)},
     };
   }
+  if (!process.subject.empty()) body["subject"] = process.subject;
   if (process.approval) {
     body["approval"] = {
         {"since", format_micros(process.approval->since)}, {"why", to_json(process.approval->why)}};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "tally/core/store.hpp"
+#include "tally/core/viewer.hpp"
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
@@ -32,6 +33,8 @@ struct Process {
   Pid pid;
   dsp::Role role = dsp::Role::provider;
   PartyId peer;
+  // What its certificate said when it asked (provider): who may see an offer may depend on it.
+  SubjectAttributes subject;
   Pid peer_pid;                                               // empty until the peer has said it
   std::string peer_base;                                      // where its messages go to
   dsp::NegotiationState state = dsp::NegotiationState::none;  // moved by `enter` alone
@@ -63,6 +66,7 @@ struct Process {
   std::string began_at;
   std::vector<HistoryEntry> history;
 
+  [[nodiscard]] Viewer viewer() const { return {peer, subject}; }
   [[nodiscard]] std::string key() const { return process_key_of(pid); }
   static std::string process_key_of(const Pid& pid);
   void enter(dsp::NegotiationState to, Instant at);

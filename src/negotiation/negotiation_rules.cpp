@@ -201,7 +201,7 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_by_itsel
 // The provider: the offer says who decides.
 Result<NegotiationService::State::Next> NegotiationService::State::next_of_request(Process process
 ) const {
-  const auto offer = parts.offers.find(process.offer_id, process.asset, process.peer);
+  const auto offer = parts.offers.find(process.offer_id, process.asset, process.viewer());
   if (!offer || offer->decide == Decide::by_itself) {
     auto step = agree(std::move(process));
     if (!step) return fail(std::move(step));

@@ -104,7 +104,7 @@ def one_exchange(provider, consumer, asset):
     return [(after - before) * 1000 for before, after in zip(marks, marks[1:])]
 
 
-def measure_negotiations(options, report, pki, work):
+def measure(options, report, pki, work):
     count = options.negotiations
     print(f"{count:,} negotiations ordered at once, two connectors on this machine, {options.rounds} rounds")
     provider, consumer = pair(options.bin, pki, work / "negotiations")

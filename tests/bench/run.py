@@ -21,9 +21,10 @@ import threading
 import time
 import urllib.parse
 
+import catalog
+import negotiations
 from lab import (Broken, CONSUMER, Nginx, PROVIDER, Pki, busy_cpu, cpu_of, memory_of, pair, run,
                  wait_for_port, write_offer)
-from negotiations import measure_negotiations
 
 MIB = 1 << 20
 CATALOG_REQUEST = json.dumps({
@@ -190,7 +191,7 @@ def measure_calls(options, report, pki, work):
 # --- start, memory, size ---
 
 def first_catalogue(consumer, provider, context):
-    """One catalogue over a fresh connection: seconds from the call to the answer, and its bytes."""
+    """The first page over a fresh connection: seconds from the call to the answer, and its bytes."""
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", provider.port)) as raw:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -207,7 +208,7 @@ def first_catalogue(consumer, provider, context):
 
 
 def starts(provider, consumer, context, times):
-    """Milliseconds from exec to the first accepted connection, and to the first whole catalogue."""
+    """Milliseconds from exec to the first accepted connection, and to the first page of the catalogue."""
     accepted, answered = [], []
     for _ in range(times):
         began = time.monotonic()
@@ -280,7 +281,7 @@ def measure_filled(options, report, provider, consumer, context):
     accepted, answered = starts(provider, consumer, context, 5)
     filled = f"{options.assets:,} assets, {options.agreements:,} agreements"
     report.add(f"start, {filled}: exec to first accepted", statistics.median(accepted), "ms")
-    report.add("the same to the first whole catalogue", statistics.median(answered), "ms")
+    report.add("the same to the first page of the catalogue", statistics.median(answered), "ms")
     provider.start()
     rss, own = idle_memory(provider)
     report.add(f"idle RSS, {filled}", rss, "MiB", note=f"{own:.1f} of it not a file's")
@@ -292,7 +293,7 @@ def measure_filled(options, report, provider, consumer, context):
 
 def after_catalogue(provider, consumer, context):
     took, size = first_catalogue(consumer, provider, context)
-    print(f"    the catalogue has {size / 1e6:.1f} MB and comes in {took * 1000:.0f} ms")
+    print(f"    the first page has {size / 1e6:.1f} MB and comes in {took * 1000:.0f} ms")
     return idle_memory(provider)[0]
 
 
@@ -377,7 +378,7 @@ def measure_log(options, report, pki, work):
 
 
 MEASURES = {"calls": measure_calls, "start": measure_start, "pull": measure_pull, "log": measure_log,
-            "negotiations": measure_negotiations}
+            "negotiations": negotiations.measure, "catalog": catalog.measure}
 
 
 def main():
@@ -388,6 +389,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--threads", type=int, help="the provider's contexts; default: its own default")
     parser.add_argument("--assets", type=int, default=3000)
+    parser.add_argument("--offers", type=int, default=10_000, help="of the catalogue")
     parser.add_argument("--agreements", type=int, default=1000)
     parser.add_argument("--negotiations", type=int, default=2000, help="ordered at once, in each round")
     parser.add_argument("--pull-mib", type=int, default=1024)

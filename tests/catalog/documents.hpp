@@ -66,6 +66,16 @@ inline const PartyId institute{"health", "https://institute.example/connector"};
 inline const PartyId neighbour{"health", "https://neighbour.example/connector"};
 inline const PartyId namesake{"industry", "https://institute.example/connector"};
 
+// Before every offer of these tests ends.
+inline const Instant today{1'800'000'000, 0};
+
+inline PageRequest first_page(const Viewer& viewer) {
+  PageRequest request;
+  request.viewer = viewer;
+  request.now = today;
+  return request;
+}
+
 inline std::string all(const std::vector<Problem>& problems) {
   std::string text;
   for (const Problem& problem : problems) {

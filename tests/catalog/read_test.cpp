@@ -142,7 +142,7 @@ TEST(Policies, AGoodDocumentIsRead) {
   EXPECT_EQ(offer->asset, AssetId("cohort-2026"));
   EXPECT_TRUE(offer->require_signature);
   EXPECT_FALSE(offer->accept_unconfirmed);
-  EXPECT_TRUE(offer->visible_to_party(institute));
+  EXPECT_TRUE(offer->visible_to_viewer(institute));
   EXPECT_EQ(offer->message_offer()["target"], "cohort-2026");
 }
 
@@ -172,6 +172,21 @@ TEST(Policies, FaultsAreNamedAtTheirPlace) {
        "x",
        "/visibleTo/0/urii",
        "catalog.misspelt-member"},
+      {"empty subject",
+       "/visibleTo/0/subject",
+       Json::object(),
+       "/visibleTo/0/subject",
+       "catalog.member-type"},
+      {"subject of another attribute",
+       "/visibleTo/0/subject",
+       {{"CN", "x"}},
+       "/visibleTo/0/subject/CN",
+       "catalog.unknown-member"},
+      {"subject of an empty value",
+       "/visibleTo/0/subject",
+       {{"O", ""}},
+       "/visibleTo/0/subject/O",
+       "catalog.member-type"},
       {"audience string", "/visibleTo/0", "health", "/visibleTo/0", "catalog.not-an-object"},
       {"domain misspelt",
        "/visibleTo/0/domain",

@@ -94,7 +94,7 @@ class Authority:
         run(os.path.join(SOURCE, "certs/sign-request"), os.path.dirname(self.anchor(domain)),
             request, out)
 
-    def issue(self, domain, uris, *, days=100):
+    def issue(self, domain, uris, *, days=100, subject="/CN=test"):
         """A TLS certificate with these URIs. Returns the files of chain and key."""
         base = os.path.join(self.folder, "issued-%d" % len(os.listdir(self.folder)))
         key, request, chain = base + ".key", base + ".csr", base + ".pem"
@@ -105,7 +105,7 @@ class Authority:
                 "extendedKeyUsage=clientAuth,serverAuth\nsubjectKeyIdentifier=hash\n"
                 "authorityKeyIdentifier=keyid:always\nsubjectAltName=%s\n" % ",".join(names))
         run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-nodes", "-keyout", key, "-subj", "/CN=test", "-out", request)
+            "-nodes", "-keyout", key, "-utf8", "-subj", subject, "-out", request)
         run("openssl", "x509", "-req", "-in", request, "-CA", self.anchor(domain),
             "-CAkey", self.anchor(domain, "ca.key"), "-days", days, "-sha256", "-set_serial",
             random.getrandbits(100), "-extfile", base + ".ext", "-out", chain)

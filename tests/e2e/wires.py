@@ -96,6 +96,8 @@ class Proxy:
     """Stands between a consumer and a provider with the certificates of both, and keeps what passes:
     `seen` has (method, path, body, Answer). What it does is what stolen keys would allow."""
 
+    keeps_connections = False  # one request on each
+
     def __init__(self, port, target, certificate, key, context):
         self.target, self.context = target, context
         self.seen = []
@@ -123,16 +125,18 @@ class Proxy:
         with plain:
             try:
                 with self.server.wrap_socket(plain, server_side=True) as connection:
-                    self._one_request(connection)
+                    while self._one_request(connection) and self.keeps_connections:
+                        pass
             except OSError:
                 pass  # the client went away
 
     def _one_request(self, connection):
+        """True when there was one and it was answered."""
         data = b""
         while b"\r\n\r\n" not in data:
             piece = connection.recv(65536)
             if not piece:
-                return
+                return False
             data += piece
         head, body = data.split(b"\r\n\r\n", 1)
         lines = head.decode().split("\r\n")
@@ -144,18 +148,20 @@ class Proxy:
         while len(body) < length:
             piece = connection.recv(65536)
             if not piece:
-                return
+                return False
             body += piece
         answer = self.answer(method, path, fields, body)
         if answer is None:
-            return
+            return False
         self.seen.append((method, path, body, answer))
         text = "HTTP/1.1 %d -\r\n" % answer.status
         for name, value in answer.headers.items():
             if name not in ("content-length", "transfer-encoding", "connection"):
                 text += "%s: %s\r\n" % (name, value)
-        text += "Content-Length: %d\r\nConnection: close\r\n\r\n" % len(answer.body)
+        text += "Content-Length: %d\r\nConnection: %s\r\n\r\n" % (
+            len(answer.body), "keep-alive" if self.keeps_connections else "close")
         connection.sendall(text.encode() + answer.body)
+        return True
 
 
 class TamperingProxy(Proxy):

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """seeds.py TARGET OUT: what a fuzz target begins with, from the project's test data. A fuzzer that
 has to find JSON by itself finds little else."""
+import base64
+import gzip
 import json
 import pathlib
 import sys
@@ -62,7 +64,30 @@ SIGNED_MESSAGE = (
 )
 
 
+FILTERS = (
+    [{"keyword": "a", "class": "public"}, {"property": "dct:title", "value": 1}],
+    [{"@type": "QuerySpec", "offset": 1, "limit": 2, "filterExpression": [
+        {"operandLeft": "id", "operator": "=", "operandRight": "urn:a"}]}],
+)
+LINKS = ("<?next=abc>; rel=\"next\"", "<https://a.example:8443/x>; rel=\"prev next\", </y>; rel=prev",
+         "gzip;q=0.5, *;q=0")
+
+
+def tokens():
+    for filter in ([], [{"property": "dcat:keyword", "value": "a"}]):
+        text = json.dumps({"after": "urn:a", "filter": filter}, separators=(",", ":")).encode()
+        yield base64.urlsafe_b64encode(text).rstrip(b"=")
+
+
 def texts(target):
+    if target == "catalog_filter_fuzz":
+        yield from map(json.dumps, FILTERS)
+        yield from tokens()
+        return
+    if target == "core_page_fuzz":
+        yield from LINKS
+        yield gzip.compress(b"{}" * 100)
+        return
     if target == "net_request_fuzz":
         yield from REQUESTS
         return

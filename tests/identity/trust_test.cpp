@@ -70,6 +70,17 @@ LeafOptions with_uris(std::vector<std::string> uris) {
   return options;
 }
 
+TEST(Trust, TheSubjectIsKnownAsTheAuthorityWroteIt) {
+  TestPki pki;
+  LeafOptions options = with_uris({hospital});
+  options.countries = {"CN", "DE"};
+  const auto identity = pki.trust()->verify(der(pki.health.issue(options)), Purpose::client, now);
+  ASSERT_TRUE(identity) << identity.error().message.code;
+  EXPECT_EQ(identity->subject, (SubjectAttributes{{"C", "CN"}, {"C", "DE"}}));
+  EXPECT_EQ(identity->viewer().party, identity->party);
+  EXPECT_EQ(identity->viewer().subject, identity->subject);
+}
+
 TEST(Trust, EachBadChainIsRefusedForItsOwnReason) {
   const std::vector<BadLeaf> cases{
       {"none", [](TestPki&) { return std::vector<Bytes>{}; }, "identity.no-certificate"},
@@ -256,6 +267,27 @@ TEST(Trust, RevocationIsCheckedPerAnchor) {
   const auto unchecked = store_of(domains)->verify(der(leaf), Purpose::client, now);
   ASSERT_TRUE(unchecked);
   EXPECT_EQ(unchecked->crl_state, "none");
+}
+
+TEST(Trust, AChainThatWasGoodIsGoodForItsTimeAndItsPurposeAlone) {
+  TestPki pki;
+  const KeyAndChain leaf = pki.health.tls(hospital);
+  auto domains = pki.domains();
+  domains[0].crl_pem = {pki.health.crl({}, now + -day, now + day)};
+  const auto trust = store_of(domains);
+  const auto found = trust->verify(der(leaf), Purpose::client, now);
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->good_until, now + day);
+  const auto at = [&](Instant when) {
+    return code_of(trust->verify(der(leaf), Purpose::client, when));
+  };
+  EXPECT_EQ(at(now + seconds(1)), "good");
+  EXPECT_EQ(at(now + day + seconds(1)), "identity.crl-stale");
+  EXPECT_EQ(at(found->not_after + seconds(1)), "identity.expired");
+  // A clock that is set back finds it as it was then.
+  EXPECT_EQ(at(now + -day * 3650), "identity.not-yet-valid");
+  EXPECT_EQ(code_of(trust->verify(der(leaf), Purpose::contract, now)), "identity.wrong-purpose");
+  EXPECT_EQ(at(now), "good");
 }
 
 TEST(Trust, AMissingOrStaleListRefusesThatAnchorsPeers) {

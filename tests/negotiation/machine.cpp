@@ -57,13 +57,13 @@ std::optional<std::string> Directory::tally_url(const PartyId& party) const {
 }
 
 std::optional<VisibleOffer> Offers::find(
-    const OfferId& offer, const AssetId& target, const PartyId& party
+    const OfferId& offer, const AssetId& target, const Viewer& viewer
 ) const {
   const auto found = offers.find(offer.value);
   if (found == offers.end()) return std::nullopt;
   if (!target.empty() && found->second.offer.asset != target) return std::nullopt;
   const auto& visible_to = found->second.visible_to;
-  if (!visible_to.empty() && !visible_to.contains(party)) return std::nullopt;
+  if (!visible_to.empty() && !visible_to.contains(viewer.party)) return std::nullopt;
   return found->second.offer;
 }
 

@@ -52,6 +52,7 @@ class Directory final : public PeerDirectory {
   std::optional<std::string> base_url(const PartyId& party) const override;
   std::optional<std::string> tally_url(const PartyId& party) const override;
   std::string jurisdiction(const PartyId&) const override { return home; }
+  std::optional<PartyId> party_at(std::string_view) const override { return std::nullopt; }
   DataDialect data_dialect(const PartyId&) const override { return dialect; }
   bool accepts_unsigned(const PartyId&) const override { return unsigned_ok; }
   static std::string root_of(const PartyId& party);  // "https://hospital.example"
@@ -64,7 +65,7 @@ class Directory final : public PeerDirectory {
 class Offers final : public OfferBook {
  public:
   std::optional<VisibleOffer> find(
-      const OfferId& offer, const AssetId& target, const PartyId& party
+      const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const override;
   std::optional<PinnedAsset> asset(const AssetId& asset) const override;
   struct Offered {

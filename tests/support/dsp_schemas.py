@@ -20,7 +20,7 @@ def repaired(value):
 class Schemas:
     def __init__(self, jsonschema, folder):
         schemas = [repaired(json.loads(p.read_text())) for p in sorted(folder.rglob("*-schema.json"))]
-        self.jsonschema = jsonschema
+        self.jsonschema, self.folder = jsonschema, folder
         self.by_id = {s["$id"]: s for s in schemas}
         self.by_name = {i.rsplit("/", 1)[1]: s for i, s in self.by_id.items()}
 

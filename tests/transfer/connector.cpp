@@ -232,9 +232,10 @@ void Connector::build() {
       [this](custody::DeletionRecord record) { return tell_provider(std::move(record)); },
       [this](AgreementId agreement) { return set_expired(std::move(agreement)); }
   );
-  auto routes = api::peer_routes(
-      {*this, *negotiations, *transfers, [] { return std::optional<Error>(); }, limits}
-  );
+  auto routes =
+      api::peer_routes({*negotiations, *transfers, [] { return std::optional<Error>(); }, limits});
+  auto catalog_routes = api::catalog_routes({*this, base_url, 100, limits});
+  routes.insert(routes.end(), catalog_routes.begin(), catalog_routes.end());
   auto data_routes = api::peer_data_routes(
       {*enforcer,
        *tokens,
@@ -433,9 +434,9 @@ std::vector<negotiation::Agreement> Connector::agreements() {
 // --- the books -----------------------------------------------------------------------------------
 
 std::optional<negotiation::VisibleOffer> Connector::find(
-    const OfferId& offer, const AssetId& target, const PartyId& party
+    const OfferId& offer, const AssetId& target, const Viewer& viewer
 ) const {
-  const auto* found = offered->visible_offer(offer, party);
+  const auto* found = offered->visible_offer(offer, viewer);
   if (!found || (!target.empty() && found->asset != target)) return std::nullopt;
   negotiation::VisibleOffer visible;
   visible.id = found->id;
@@ -461,12 +462,14 @@ std::optional<std::string> Connector::action_of(const AssetId& asset, const std:
   return offered->action_of(asset, format);
 }
 
-std::string Connector::catalog(const PartyId& party) const {
-  return offered->catalog_body(party);
+catalog::Page Connector::page(const catalog::PageRequest& request) const {
+  return offered->page(request);
 }
 
-std::optional<std::string> Connector::dataset(const AssetId& asset, const PartyId& party) const {
-  return offered->dataset_body(asset, party);
+std::optional<std::string> Connector::dataset(
+    const AssetId& asset, const Viewer& viewer, Instant now
+) const {
+  return offered->dataset_body(asset, viewer, now);
 }
 
 Result<std::shared_ptr<const api::ServedAsset>> Connector::of(const AgreementId&) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/api/catalog_routes.hpp"
 #include "tally/api/data_routes.hpp"
 #include "tally/api/peer_routes.hpp"
 #include "tally/catalog/catalog.hpp"
@@ -81,13 +82,14 @@ class Connector final : public negotiation::test::Machine,
 
   // --- the books ---
   std::optional<negotiation::VisibleOffer> find(
-      const OfferId& offer, const AssetId& target, const PartyId& party
+      const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const override;
   std::optional<negotiation::PinnedAsset> asset(const AssetId& asset) const override;
   std::optional<std::string> action_of(const AssetId& asset, const std::string& format)
       const override;
-  std::string catalog(const PartyId& party) const override;
-  std::optional<std::string> dataset(const AssetId& asset, const PartyId& party) const override;
+  catalog::Page page(const catalog::PageRequest& request) const override;
+  std::optional<std::string> dataset(const AssetId& asset, const Viewer& viewer, Instant now)
+      const override;
   Result<std::shared_ptr<const api::ServedAsset>> of(const AgreementId& agreement) override;
   Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) override;
   awaitable<Result<api::HeldData>> open(AgreementId agreement) override;

@@ -132,6 +132,7 @@ struct ManagementApiParts {
   // What is shown of the store waits until its records are in the log (audit::Journal::settled).
   std::function<awaitable<void>()> settled;
   const Limits& limits;
+  Clock& clock;
 };
 
 std::vector<Route> management_routes(ManagementApiParts parts);

@@ -1,6 +1,6 @@
-// What other connectors may ask on the peer port: the version document, the Dataspace Protocol in
-// both roles, and /tally/v1 (docs/peer-api.md). The routes only copy: message in, one service
-// function, answer out.
+// What other connectors may ask on the peer port: the version document, negotiation and transfer of
+// the Dataspace Protocol in both roles, and /tally/v1 (docs/peer-api.md). The routes only copy:
+// message in, one service function, answer out.
 #pragma once
 
 #include <functional>
@@ -20,19 +20,7 @@ namespace tally::api {
 inline constexpr std::string_view dsp_base_path = "/dsp/2025-1";
 inline constexpr std::string_view tally_base_path = "/tally/v1";
 
-// The catalogue as one party may see it.
-class CatalogView {
- public:
-  virtual ~CatalogView() = default;
-  [[nodiscard]] virtual std::string catalog(const PartyId& party) const = 0;  // JSON text
-  // nullopt for an asset that does not exist or is not offered to `party`.
-  [[nodiscard]] virtual std::optional<std::string> dataset(
-      const AssetId& asset, const PartyId& party
-  ) const = 0;
-};
-
 struct PeerApiParts {
-  const CatalogView& catalog;
   negotiation::NegotiationService& negotiations;
   transfer::TransferService& transfers;
   // Refuses new work (with the reason) while the log or the store cannot take it.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,11 +17,11 @@
 #include <vector>
 
 #include "tally/catalog/documents.hpp"
+#include "tally/catalog/page.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/message.hpp"
 #include "tally/core/peer.hpp"
 #include "tally/core/result.hpp"
-#include "tally/dsp/messages.hpp"
 
 namespace tally::catalog {
 
@@ -30,8 +31,16 @@ struct Publisher {
   OurUrl base_url;             // of the DSP endpoints
 };
 
+// The catalogue of somebody else that ours points to (DSP 2025-1, nested catalogs).
+struct NestedCatalog {
+  std::string id;
+  std::string title;  // may be empty
+  std::string url;    // the base of its DSP endpoints
+};
+
 struct BuildOptions {
   Publisher publisher;
+  std::vector<NestedCatalog> nested;  // shown to everybody
   Limits limits;
   // Names of the configured trust domains: a visibleTo with another one is refused, since nobody
   // could ever match it. Empty: not checked.
@@ -82,7 +91,8 @@ Result<Offer> check_policy(
 
 class Catalog {
  public:
-  explicit Catalog(Publisher publisher);  // with nothing in it
+  // With nothing of our own in it.
+  explicit Catalog(Publisher publisher, const std::vector<NestedCatalog>& nested = {});
 
   // For the operator and for agreements already made: no question of who may see it. Null if
   // unknown.
@@ -93,28 +103,22 @@ class Catalog {
   [[nodiscard]] std::optional<HomeOf> home_of(const AssetId& id) const;
   [[nodiscard]] std::optional<HomeOf> home_of(const OfferId& id) const;
 
-  // As `party` sees it at `now`. Null: does not exist, is not for `party`, or is over: its policy
-  // permits nothing any more. Without a time nothing is over.
+  // Null: does not exist, is not for the viewer, or is over by `now`: its policy permits nothing
+  // any more. Without a time nothing is over.
   [[nodiscard]] const Offer* visible_offer(
-      const OfferId& id, const PartyId& party, Instant now = {}
-  ) const;
-  [[nodiscard]] const Asset* visible_asset(
-      const AssetId& id, const PartyId& party, Instant now = {}
+      const OfferId& id, const Viewer& viewer, Instant now = {}
   ) const;
   // Offers on one asset, by id.
   [[nodiscard]] std::vector<const Offer*> visible_offers(
-      const AssetId& id, const PartyId& party, Instant now = {}
+      const AssetId& id, const Viewer& viewer, Instant now = {}
   ) const;
 
-  [[nodiscard]] dsp::Catalog to_catalog(const PartyId& party, Instant now = {}) const;
-  [[nodiscard]] std::optional<dsp::Dataset> to_dataset(
-      const AssetId& id, const PartyId& party, Instant now = {}
-  ) const;
-  // The bodies of the two answers, from text that was made when the snapshot was built: the same
-  // JSON as to_json of the two above, without a tree of it in memory.
-  [[nodiscard]] std::string catalog_body(const PartyId& party, Instant now = {}) const;
+  // The two answers of the protocol, joined from text that was made when the snapshot was built.
+  // A page costs what is on it, however large the catalogue; with a filter, what is looked through
+  // until it is full.
+  [[nodiscard]] Page page(const PageRequest& request) const;
   [[nodiscard]] std::optional<std::string> dataset_body(
-      const AssetId& id, const PartyId& party, Instant now = {}
+      const AssetId& id, const Viewer& viewer, Instant now
   ) const;
 
   // The ODRL action that data in `format` of this asset is handed out for: archive for a pull into
@@ -125,11 +129,20 @@ class Catalog {
  private:
   friend BuildResult
   build(const std::vector<Document>&, const std::vector<Document>&, const BuildOptions&);
+  friend class Walk;
+
+  // Offers for the same viewers.
+  struct Group {
+    std::vector<Audience> audience;
+    std::vector<std::uint32_t> places;  // in by_asset_, ascending
+  };
 
   Publisher publisher_;
+  std::string nested_;  // the member `catalog` with a comma before it, or empty
   std::map<AssetId, Asset> assets_;
   std::map<OfferId, Offer> offers_;
   std::vector<const Offer*> by_asset_;  // all offers, by asset and id
+  std::vector<Group> groups_;
 };
 
 }  // namespace tally::catalog

@@ -15,6 +15,7 @@
 #include "tally/core/instant.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
+#include "tally/core/viewer.hpp"
 #include "tally/odrl/policy.hpp"
 
 namespace tally::catalog {
@@ -56,11 +57,14 @@ struct Asset {
   std::string digest;  // digest_text of the document in JCS
 };
 
-// Who may see an offer. An empty uri: every party of the domain. Both empty: everybody.
+// Who may see an offer. An empty uri: every party of the domain. Both empty: everybody. All of
+// `subject` must stand in the subject of the asker's certificate.
 struct Audience {
   std::string domain;
   std::string uri;
-  [[nodiscard]] bool holds(const PartyId& party) const;
+  SubjectAttributes subject;
+  [[nodiscard]] bool holds(const Viewer& viewer) const;
+  auto operator<=>(const Audience&) const = default;
 };
 
 // Who decides a request that fits the offer.
@@ -81,8 +85,8 @@ struct Offer {
   // Of the document; `build` hands them on and leaves none here.
   std::vector<odrl::Problem> warnings;
 
-  [[nodiscard]] bool visible_to_party(const PartyId& party) const;
-  [[nodiscard]] bool is_over(Instant now) const { return not_after && *not_after <= now; }
+  [[nodiscard]] bool visible_to_viewer(const Viewer& viewer) const;
+  [[nodiscard]] bool is_over(Instant now) const { return not_after && now >= *not_after; }
   // The Offer of a message: the published one with its target.
   [[nodiscard]] Json message_offer() const;
 };

@@ -37,6 +37,14 @@ struct Limits {
   std::size_t policy_constraints = 4096;  // after expansion
   std::size_t policy_list = 4096;
 
+  // Catalogues of others that an operator asks for.
+  std::size_t catalog_page_bytes = 8 << 20;  // one page or dataset, unpacked
+  std::size_t catalog_bytes = 48 << 20;      // all pages of an order, nested catalogues included
+  std::size_t catalog_pages = 2000;          // of an order
+  Nanos catalog_order = seconds(120);        // no page is asked for after that
+  std::size_t catalog_nested = 32;           // nested catalogues that are asked for
+  std::size_t catalog_depth = 4;             // how deep they may lie in one another
+
   // Data.
   std::size_t stream_piece = 128 << 10;
   std::size_t stream_resumes = 16;  // continuations of one use within stream_resume_window

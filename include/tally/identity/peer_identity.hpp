@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,8 @@
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/instant.hpp"
+#include "tally/core/viewer.hpp"
+#include "tally/identity/contract_key.hpp"
 
 namespace tally::identity {
 
@@ -24,15 +27,20 @@ struct PeerIdentity {
   PartyId party;
   std::string certificate_sha256;  // lower-case hex over the leaf's DER: what data tokens bind to.
                                    // by_credential: no certificate, and tokens bind to the party
-  std::vector<Bytes> chain;  // DER as the peer sent it, leaf first
-  Instant not_after;         // the earliest end of validity on the way to the anchor
+  std::vector<Bytes> chain;        // DER as the peer sent it, leaf first
+  Instant not_after;               // the earliest end of validity on the way to the anchor
   // Until when the result stands with the same trust store: not_after, or the end of a revocation
   // list and its grace. From then on the chain must be verified again.
   Instant good_until;
   std::string
       crl_state;  // "checked <thisUpdate>…<nextUpdate>", of the list that ends first; "none"
-  // Of a contract certificate: the revocation lists that were looked at, DER, for the archive.
+  SubjectAttributes subject;  // organisation, units and countries of the leaf
+  // Of a contract certificate: the revocation lists that were looked at, DER, for the archive, and
+  // the key that it certifies.
   std::vector<Bytes> lists;
+  std::optional<Ed25519PublicKey> contract_key;
+
+  [[nodiscard]] Viewer viewer() const { return {party, subject}; }
 };
 
 // What a request came with. Identity is the only thing in it that may be believed.

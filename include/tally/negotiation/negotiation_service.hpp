@@ -59,12 +59,12 @@ struct PinnedAsset {
 };
 
 // The catalogue, as negotiation asks it. nullopt for an offer that does not exist, that is not of
-// `target` (where one is given), or that `party` may not see: the three cannot be told apart.
+// `target` (where one is given), or that `viewer` may not see: the three cannot be told apart.
 class OfferBook {
  public:
   virtual ~OfferBook() = default;
   [[nodiscard]] virtual std::optional<VisibleOffer> find(
-      const OfferId& offer, const AssetId& target, const PartyId& party
+      const OfferId& offer, const AssetId& target, const Viewer& viewer
   ) const = 0;
   // Whoever may see it; nullopt: there is none.
   [[nodiscard]] virtual std::optional<PinnedAsset> asset(const AssetId& asset) const = 0;

@@ -22,6 +22,8 @@ class PeerDirectory {
   [[nodiscard]] virtual bool host_allowed(const PartyId& party, std::string_view url) const = 0;
   // The DSP base of a configured party.
   [[nodiscard]] virtual std::optional<std::string> base_url(const PartyId& party) const = 0;
+  // The configured party whose DSP base this is; a slash at the end does not matter.
+  [[nodiscard]] virtual std::optional<PartyId> party_at(std::string_view base_url) const = 0;
   // Where it serves /tally/v1, without a trailing slash; nullopt: nowhere, as far as is known.
   [[nodiscard]] virtual std::optional<std::string> tally_url(const PartyId& party) const = 0;
   [[nodiscard]] virtual DataDialect data_dialect(const PartyId& party) const = 0;
