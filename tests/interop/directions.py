@@ -1,6 +1,7 @@
 """The exchange that both connectors are there for, in both directions."""
 import hashlib
 import http.server
+import json
 import threading
 import time
 import urllib.error
@@ -81,15 +82,15 @@ def meet(told, world, class_path, scheme="http"):
         run("keytool", "-importcert", "-noprompt", "-alias", "ca", "-file",
             world.authority.anchor("health"), "-keystore", trust_store, "-storetype", "PKCS12",
             "-storepass", "changeit")
-    edc = Edc(world, class_path, "stock", trust_store=trust_store)
     source = Source()
+    edc = Edc(world, class_path, "stock", source.url, trust_store=trust_store)
     told.processes += [source, edc]
     ours = Ours(world, "ours", scheme)
     ours.knows(edc)
     ours.offer_counted(edc)
     begun = time.monotonic()
     edc.start()
-    edc.offer(FOREIGN, source.url)
+    edc.offer(FOREIGN)
     told.step("EDC is ready after %.1f s" % (time.monotonic() - begun))
     ours.start()
     return edc, ours
@@ -120,13 +121,16 @@ def offer_of(dataset):
 
 
 def its_agreement(edc, ours):
-    offer = offer_of(edc.dataset(ours.base_url, ours.uri, ASSET))
+    catalogue = edc.catalog(ours.base_url, ours.uri)
+    offer = offer_of(next(entry for entry in catalogue["dataset"] if entry["@id"] == ASSET))
+    alone = offer_of(edc.dataset(ours.base_url, ours.uri, ASSET))
+    check(offer == alone, "catalogue and dataset say the same", (offer, alone))
     pid = edc.negotiate(ours.base_url, ours.uri, offer, ASSET)
     return edc.reaches("contractnegotiations", pid, "FINALIZED")["contractAgreementId"]
 
 
 def its_transfer(edc, ours, agreement):
-    pid = edc.transfer(ours.base_url, ours.uri, agreement, "HttpData-QUERY")
+    pid = edc.transfer(ours.base_url, ours.uri, agreement, "HttpData-PULL")
     edc.reaches("transferprocesses", pid, "STARTED")
     return pid, eventually(lambda: edc.address_of(pid), "EDC keeps the data address")
 
@@ -148,10 +152,68 @@ def its_consumer(told, edc, ours, context=None):
           (status, body))
     answer = ours.api("POST", "/api/v1/transfers/%s/completion" % our_transfer_of(ours, agreement))
     check(answer.status == 200, "our transfer is completed", answer)
-    edc.reaches("transferprocesses", transfer, "COMPLETED")
-    check(edc.address_of(transfer) is None, "EDC forgets the data address")
+    edc.reaches("transferprocesses", transfer, "COMPLETED", "DEPROVISIONED")
+    eventually(lambda: edc.address_of(transfer) is None, "EDC forgets the data address")
+    status, body = fetch(endpoint, token, context)
+    check(status == 401, "the token is dead", (status, body))
     told.step("%d uses, the next refused, completed: %d bytes each" % (USES, len(CONTENT)),
               transfers=1, bytes=USES * len(CONTENT), refusals=1)
+
+
+# --- the ugly side -------------------------------------------------------------------------------
+
+AT_ONCE = 12
+
+
+def early_refusals(process):
+    """How often it answered 409 to a message of a process: it was not yet where it said."""
+    lists = [entry["attempts"] for entry in process["history"] if "attempts" in entry]
+    return sum(1 for attempts in lists for attempt in attempts["first"]
+               if attempt["answer"].startswith("409"))
+
+
+def many_at_once(told, edc, ours):
+    """It refuses what comes before it has stored its own last step; each comes again."""
+    begun = [ours.begin("negotiations", {"peer": ours.peer(edc), "asset": FOREIGN})
+             for _ in range(AT_ONCE)]
+    ended = [ours.ended_process("negotiations", pid, ("FINALIZED", "TERMINATED")) for pid in begun]
+    states = [process["state"] for process in ended]
+    check(states == ["FINALIZED"] * AT_ONCE, "every negotiation comes to its agreement", ended)
+    told.step("%d negotiations at once, %d messages that it refused as too early were sent again" % (
+        AT_ONCE, sum(map(early_refusals, ended))), agreements=AT_ONCE)
+
+
+def fatal_answers(told, edc, ours):
+    """What we refuse ends on both sides, and nothing stays open."""
+    offer = offer_of(edc.dataset(ours.base_url, ours.uri, ASSET))
+    unknown = dict(offer, **{"@id": "urn:interop:no-such-offer"})
+    wider = json.loads(json.dumps(offer))
+    wider["permission"][0]["constraint"] = wider["permission"][0]["constraint"][1:]
+    for what, asked in (("an offer that there is not", unknown), ("no limit", wider)):
+        pid = edc.negotiate(ours.base_url, ours.uri, asked, ASSET)
+        process = edc.reaches("contractnegotiations", pid, "TERMINATED")
+        told.step("asked for %s: ended, %s" % (what, process.get("errorDetail", "")[:100]), refusals=1)
+    open_here = [item for item in ours.items("negotiations")
+                 if item["state"] not in ("FINALIZED", "TERMINATED")]
+    check(not open_here, "nothing stays open here", open_here)
+
+
+def restarted(told, edc, ours):
+    """It forgets everything. What was in the middle is ended by a person; new things work."""
+    forgotten = ours.agreement_as_consumer(edc, FOREIGN)
+    pid = ours.begin("negotiations", {"peer": ours.peer(edc), "asset": FOREIGN})
+    edc.kill()
+    edc.start()
+    edc.offer(FOREIGN)
+    transfer = ours.begin("transfers", {"agreement": forgotten})
+    our_consumer(told, edc, ours)
+    for kind, one in (("negotiations", pid), ("transfers", transfer)):
+        state = ours.get("/api/v1/%s/%s" % (kind, one))["state"]
+        if state not in ("FINALIZED", "TERMINATED"):
+            answer = ours.api("POST", "/api/v1/%s/%s/termination" % (kind, one),
+                              {"reason": "EDC was restarted"})
+            check(answer.status // 100 == 2, "a person ends what it forgot", answer)
+    told.step("restarted in the middle: what it forgot was ended by a person", restarts=1)
 
 
 def verified(ours):
@@ -165,6 +227,9 @@ def plain(told, world, class_path):
     edc, ours = meet(told, world, class_path)
     our_consumer(told, edc, ours)
     its_consumer(told, edc, ours)
+    many_at_once(told, edc, ours)
+    fatal_answers(told, edc, ours)
+    restarted(told, edc, ours)
     verified(ours)
 
 

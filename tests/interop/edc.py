@@ -24,7 +24,8 @@ def install(tools):
 class Edc:
     """One connector with everything in memory, as it comes: a restart forgets all of it."""
 
-    def __init__(self, world, class_path, name, *, trust_store=None):
+    def __init__(self, world, class_path, name, source, *, trust_store=None):
+        self.source = source  # a URL: what its assets are
         self.world, self.class_path, self.name = world, class_path, name
         self.trust_store = trust_store
         self.process = None
@@ -130,11 +131,11 @@ class Edc:
             raise AssertionError("EDC: %s %s: %d %s" % (method, path, status, said[:2000]))
         return json.loads(said) if said else {}
 
-    def offer(self, asset, source, *, permission=({"action": "use"},)):
-        """Offers to everybody what `source` (a URL) serves."""
+    def offer(self, asset, *, permission=({"action": "use"},)):
+        """Offers its source to everybody."""
         self.api("POST", "/assets", {
             "@id": asset, "properties": {"name": asset, "contenttype": "text/csv"},
-            "dataAddress": {"type": "HttpData", "baseUrl": source}})
+            "dataAddress": {"type": "HttpData", "baseUrl": self.source}})
         self.api("POST", "/policydefinitions", {
             "@id": asset + "-policy", "policy": {
                 "@context": ODRL, "@type": "Set", "permission": list(permission)}})

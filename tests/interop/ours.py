@@ -27,6 +27,10 @@ class Ours(Connector):
     def base_url(self):
         return self.root + "/dsp/2025-1"
 
+    @staticmethod
+    def peer(edc):
+        return {"domain": HEALTH, "uri": edc.name}
+
     def knows(self, edc):
         """Before start: the peer, its credential both ways, and the forms that it reads."""
         def add(config):
@@ -35,6 +39,7 @@ class Ours(Connector):
                 "hosts": ["localhost:%d" % edc.ports["protocol"],
                           "localhost:%d" % edc.ports["public"]],
                 "acceptUnsigned": True, "dataAddress": "full-iri-names", "dataToken": "bare",
+                "callFormat": "HttpData-PULL",
                 "credential": {
                     "expects": edc.credential(self.base_url),
                     "sends": json.dumps({"region": "eu", "audience": edc.base_url,
@@ -55,7 +60,7 @@ class Ours(Connector):
 
     def agreement_as_consumer(self, edc, asset):
         process = self.ended_process("negotiations", self.begin("negotiations", {
-            "peer": {"domain": HEALTH, "uri": edc.name}, "asset": asset}),
+            "peer": self.peer(edc), "asset": asset}),
             ("FINALIZED", "TERMINATED"))
         if process["state"] != "FINALIZED":
             raise AssertionError("no agreement: %s" % json.dumps(process, indent=1))
