@@ -43,7 +43,7 @@ class Everybody final : public Peer, public negotiation::PeerDirectory, public C
   }
   awaitable<Result<PeerStream>> open(PeerRequest request) override {
     asked.push_back(request.to.uri);
-    at += each;
+    at = at + each;
     PeerStream stream;
     stream.status = 200;
     if (next) stream.headers.set("Link", "<?page=" + std::to_string(asked.size()) + ">; rel=next");
@@ -89,7 +89,7 @@ class Everybody final : public Peer, public negotiation::PeerDirectory, public C
   };
   bool next = false;  // each page names another one
   Nanos each = 0;     // how long an answer takes
-  Instant at = seconds(1'800'000'000);
+  Instant at{1'800'000'000, 0};
   std::vector<std::string> asked;
 };
 
