@@ -183,6 +183,18 @@ def many_at_once(told, edc, ours):
         AT_ONCE, sum(map(early_refusals, ended))), agreements=AT_ONCE)
 
 
+def too_early(told, edc, ours):
+    """A verification before there is an agreement: it answers 409, and nothing is lost by it."""
+    pid = ours.begin("negotiations", {"peer": ours.peer(edc), "asset": FOREIGN})
+    theirs = eventually(lambda: ours.get("/api/v1/negotiations/" + pid)["peerPid"], "it has answered")
+    status = edc.told("/negotiations/%s/agreement/verification" % theirs, ours.uri, {
+        "@type": "ContractAgreementVerificationMessage", "providerPid": theirs, "consumerPid": pid})
+    check(status == 409, "EDC says that it is too early", status)
+    process = ours.ended_process("negotiations", pid, ("FINALIZED", "TERMINATED"))
+    check(process["state"] == "FINALIZED", "the negotiation goes on", process)
+    told.step("too early: 409, and the negotiation came to its agreement", agreements=1)
+
+
 def fatal_answers(told, edc, ours):
     """What we refuse ends on both sides, and nothing stays open."""
     offer = offer_of(edc.dataset(ours.base_url, ours.uri, ASSET))
@@ -193,9 +205,8 @@ def fatal_answers(told, edc, ours):
         pid = edc.negotiate(ours.base_url, ours.uri, asked, ASSET)
         process = edc.reaches("contractnegotiations", pid, "TERMINATED")
         told.step("asked for %s: ended, %s" % (what, process.get("errorDetail", "")[:100]), refusals=1)
-    open_here = [item for item in ours.items("negotiations")
-                 if item["state"] not in ("FINALIZED", "TERMINATED")]
-    check(not open_here, "nothing stays open here", open_here)
+    eventually(lambda: all(item["state"] in ("FINALIZED", "TERMINATED")
+                           for item in ours.items("negotiations")), "nothing stays open here")
 
 
 def restarted(told, edc, ours):
@@ -227,6 +238,7 @@ def plain(told, world, class_path):
     edc, ours = meet(told, world, class_path)
     our_consumer(told, edc, ours)
     its_consumer(told, edc, ours)
+    too_early(told, edc, ours)
     many_at_once(told, edc, ours)
     fatal_answers(told, edc, ours)
     restarted(told, edc, ours)

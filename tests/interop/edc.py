@@ -93,9 +93,8 @@ class Edc:
     def _is_offered(self, asset):
         """Whether a peer finds the asset in the catalogue, with a way to get it: there is none
         before EDC knows its own data plane."""
-        status, said = self._call(
-            self.ports["protocol"], "POST", "/protocol/2025-1/catalog/request",
-            {"@context": [CONTEXT], "@type": "CatalogRequestMessage"}, self.credential(self.base_url))
+        status, said = self._as_peer(self.name, "POST", "/catalog/request", {
+            "@context": [CONTEXT], "@type": "CatalogRequestMessage"})
         datasets = json.loads(said).get("dataset", []) if status == 200 else []
         return any(entry["@id"] == asset and entry.get("distribution") for entry in datasets)
 
@@ -170,10 +169,6 @@ class Edc:
             "@type": "TransferRequest", "counterPartyAddress": base, "connectorId": participant,
             "contractId": agreement, "protocol": PROTOCOL, "transferType": kind})["@id"]
 
-    def state(self, kind, pid):
-        process = self.api("GET", "/%s/%s" % (kind, pid))
-        return process and process["state"]
-
     def reaches(self, kind, pid, *wanted):
         """Waits until the process is in one of these states; an end elsewhere is a failure. Returns
         the process."""
@@ -192,16 +187,22 @@ class Edc:
             raise AssertionError("EDC's %s %s is to be %s and was %s (%s)" % (
                 kind, pid, " or ".join(wanted), ", ".join(seen), failed)) from failed
 
-    def shown_to(self, party, kind, pid):
-        """A process as the protocol shows it to this peer; the status where it does not."""
-        status, said = self._call(
-            self.ports["protocol"], "GET", "/protocol/2025-1/%s/%s" % (kind, pid), None,
-            json.dumps({"region": "eu", "audience": self.base_url, "clientId": party}))
-        return json.loads(said) if status == 200 else {"status": status, "said": said[:300]}
-
     def address_of(self, transfer):
         """Where and how its application fetches; None when it has none (any more)."""
         found = self.api("GET", "/edrs/%s/dataaddress" % transfer)
         return found and (found["endpoint"], found["authorization"])
 
+    # --- its protocol, by hand ---
 
+    def _as_peer(self, party, method, path, body=None):
+        return self._call(self.ports["protocol"], method, "/protocol/2025-1" + path, body, json.dumps(
+            {"region": "eu", "audience": self.base_url, "clientId": party}))
+
+    def shown_to(self, party, kind, pid):
+        """A process as the protocol shows it to this peer; the status where it does not."""
+        status, said = self._as_peer(party, "GET", "/%s/%s" % (kind, pid))
+        return json.loads(said) if status == 200 else {"status": status, "said": said[:300]}
+
+    def told(self, path, party, message):
+        """Sends it a message as this peer. Returns the status."""
+        return self._as_peer(party, "POST", path, {"@context": [CONTEXT], **message})[0]
