@@ -13,6 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 NAMESPACE = "https://w3id.org/edc/v0.0.1/ns/"
 CONTEXT = "https://w3id.org/dspace/2025/1/context.jsonld"
 ODRL = "http://www.w3.org/ns/odrl.jsonld"
+START_SECONDS = 240  # it takes three on a quiet machine
 PROTOCOL = "dataspace-protocol-http:2025-1"
 
 
@@ -76,7 +77,7 @@ class Edc:
                  "-Dedc.fs.config=" + self.settings_file, *trust, "-cp", self.class_path,
                  "org.eclipse.edc.boot.system.runtime.BaseRuntime", "--log-level=DEBUG"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        eventually(self._ready, "EDC %s is ready" % self.name)
+        eventually(self._ready, "EDC %s is ready" % self.name, START_SECONDS)
         return self
 
     def _ready(self):
@@ -86,7 +87,8 @@ class Edc:
         try:
             # `/api/check/readiness` answers 200 before the other ports do.
             return self._call(self.ports["management"], "POST", "/management/v3/assets/request",
-                              {"@context": {"@vocab": NAMESPACE}, "@type": "QuerySpec"})[0] == 200
+                              {"@context": {"@vocab": NAMESPACE}, "@type": "QuerySpec"},
+                              timeout=5)[0] == 200
         except OSError:
             return False
 
@@ -107,14 +109,14 @@ class Edc:
     # --- its management API ---
 
     @staticmethod
-    def _call(port, method, path, body=None, authorization=None):
+    def _call(port, method, path, body=None, authorization=None, timeout=60):
         request = urllib.request.Request(
             "http://localhost:%d%s" % (port, path), method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json",
                      **({"Authorization": authorization} if authorization else {})})
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as answer:
             return answer.code, answer.read()
