@@ -133,6 +133,8 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
   const auto message = dsp::from_json<dsp::TransferRequestMessage>(body->json);
   if (!message) co_return refuse(message.error(), pids);
   const PartyId peer = received.caller.party;
+  const auto own_word = state.parts.peers.data_dialect(peer).call_format;
+  const bool may_be_call = !own_word.empty() && message->format == own_word;
   if (!state.parts.peers.host_allowed(peer, message->callback_address)) {
     const Message outside{"negotiation.callback-not-allowed", {{"url", message->callback_address}}};
     co_return refuse(400, negotiation::bounded(outside), pids, "/callbackAddress");
@@ -151,9 +153,10 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
       const auto known = process.pids();
       auto repeat = known_answer(state.parts.store, process.key(), *body, Family::transfer, known);
       if (!repeat) co_return refuse(repeat.error(), known);
-      const bool same = process.agreement == message->agreement_id &&
-                        process.format == message->format &&
-                        process.peer_base == message->callback_address;
+      const bool same =
+          process.agreement == message->agreement_id &&
+          (process.format == message->format || (may_be_call && process.format == call_format)) &&
+          process.peer_base == message->callback_address;
       const bool in_work = *repeat ? state.is_unanswered(process, body->message_id)
                                    : state.unpublished.contains(process.pid.value);
       if (in_work) {
@@ -197,7 +200,13 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
     if ((*agreement)->status != negotiation::AgreementStatus::active) {
       co_return refuse(400, not_active(**agreement), pids, "/agreementId");
     }
-    const auto action = state.parts.formats.action_of((*agreement)->asset, message->format);
+    std::string format = message->format;
+    auto action = state.parts.formats.action_of((*agreement)->asset, format);
+    // Of an asset that goes into custody this word may mean just that.
+    if (!action && may_be_call) {
+      format = call_format;
+      action = state.parts.formats.action_of((*agreement)->asset, format);
+    }
     if (!action) {
       const Message unknown{"transfer.unknown-format", {{"format", message->format}}};
       co_return refuse(400, negotiation::bounded(unknown), pids, "/format");
@@ -213,7 +222,7 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
     process.enter(TransferState::requested, state.now());
     process.agreement = message->agreement_id;
     process.asset = (*agreement)->asset;
-    process.format = message->format;
+    process.format = format;
     process.action = *action;
     process.certificate = received.caller.certificate_sha256;
     process.began_at = format_micros(state.now());
