@@ -16,6 +16,7 @@
 #include "approval_routes.hpp"
 #include "catalog_tree.hpp"
 #include "code.hpp"
+#include "event_routes.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
 #include "transfer_admin.hpp"
@@ -600,6 +601,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        operates,
        home,
        starts("counter-negotiation", on(post_counter))},
+      {"GET", "/api/v1/events", auditor, home, on(get_events)},
       {"GET", "/api/v1/agreements", auditor, home, shown(on(get_agreements))},
       {"POST", "/api/v1/agreements", admin, home, starts("import-agreement", on(post_agreement))},
       {"GET", "/api/v1/agreements/:id", auditor, home, shown(on(get_agreement))},

@@ -20,6 +20,7 @@ const std::vector<RecordType>& record_types() {
       {"contract.finalized",
        {"actor", "agreement", "asset", "counterparty", "pid", "policy", "role"},
        {"assurance", "signatures", "statements"}},
+      {"contract.moved", {"counterparty", "pid", "state"}},
       {"contract.offered", {"asset", "counterparty", "pid", "policy"}},
       {"contract.terminated", {"counterparty", "pid", "reason"}},
       {"contract.verified",

@@ -67,6 +67,7 @@ Message summary_of(const std::string& type, const Json& record) {
         "receipt",
         "role",
         "rule",
+        "state",
         "target",
         "to",
         "use",

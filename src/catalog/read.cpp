@@ -150,6 +150,30 @@ std::vector<Audience> read_audiences(
   return audiences;
 }
 
+// Who decides what fits the offer, and which program where one does.
+void read_decide(StrictObject& in, const BuildOptions& options, Offer& offer) {
+  const std::string decide =
+      in.word("decide", in.text("decide", "auto"), {"auto", "approve", "hook"});
+  if (decide == "approve") offer.decide = Decide::approve;
+  if (decide != "hook") {
+    // A decision that nobody is asked for would be taken for one that is.
+    if (in.member("hook")) in.fault({"catalog.hook-not-asked", {}}, in.at("hook"));
+    return;
+  }
+  offer.decide = Decide::hook;
+  offer.hook = in.required_text("hook");
+  const auto& hooks = options.hooks;
+  if (offer.hook.empty() || std::find(hooks.begin(), hooks.end(), offer.hook) != hooks.end())
+    return;
+  const std::string closest = closest_term(offer.hook, {hooks.begin(), hooks.end()});
+  Message message{"catalog.unknown-hook", {{"hook", offer.hook}}};
+  if (!closest.empty()) {
+    message.code = "catalog.misspelt-hook";
+    message.params["closest"] = closest;
+  }
+  in.fault(std::move(message), in.at("hook"));
+}
+
 // An offer travels without its context, so nothing in it may depend on one.
 void check_context(StrictObject& in, const Json& policy) {
   const auto context = policy.find("@context");
@@ -281,12 +305,7 @@ Read<Offer> read_policy(
   StrictObject in(*value, {}, document, faults);
   Offer offer;
   offer.visible_to = read_audiences(in, document, options, faults);
-  const std::string decide = in.text("decide", "auto");
-  if (decide == "hook") {
-    in.fault({"catalog.decide-not-yet", {{"decide", decide}}}, in.at("decide"));
-  } else if (in.word("decide", decide, {"auto", "approve"}) == "approve") {
-    offer.decide = Decide::approve;
-  }
+  read_decide(in, options, offer);
   offer.require_signature = in.flag("requireSignature", true);
   offer.accept_unconfirmed = in.flag("acceptUnconfirmed", false);
   const Json* policy = in.required("policy");

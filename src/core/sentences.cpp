@@ -17,6 +17,7 @@ std::vector<Sentence> sorted_table() {
 #include "sentences/daemon.inc"
 #include "sentences/dataplane.inc"
 #include "sentences/dsp.inc"
+#include "sentences/events.inc"
 #include "sentences/evidence.inc"
 #include "sentences/identity.inc"
 #include "sentences/negotiation.inc"

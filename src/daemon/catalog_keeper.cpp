@@ -413,8 +413,18 @@ std::optional<negotiation::VisibleOffer> CatalogKeeper::find(
   out.asset_class = asset->class_;
   out.policy = found->message_offer();
   out.served_each_time = asset->delivery == catalog::Delivery::call;
-  out.decide = found->decide == catalog::Decide::approve ? negotiation::Decide::by_person
-                                                         : negotiation::Decide::by_itself;
+  switch (found->decide) {
+    case catalog::Decide::automatic:
+      out.decide = negotiation::Decide::by_itself;
+      break;
+    case catalog::Decide::approve:
+      out.decide = negotiation::Decide::by_person;
+      break;
+    case catalog::Decide::hook:
+      out.decide = negotiation::Decide::by_hook;
+      out.hook = found->hook;
+      break;
+  }
   out.require_signature = found->require_signature;
   out.accept_unconfirmed = found->accept_unconfirmed;
   return out;

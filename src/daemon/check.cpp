@@ -5,6 +5,7 @@
 #include "keys.hpp"
 #include "log_key.hpp"
 #include "peer_credentials.hpp"
+#include "programs.hpp"
 #include "witness_setup.hpp"
 
 namespace tally::daemon {
@@ -50,6 +51,9 @@ std::vector<ConfigProblem> check(const Config& config) {
   }
   if (auto peers = load_peer_credentials(config); !peers) {
     note(problems, peers.error(), peers.error().pointer);
+  }
+  if (auto programs = load_programs(config); !programs) {
+    note(problems, programs.error(), programs.error().pointer);
   }
   if (config.credential_peers && !config.credential_peers->plain) {
     if (auto pair = load_credential_pair(config, {}); !pair) {

@@ -326,6 +326,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                config.known_peers.push_back(std::move(entry));
              });
            }},
+          {"hooks", read_hooks(read, config)},
           {"catalog",
            [&](const Json& value, const std::string& at) {
              read.object(

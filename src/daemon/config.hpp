@@ -76,6 +76,21 @@ struct PeerEntry {
   std::optional<CredentialEntry> former_credential;  // loopbackCredential, as it was written
 };
 
+// A program of the operator that this connector calls.
+struct ProgramEntry {
+  std::string name;  // within its list
+  std::string url;
+  std::filesystem::path key;
+  bool private_addresses = false;     // its name may resolve to addresses of private networks
+  std::filesystem::path tls_anchors;  // of its server; empty: the system's
+};
+
+// One that decides what offers with `"decide": "hook"` leave to it.
+struct HookEntry : ProgramEntry {
+  Nanos deadline = seconds(10);
+  bool signed_answers = true;
+};
+
 // One more witness of our own log: a configured peer that serves tlog-witness.
 struct WitnessEntry {
   std::string name;  // within this file
@@ -107,6 +122,7 @@ struct Config {
   std::filesystem::path witness_quorum;  // C2SP tlog-policy; empty: the agreement's other party
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
+  std::vector<HookEntry> hooks;
   CatalogSettings catalog;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
   std::string data_url;                // as written; what is in force stands with each listener

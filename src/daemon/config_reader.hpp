@@ -1,5 +1,5 @@
-// How tally.json is read: member by member, every fault noted with its place. Private to config.cpp
-// and config_checks.cpp.
+// How tally.json is read: member by member, every fault noted with its place. Private to the
+// files config*.cpp.
 #pragma once
 
 #include <algorithm>
@@ -154,6 +154,9 @@ class ConfigReader {
  private:
   std::vector<ConfigProblem>& problems_;
 };
+
+// The list of programs that decide (config_programs.cpp).
+ConfigReader::Field read_hooks(ConfigReader& read, Config& config);
 
 // What no member shows by itself: whether the members fit each other. Also takes up the form that
 // this version alone still reads (docs/configuration.md, "loopbackCredential").

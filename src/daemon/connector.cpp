@@ -73,6 +73,9 @@ Result<std::unique_ptr<Connector>> Connector::open(Config config, Notices& notic
   auto peer_credentials = load_peer_credentials(config);
   if (!peer_credentials) return fail(std::move(peer_credentials));
   opened.peer_credentials = std::move(*peer_credentials);
+  auto programs = load_programs(config);
+  if (!programs) return fail(std::move(programs));
+  opened.programs = std::move(*programs);
   auto log_signer = load_log_signer(config.log_key, origin);
   if (!log_signer) return fail(std::move(log_signer));
 
@@ -302,6 +305,7 @@ Result<void> Connector::assemble(Opened opened) {
     return {};
   };
   build.keeps_keys = !config_.wrapping_key.empty();
+  for (const auto& hook : config_.hooks) build.hooks.push_back(hook.name);
   catalog_ = std::make_unique<CatalogKeeper>(
       CatalogParts{*store_, *journal_, clock_, random_, timers_, *worker_, notices_},
       config_.folder,
@@ -368,6 +372,15 @@ Result<void> Connector::assemble(Opened opened) {
   delivery_ = std::make_unique<negotiation::Delivery>(
       *store_, *peer_, clock_, timers_, *tasks_, notices_, limits
   );
+  net::HttpsPeerConfig program_config;
+  program_config.peers = std::move(opened.programs.addresses);
+  program_config.insecure_loopback = true;  // the operator's own programs, on the same machine
+  auto programs = net::HttpsPeer::create(home, program_config, limits, *trust_, clock_);
+  if (!programs) return fail(std::move(programs));
+  programs_ = std::move(*programs);
+  hooks_ = std::make_unique<events::HookCaller>(
+      events::HookParts{*programs_, clock_, timers_}, std::move(opened.programs.hooks)
+  );
   negotiation::NegotiationSettings negotiation_settings;
   negotiation_settings.self = config_.participant;
   negotiation_settings.base_url = base_url;
@@ -395,7 +408,8 @@ Result<void> Connector::assemble(Opened opened) {
           *trust_,
           credentials_.signer,
           [this](const PartyId& party) { return sender_->unasked(party); },
-          rules_.get()},
+          rules_.get(),
+          hooks_.get()},
       std::move(negotiation_settings)
   );
   watched_logs_ = std::make_unique<WatchedLogs>(negotiations_->partners(), config_.watched_logs);
@@ -512,6 +526,17 @@ Result<void> Connector::assemble(Opened opened) {
         std::move(expired)
     );
   }
+  event_feed_ = std::make_unique<events::EventFeed>(
+      events::EventLog{
+          *store_,
+          *worker_,
+          timers_,
+          open_log,
+          [this] { return log_->mark().size; },
+          [this] { return journal_->settled(); },
+          events::log_number_of(genesis_.origin)},
+      home
+  );
   delivery_->serve("negotiation", *negotiations_);
   delivery_->serve("transfer", *transfers_);
   return {};

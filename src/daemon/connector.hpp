@@ -25,6 +25,7 @@
 #include "tally/custody/posix_blob_store.hpp"
 #include "tally/custody/private_facts.hpp"
 #include "tally/custody/puller.hpp"
+#include "tally/events/event_feed.hpp"
 #include "tally/negotiation/delivery.hpp"
 #include "tally/sources/file_sources.hpp"
 #include "tally/store/sqlite_store.hpp"
@@ -41,6 +42,7 @@
 #include "log_key_rotation.hpp"
 #include "peer_credentials.hpp"
 #include "peer_directory.hpp"
+#include "programs.hpp"
 #include "real_world.hpp"
 #include "refusal_log.hpp"
 #include "rule_keeper.hpp"
@@ -86,6 +88,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
     LogSigner log_signer;
     std::shared_ptr<const identity::TrustStore> trust;
     std::vector<LoadedCredential> peer_credentials;
+    LoadedPrograms programs;
   };
   struct Serving;  // listeners and their routers
 
@@ -167,6 +170,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<custody::Puller> puller_;
   std::unique_ptr<custody::Keeper> keeper_;
   std::unique_ptr<negotiation::Delivery> delivery_;
+  std::unique_ptr<net::HttpsPeer> programs_;  // those that this connector calls
+  std::unique_ptr<events::HookCaller> hooks_;
   std::unique_ptr<negotiation::NegotiationService> negotiations_;
   std::unique_ptr<WatchedLogs> watched_logs_;
   std::unique_ptr<audit::Witness> witness_;  // null: no witness key
@@ -177,6 +182,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<transfer::DeletionSender> deletions_;
   std::unique_ptr<transfer::UseReceipts> use_receipts_;
   std::unique_ptr<transfer::StatementSender> statements_;
+
+  std::unique_ptr<events::EventFeed> event_feed_;
 
   std::atomic<bool> used_ = false;  // a local use has ended since the keeper last looked
   std::unique_ptr<Serving> serving_;

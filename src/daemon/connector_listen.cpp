@@ -119,6 +119,7 @@ Result<void> Connector::listen() {
         from_log_->witnessing,
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },
         {*store_, *journal_, clock_, random_}},
+       *event_feed_,
        config_.participant,
        [this] { return closed(); },
        [this] { return journal_->settled(); },

@@ -211,6 +211,7 @@ awaitable<void> Connector::stop() {
   notices_.note(Severity::info, {"daemon.stopping", {}});
   // A start that is under way comes to its end first: what it spawns has to be ended too.
   while (starting_) co_await timers_.sleep_for(milliseconds(10));
+  event_feed_->close();
   if (serving_) {
     for (auto* server :
          {&serving_->peers, &serving_->credential_peers, &serving_->apps, &serving_->management}) {

@@ -49,6 +49,22 @@ Result<void> add_peer_files(const Config& config, Json& digests) {
   return {};
 }
 
+// What is shared with programs of the operator, and by what their servers are judged.
+Result<void> add_program_files(const Config& config, Json& digests) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : config.hooks) {
+    files.push_back(entry.key);
+    if (!entry.tls_anchors.empty()) files.push_back(entry.tls_anchors);
+  }
+  if (files.empty()) return {};
+  const auto key = read_file(config.contract_key);
+  if (!key) return tl::unexpected(key.error());
+  const auto digest = digest_over(files, *key);
+  if (!digest) return tl::unexpected(digest.error());
+  digests["programs"] = *digest;
+  return {};
+}
+
 }  // namespace
 
 Result<Json> digests_in_force(const Config& config, const Credentials& credentials) {
@@ -73,6 +89,7 @@ Result<Json> digests_in_force(const Config& config, const Credentials& credentia
       {"revocations", std::move(revocations)},
   };
   if (auto added = add_peer_files(config, digests); !added) return fail(std::move(added));
+  if (auto added = add_program_files(config, digests); !added) return fail(std::move(added));
   return digests;
 }
 

@@ -15,7 +15,8 @@
 namespace tally::daemon {
 
 // {"configuration", "certificate", "contractCertificate": digest, "anchors", "revocations":
-// {domain: digest}}, and where there are such files "peerAnchors" and "peerCredentials": digest.
+// {domain: digest}}, and where there are such files "peerAnchors", "peerCredentials" and
+// "programs": digest.
 // Reads files. Errors: invalid (daemon.file-unreadable).
 Result<Json> digests_in_force(const Config& config, const Credentials& credentials);
 

@@ -1,4 +1,4 @@
-// Decisions by people: what waits for one, and what follows from it.
+// Decisions: what waits for one, and what follows from it.
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -12,19 +12,25 @@ namespace tally::negotiation {
 using dsp::NegotiationState;
 using dsp::Role;
 
-// The step that makes a person's decision necessary; once made, nothing more happens by itself.
-Result<NegotiationService::State::Next> NegotiationService::State::wait_for_person(
+audit::RecordDraft NegotiationService::State::approval_requested(
+    const Process& process, const Message& why
+) const {
+  auto record = draft("approval.requested", process);
+  record.set("asset", process.asset.value).set("offer", process.offer_id.value);
+  record.set("policy", sha256(to_jcs(process.offer)));
+  record.set("reason", bounded(why));
+  return record;
+}
+
+// The step that makes a decision necessary; once made, nothing more happens by itself.
+Result<NegotiationService::State::Next> NegotiationService::State::wait_for_decision(
     Process process, Message why
 ) const {
   if (process.approval) return Next{};
   Step step;
   step.process = std::move(process);
   step.process.approval = Process::Approval{now(), bounded(std::move(why))};
-  auto record = draft("approval.requested", step.process);
-  record.set("asset", step.process.asset.value).set("offer", step.process.offer_id.value);
-  record.set("policy", sha256(to_jcs(step.process.offer)));
-  record.set("reason", step.process.approval->why);
-  step.drafts.push_back(std::move(record));
+  step.drafts.push_back(approval_requested(step.process, step.process.approval->why));
   return Next{std::move(step)};
 }
 
@@ -152,6 +158,7 @@ Result<std::vector<Json>> NegotiationService::approvals() const {
         {"policy", process.offer}};
     if (!process.asked.is_null()) item["asked"] = process.asked;
     if (process.objection) item["objection"] = to_json(*process.objection);
+    if (process.approval->person) item["leftByHook"] = true;
     all.push_back(std::move(item));
   }
   return all;

@@ -107,7 +107,10 @@ Result<Process> parse_process(const Row& row) {
   if (const auto approval = json->find("approval"); approval != json->end()) {
     const auto at = parse_date_time(text_of(*approval, "since"));
     auto why = message_from_json(approval->value("why", Json::object()));
-    if (at && why) process.approval = Process::Approval{at->instant, *std::move(why)};
+    if (at && why) {
+      process.approval =
+          Process::Approval{at->instant, *std::move(why), approval->value("person", false)};
+    }
   }
   process.on_counter_offer =
       text_of(*json, "onCounterOffer") == "approve" ? Decide::by_person : Decide::by_itself;
@@ -123,7 +126,7 @@ Result<Process> parse_process(const Row& row) {
     if (times.is_number_integer()) process.entered[state] = times.get<int>();
   }
   process.history = history_from_json(take("history", Json::array()));
-  process.as_read = {process.approval.has_value(), process.shown()};
+  process.as_read = {process.approval.has_value(), process.shown(), process.heading()};
   return process;
 }
 
@@ -164,6 +167,7 @@ Row to_row(const Process& process) {
   if (process.approval) {
     body["approval"] = {
         {"since", format_micros(process.approval->since)}, {"why", to_json(process.approval->why)}};
+    if (process.approval->person) body["approval"]["person"] = true;
   }
   if (process.on_counter_offer == Decide::by_person) body["onCounterOffer"] = "approve";
   if (process.objection) body["objection"] = to_json(*process.objection);

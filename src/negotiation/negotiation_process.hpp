@@ -34,6 +34,7 @@ struct Process {
   struct AsRead {
     bool waits = false;  // for an approval
     dsp::NegotiationState shown = dsp::NegotiationState::none;
+    dsp::NegotiationState heading = dsp::NegotiationState::none;
   };
   AsRead as_read;
   Pid pid;
@@ -60,6 +61,7 @@ struct Process {
   struct Approval {
     Instant since;
     Message why;
+    bool person = false;  // the hook that was asked has left it to one
   };
   std::optional<Approval> approval;
   // What becomes of a counter-offer that is not what was asked for (consumer).
@@ -80,6 +82,8 @@ struct Process {
   [[nodiscard]] int occurrence() const;
   // What the peer may be told: a request that was sent stands as REQUESTED.
   [[nodiscard]] dsp::NegotiationState shown() const;
+  // Where it goes to: a message of ours counts once it is sure to be sent.
+  [[nodiscard]] dsp::NegotiationState heading() const { return pending ? pending->target : state; }
   [[nodiscard]] dsp::ContractNegotiation as_message() const;
   [[nodiscard]] dsp::KnownPids pids() const;
 };

@@ -33,6 +33,7 @@ awaitable<void> NegotiationService::State::advance(Pid pid) {
       co_return;
     }
     if (next->pause > 0) advance_later(pid, state, occurrence, next->pause);
+    if (next->question) ask_soon(*std::move(next->question));
     if (!next->step) co_return;
     auto taken = std::move(*next->step);
     const auto done = co_await commit(std::move(taken));
@@ -148,7 +149,7 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_step(Pro
   if (follows) {
     if (reaction->act == Act::wait) {
       if (!is_ours_to_move(process)) return Next{};
-      return wait_for_person(
+      return wait_for_decision(
           std::move(process), {"negotiation.waits-by-rule", {{"rule", reaction->rule}}}
       );
     }
@@ -207,12 +208,16 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_of_reque
     if (!step) return fail(std::move(step));
     return Next{std::move(*step)};
   }
-  if (process.approval && offer->decide == Decide::by_hook && parts.hook) {
-    parts.hook->ask({process.pid, situation_of(process), process.offer, process.approval->why});
+  const bool for_hook = offer->decide == Decide::by_hook && parts.hook;
+  if (process.approval && for_hook && !process.approval->person) {
+    Next next;
+    next.question = question_for(*offer, process);
+    return next;
   }
   auto beyond = goes_beyond(*offer, process);
-  const Message within{"negotiation.waits-within-offer", {}};
-  return wait_for_person(std::move(process), beyond ? *std::move(beyond) : within);
+  const Message within{
+      for_hook ? "negotiation.waits-for-hook" : "negotiation.waits-within-offer", {}};
+  return wait_for_decision(std::move(process), beyond ? *std::move(beyond) : within);
 }
 
 // The consumer: what was asked for is accepted, under whatever id; anything else is not, or waits.
@@ -224,7 +229,7 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_of_offer
   if (!same && decide == Decide::by_person) {
     const Message why{
         asked ? "negotiation.waits-counter-offer" : "negotiation.waits-unasked-offer", {}};
-    return wait_for_person(std::move(process), why);
+    return wait_for_decision(std::move(process), why);
   }
   const Message refusal{asked ? "negotiation.offer-differs" : "negotiation.not-asked-for", {}};
   auto step = same ? accept_offer(std::move(process)) : ended(std::move(process), refusal);

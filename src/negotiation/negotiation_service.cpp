@@ -1,5 +1,6 @@
 #include "tally/negotiation/negotiation_service.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -95,6 +96,23 @@ Result<std::optional<Process>> NegotiationService::State::find_by_peer(
   return find(Pid(text_of(*index, "pid")));
 }
 
+// Every change of state is told by a record of its own, of this type where no other one says it.
+void NegotiationService::State::note_move(Step& step, NegotiationState was) const {
+  const auto is = step.process.heading();
+  const auto about_contract = [](const audit::RecordDraft& draft) {
+    return draft.type().starts_with("contract.");
+  };
+  if (was != is && std::none_of(step.drafts.begin(), step.drafts.end(), about_contract)) {
+    step.drafts.push_back(draft("contract.moved", step.process));
+  }
+  for (auto& record : step.drafts) {
+    if (!record.has("asset")) record.set("asset", step.process.asset.value);
+    if (!about_contract(record)) continue;
+    if (was != NegotiationState::none) record.set("before", dsp::to_string(was));
+    record.set("state", dsp::to_string(is));
+  }
+}
+
 awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   const Pid pid = step.process.pid;
   const std::string key = step.process.key();
@@ -102,6 +120,7 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   if (!stands) co_return fail(std::move(stands));
   auto noted = note_approval(step, stands->waits);
   if (!noted) co_return fail(std::move(noted));
+  note_move(step, stands->heading);
   Unpublished& entry = unpublished[pid.value];
   if (entry.steps++ == 0) entry.shown = stands->shown;
   if (!step.close.empty()) parts.enforcer.shut(step.close, usage::Closed::terminated);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/core/runs.hpp"
 #include "tally/negotiation/exchange.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
 
@@ -59,6 +60,7 @@ struct NegotiationService::State {
 
   // Who waits for the delay of a rule, and until when: "<pid> <state> <occurrence>".
   std::map<std::string, Instant> sleepers;
+  Runs asking;  // questions to hooks: "<pid> <occurrence>"
 
   // --- reading (negotiation_service.cpp) ---
   Result<std::optional<Process>> find(const Pid& pid) const;
@@ -69,6 +71,8 @@ struct NegotiationService::State {
   // --- making a step durable ---
   // Errors: conflict: the row has moved on, decide again. Others: nothing was published.
   awaitable<Result<void>> commit(Step step);
+  // `was`: where the negotiation went to before the step.
+  void note_move(Step& step, dsp::NegotiationState was) const;
   Instant now() const { return parts.clock.read().at; }
   EventId event() const { return new_event(parts.random, now()); }
   void note_in(Process& process, std::string type, std::string id, std::string note) const;
@@ -154,8 +158,9 @@ struct NegotiationService::State {
   void advance_later(const Pid& pid, dsp::NegotiationState state, int occurrence, Nanos pause);
   awaitable<void> wake(Pid pid, std::string key, Instant due, Nanos pause);
   struct Next {
-    std::optional<Step> step;  // none: nothing now
-    Nanos pause = 0;           // not 0: look again then
+    std::optional<Step> step;            // none: nothing now
+    Nanos pause = 0;                     // not 0: look again then
+    std::optional<Question> question{};  // for the hook
   };
   Result<Next> next_step(Process process) const;
   Result<Next> next_by_itself(Process process) const;
@@ -164,13 +169,24 @@ struct NegotiationService::State {
   Situation situation_of(const Process& process) const;
 
   // --- decisions (approvals.cpp) ---
-  Result<Next> wait_for_person(Process process, Message why) const;
-  // `waited`: whether a person was asked before the step.
+  Result<Next> wait_for_decision(Process process, Message why) const;
+  audit::RecordDraft approval_requested(const Process& process, const Message& why) const;
+  // `waited`: whether a decision was asked for before the step.
   Result<void> note_approval(Step& step, bool waited) const;
   awaitable<Result<void>> decide(
       Pid pid, Decider by, std::string decision, std::function<Result<Step>(Process)> make
   );
   Result<Step> approved(Process process) const;
+
+  // --- decisions by a program (hook_decisions.cpp) ---
+  Question question_for(const VisibleOffer& offer, const Process& process) const;
+  // Unless it is being asked.
+  void ask_soon(Question question);
+  awaitable<void> ask(Question question, Runs::Run run);
+  awaitable<Result<void>> follow(Pid pid, int occurrence, std::string hook, HookAnswer answer);
+  awaitable<Result<void>> end_by_hook(Pid pid, int occurrence, Decider by, Message why);
+  // The hook is not asked again.
+  awaitable<Result<void>> leave_to_person(Pid pid, int occurrence, std::string hook);
 
   // --- acts (negotiation_acts.cpp): what is sent, as a step. An act that cannot be done ends the
   // --- negotiation with the reason; an Error leaves it where it is.

@@ -1,5 +1,8 @@
 #include "tally/transfer/transfer_service.hpp"
 
+#include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -104,11 +107,27 @@ Result<Agreement> TransferService::State::agreement_of(const Process& process) c
   return std::move(**agreement);
 }
 
+namespace {
+
+// What tells of a change of the transfer's state.
+constexpr std::array<std::string_view, 5> moving_records = {
+    "transfer.completed",
+    "transfer.requested",
+    "transfer.started",
+    "transfer.suspended",
+    "transfer.terminated"};
+
+}  // namespace
+
 awaitable<Result<std::vector<audit::Appended>>> TransferService::State::commit(Step step) {
   const Pid pid = step.process.pid;
   const std::string key = step.process.key();
   auto before = find(pid);
   if (!before) co_return fail(std::move(before));
+  for (auto& record : step.drafts) {
+    const bool moves = std::ranges::find(moving_records, record.type()) != moving_records.end();
+    if (moves && *before) record.set("before", dsp::to_string((*before)->shown()));
+  }
   Unpublished& entry = unpublished[pid.value];
   if (entry.steps++ == 0) entry.shown = *before ? (*before)->shown() : TransferState::none;
 

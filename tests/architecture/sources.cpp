@@ -20,6 +20,7 @@ const std::vector<std::string>& modules() {
       "catalog",
       "negotiation",
       "transfer",
+      "events",
       "dataplane",
       "custody",
       "evidence",

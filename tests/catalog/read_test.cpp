@@ -199,7 +199,8 @@ TEST(Policies, FaultsAreNamedAtTheirPlace) {
        "/visibleTo/0/domain",
        "catalog.unknown-domain"},
       {"decide misspelt", "/decide", "aprove", "/decide", "catalog.misspelt-value"},
-      {"decide hook", "/decide", "hook", "/decide", "catalog.decide-not-yet"},
+      {"decide hook", "/decide", "hook", "/hook", "catalog.member-missing"},
+      {"hook unasked", "/hook", "pricing", "/hook", "catalog.hook-not-asked"},
       {"decide unknown", "/decide", "maybe", "/decide", "catalog.unknown-value"},
       {"signature string", "/requireSignature", "no", "/requireSignature", "catalog.member-type"},
       {"misspelt", "/requireSignatur", false, "/requireSignatur", "catalog.misspelt-member"},
@@ -248,6 +249,28 @@ TEST(Policies, FaultsAreNamedAtTheirPlace) {
     const auto offer = read_policy(document("p.json", json), assets, options());
     ASSERT_FALSE(offer) << one.name;
     EXPECT_TRUE(holds(offer.error(), one)) << one.name << "\n" << all(offer.error());
+  }
+}
+
+TEST(Policies, AHookIsOneOfThoseConfigured) {
+  BuildOptions with_hooks = options();
+  with_hooks.hooks = {"pricing", "desk"};
+  for (const auto& [hook, code] :
+       {std::pair{"pricing", ""},
+        std::pair{"pricin", "catalog.misspelt-hook"},
+        std::pair{"else", "catalog.unknown-hook"}}) {
+    Json policy = policy_json();
+    policy["decide"] = "hook";
+    policy["hook"] = hook;
+    const auto offer = read_policy(document("p.json", policy), known_assets(), with_hooks);
+    if (std::string(code).empty()) {
+      ASSERT_TRUE(offer) << all(offer.error());
+      EXPECT_EQ(offer->decide, Decide::hook);
+      EXPECT_EQ(offer->hook, hook);
+      continue;
+    }
+    ASSERT_FALSE(offer) << hook;
+    EXPECT_TRUE(holds(offer.error(), {"", "", {}, "/hook", code})) << all(offer.error());
   }
 }
 

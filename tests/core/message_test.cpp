@@ -67,6 +67,7 @@ TEST(Sentences, CodesAreModuleAndName) {
       "catalog",
       "negotiation",
       "transfer",
+      "events",
       "dataplane",
       "custody",
       "evidence",

@@ -12,8 +12,9 @@ def strip(text):
     return re.sub(r'("(?:\\.|[^"\\])*")|//[^\n]*', lambda found: found.group(1) or "", text)
 
 
-source = strip((root / "src/daemon/config.cpp").read_text(encoding="utf-8"))
-coded = set(re.findall(r'\{\s*"(\w+)",\s*(?:read\.|\[|key_pair\()', source))
+source = "".join(strip((root / "src/daemon" / name).read_text(encoding="utf-8"))
+                 for name in ("config.cpp", "config_programs.cpp"))
+coded = set(re.findall(r'\{\s*"(\w+)",\s*(?:read[._]|\[|key_pair\()', source))
 coded |= set(re.findall(r'\.emplace\(\s*"(\w+)"', source))
 assert len(coded) > 40, sorted(coded)  # a pattern that fits nothing would always pass
 

@@ -239,30 +239,5 @@ TEST(Approvals, SurvivesAPowerCutAtAnyMoment) {
   }
 }
 
-// A hook is asked, and asked again after a restart until it has answered.
-struct Hook final : DecisionHook {
-  void ask(Question question) override { asked.push_back(std::move(question)); }
-  std::vector<Question> asked;
-};
-
-TEST(Approvals, AHookIsAskedAndAnswersAsAPersonWould) {
-  Hook hook;
-  Pair pair;
-  pair.provider.hook = &hook;
-  pair.provider.offers.offers["urn:test:offer"].offer.decide = Decide::by_hook;
-  pair.start();
-  const auto pid = pair.negotiate(order_for(hospital));
-  pair.settled(pid);
-  ASSERT_EQ(hook.asked.size(), 1U);
-  EXPECT_EQ(hook.asked.front().situation.peer, institute);
-  pair.provider.cut_power();
-  pair.provider.start();
-  pair.settled(pid);
-  ASSERT_EQ(hook.asked.size(), 2U);
-  const auto theirs = hook.asked.back().pid;
-  ASSERT_TRUE(pair.provider.await(pair.provider.negotiations->approve(theirs, {"hook", "x"})));
-  EXPECT_EQ(pair.settled(pid).at("state"), "FINALIZED");
-}
-
 }  // namespace
 }  // namespace tally::negotiation

@@ -13,6 +13,7 @@
 #include "tally/api/router.hpp"
 #include "tally/audit/checkpoint_sender.hpp"
 #include "tally/audit/witness.hpp"
+#include "tally/events/event_feed.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
 #include "tally/negotiation/peers.hpp"
 #include "tally/transfer/transfer_service.hpp"
@@ -126,6 +127,7 @@ struct ManagementApiParts {
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
   WitnessAdminParts witness;
+  events::EventFeed& events;
   PartyId self;
   // Refuses new work (with the reason) while the log or the store cannot take it.
   std::function<std::optional<Error>()> closed;

@@ -51,6 +51,8 @@ struct BuildOptions {
   std::function<Result<void>(const Json& source)> check_source;
   // There is a wrapping key to keep keys under: offers may say receiptBeforeKey.
   bool keeps_keys = false;
+  // Names of the configured hooks: an offer that leaves decisions to another one is refused.
+  std::vector<std::string> hooks;
 };
 
 struct Problem {

@@ -68,13 +68,14 @@ struct Audience {
 };
 
 // Who decides a request that fits the offer.
-enum class Decide { automatic, approve };
+enum class Decide { automatic, approve, hook };
 
 struct Offer {
   OfferId id;
   AssetId asset;
   std::vector<Audience> visible_to;  // any of them; none: nobody
   Decide decide = Decide::automatic;
+  std::string hook;  // of Decide::hook: the name of the program that decides
   bool require_signature = true;
   bool accept_unconfirmed = false;
   std::optional<Instant> not_after;  // from then on nothing is permitted, and nothing offered

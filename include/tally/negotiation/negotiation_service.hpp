@@ -47,6 +47,7 @@ struct VisibleOffer {
   Json policy;                    // the Offer
   bool served_each_time = false;  // each use is a call to this side; else data leaves as a whole
   Decide decide = Decide::by_itself;
+  std::string hook;  // of by_hook: which
   bool require_signature = true;
   bool accept_unconfirmed = false;
 };
@@ -177,7 +178,8 @@ class NegotiationService final : public ProcessOwner {
   awaitable<Result<void>> terminate(Pid pid, Message reason);
 
   // --- decisions by people ---
-  // What waits for one: [{id, role, peer, state, offer, asset, since, why, policy, asked?}].
+  // What waits for one: [{id, role, peer, state, offer, asset, since, why, policy, asked?,
+  // leftByHook?}].
   Result<std::vector<Json>> approvals() const;
   // What would follow by itself if nothing had to be decided: agree, accept, verify, finalise. The
   // three are recorded, with who decided, before anything is sent. Errors: not_found, conflict

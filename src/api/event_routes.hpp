@@ -1,0 +1,13 @@
+// Routes of the management API about what changed.
+#pragma once
+
+#include <memory>
+
+#include "tally/api/management_routes.hpp"
+
+namespace tally::api {
+
+// The stream of events; docs/events.md.
+awaitable<HttpResponse> get_events(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+
+}  // namespace tally::api

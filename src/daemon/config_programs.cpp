@@ -1,0 +1,60 @@
+// What tally.json says of programs of the operator that this connector calls.
+#include "config_reader.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+using Fields = std::map<std::string, ConfigReader::Field, std::less<>>;
+
+Fields program_fields(ConfigReader& read, const Config& config, ProgramEntry& entry) {
+  return {
+      {"name", read.word(entry.name)},
+      {"url", read.url(entry.url)},
+      {"key", read.path(entry.key, config.folder)},
+      {"privateAddresses", read.flag(entry.private_addresses)},
+      {"tlsAnchors", read.path(entry.tls_anchors, config.folder)}};
+}
+
+bool is_loopback(const boost::urls::url_view& url) {
+  if (url.host_type() == boost::urls::host_type::ipv4) {
+    return url.host_ipv4_address().is_loopback();
+  }
+  if (url.host_type() == boost::urls::host_type::ipv6) {
+    return url.host_ipv6_address().is_loopback();
+  }
+  return url.encoded_host() == "localhost";
+}
+
+// What is wrong with an entry beside its members. `names`: of those before it.
+template <class Entry>
+void check_program(
+    ConfigReader& read, const Entry& entry, const std::vector<Entry>& before, const std::string& at
+) {
+  const auto same = [&entry](const Entry& other) { return other.name == entry.name; };
+  if (!entry.name.empty() && std::ranges::any_of(before, same)) {
+    read.problem({"daemon.config-program-twice", {{"name", entry.name}}}, child(at, "name"));
+  }
+  const auto url = boost::urls::parse_uri(entry.url);
+  if (url && url->scheme() == "http" && !is_loopback(*url)) {
+    read.problem({"daemon.config-plain-program", {{"url", entry.url}}}, child(at, "url"));
+  }
+}
+
+}  // namespace
+
+ConfigReader::Field read_hooks(ConfigReader& read, Config& config) {
+  return [&read, &config](const Json& value, const std::string& at) {
+    read.array(value, at, [&](const Json& item, const std::string& where) {
+      HookEntry entry;
+      auto fields = program_fields(read, config, entry);
+      fields.emplace("deadlineSeconds", read.number(entry.deadline, 1, 300, seconds(1)));
+      fields.emplace("signedAnswers", read.flag(entry.signed_answers));
+      read.object(item, where, fields, {"name", "url", "key"});
+      check_program(read, entry, config.hooks, where);
+      config.hooks.push_back(std::move(entry));
+    });
+  };
+}
+
+}  // namespace tally::daemon

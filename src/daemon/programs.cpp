@@ -1,0 +1,67 @@
+#include "programs.hpp"
+
+#include <utility>
+
+#include <boost/url.hpp>
+
+#include "keys.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+Result<events::Program> load_program(const ProgramEntry& entry, const std::string& at) {
+  const auto text = read_key_file(entry.key);
+  if (!text) return fail(text.error().kind, text.error().message, at + "/key");
+  auto key = events::CallKey::parse(*text);
+  if (!key) return fail(key.error().kind, key.error().message, at + "/key");
+  return events::Program{entry.name, entry.url, std::move(*key)};
+}
+
+Result<net::PeerAddress> address_of(
+    const ProgramEntry& entry, PartyId party, const std::string& at
+) {
+  net::PeerAddress address;
+  address.party = std::move(party);
+  address.private_addresses = entry.private_addresses;
+  // As `load_config` checked.
+  if (const auto url = boost::urls::parse_uri(entry.url)) {
+    auto host = std::string(url->encoded_host_and_port());
+    if (!url->has_port() && url->scheme() == "http") host += ":80";
+    address.hosts.push_back(std::move(host));
+  }
+  net::PeerCredential credential;
+  if (!entry.tls_anchors.empty()) {
+    auto anchors = read_file(entry.tls_anchors);
+    if (!anchors) return fail(anchors.error().kind, anchors.error().message, at + "/tlsAnchors");
+    if (anchors->find("-----BEGIN CERTIFICATE-----") == std::string::npos) {
+      return fail(
+          ErrorKind::invalid,
+          {"daemon.anchors-malformed", {{"file", entry.tls_anchors.string()}}},
+          at + "/tlsAnchors"
+      );
+    }
+    credential.anchors_pem = std::move(*anchors);
+  }
+  address.credential = std::move(credential);
+  return address;
+}
+
+}  // namespace
+
+Result<LoadedPrograms> load_programs(const Config& config) {
+  LoadedPrograms out;
+  for (std::size_t i = 0; i < config.hooks.size(); ++i) {
+    const auto& entry = config.hooks[i];
+    const std::string at = "tally.json/hooks/" + std::to_string(i);
+    auto program = load_program(entry, at);
+    if (!program) return fail(std::move(program));
+    auto address = address_of(entry, events::hook_party(entry.name), at);
+    if (!address) return fail(std::move(address));
+    out.hooks.push_back({std::move(*program), entry.deadline, entry.signed_answers});
+    out.addresses.push_back(std::move(*address));
+  }
+  return out;
+}
+
+}  // namespace tally::daemon
