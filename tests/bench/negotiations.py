@@ -122,10 +122,12 @@ def one_sync(folder):
 def measure(options, report, pki, work):
     count = options.negotiations
     print(f"{count:,} negotiations ordered at once, two connectors on this machine, {options.rounds} rounds")
-    provider, consumer = pair(options.bin, pki, work / "negotiations")
+    # Without custody there is nothing to encrypt with, so that an order keeps no private fact of who
+    # gave it: two files of their own for each, which would be measured more than the negotiations.
+    provider, consumer = pair(options.bin, pki, work / "negotiations", custody=False)
     (provider.folder / "source/small.bin").write_bytes(os.urandom(1024))
     provider.offer("negotiated", "small.bin", "call", count=3)
-    provider.offer("held", "small.bin", "custody", count=3)
+    sync = one_sync(work)
     try:
         provider.start()
         consumer.start()
@@ -139,11 +141,22 @@ def measure(options, report, pki, work):
                   f"provider {costs[-1][0]:.2f} ms, consumer {costs[-1][1]:.2f} ms")
         report.add("negotiations, request to FINALIZED", statistics.median(rates), "/s", 1000, 300, more=True,
                    note=f"[{min(rates):.0f}…{max(rates):.0f}]")
-        sync = one_sync(work)
         report.add("the same / bare writes with fdatasync a second, one after the other",
                    statistics.median(rates) * sync / 1000, "", note=f"one takes {sync:.2f} ms")
         report.add("CPU of one, both sides", statistics.median(sum(cost) for cost in costs), "ms")
+    finally:
+        provider.stop()
+        consumer.stop()
+    measure_exchange(options, report, pki, work, sync)
 
+
+def measure_exchange(options, report, pki, work, sync):
+    provider, consumer = pair(options.bin, pki, work / "exchange")
+    (provider.folder / "source/small.bin").write_bytes(os.urandom(1024))
+    provider.offer("held", "small.bin", "custody", count=3)
+    try:
+        provider.start()
+        consumer.start()
         one_exchange(provider, consumer, "held")
         found = [one_exchange(provider, consumer, "held") for _ in range(21)]
         whole = [sum(parts) for parts in found]

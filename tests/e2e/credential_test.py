@@ -303,7 +303,7 @@ class Plainly(unittest.TestCase):
                 "loopbackCredential": {"expects": FROM_INSTITUTE, "sends": "word"}}]
         hospital.edit(former)
         hospital.start()
-        self.assertTrue(hospital.notices("daemon.config-former-form"))
+        eventually(lambda: hospital.notices("daemon.config-former-form"), "it is said")
         for authorization, status in ((FROM_INSTITUTE, 200), ("word", 401), (None, 401)):
             headers = {"Authorization": authorization} if authorization else None
             answer = wires.call(hospital.peers_port, "POST", "/dsp/2025-1/catalog/request",
