@@ -8,7 +8,7 @@ import threading
 import unittest
 
 import wires
-from connectors import (BROKER, COHORT, HOSPITAL, INSTITUTE, Connector, World,
+from connectors import (BROKER, COHORT, HOSPITAL, INSTITUTE, Connector, World, eventually,
                         free_port, main, options, run)
 
 # As one connector of the field has it: JSON, no scheme before it.
