@@ -401,7 +401,7 @@ TEST(Moves, APeerAsksForACallByItsOwnWord) {
   for (const auto& each : cases) {
     const auto what = each.delivery + " " + each.own_word + " " + each.asked;
     Pair pair;
-    pair.provider.delivery = each.delivery;
+    pair.provider.asset_delivery = each.delivery;
     pair.provider.directory.dialect.call_format = each.own_word;
     pair.provider.offer(institute, 3, "2027-01-01T00:00:00Z");
     pair.agree();
