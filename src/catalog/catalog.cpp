@@ -207,7 +207,7 @@ std::optional<std::string> Catalog::dataset_body(
   const auto offers = visible_offers(id, viewer, now);
   if (offers.empty()) return std::nullopt;
   std::string members;
-  append_dataset(members, assets_.at(id), offers, Distributions(publisher_.base_url(viewer.party)));
+  append_dataset(members, assets_.at(id), offers, Distributions(publisher_, viewer.party));
   return "{\"@context\":[\"" + std::string(dsp::context_url) + "\"]," + members.substr(1);
 }
 

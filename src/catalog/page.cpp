@@ -110,7 +110,7 @@ Page Catalog::page(const PageRequest& request) const {
 
   Page page;
   const std::string base_url = publisher_.base_url(request.viewer.party);
-  const Distributions distributions(base_url);
+  const Distributions distributions(publisher_, request.viewer.party);
   page.body = publish_head(publisher_.participant_id, base_url);
   // Catalogues of others stand on the first page alone.
   if (!before) page.body += nested_;

@@ -70,9 +70,9 @@ dsp::DataService service_at(const std::string& url) {
 
 // One format, at `service`, inline, so that a dataset that is asked for alone needs no list beside
 // it.
-std::string distribution_of(Delivery delivery, const dsp::DataService& service) {
+std::string distribution_of(std::string_view format, const dsp::DataService& service) {
   dsp::Distribution distribution;
-  distribution.format = std::string(format_of(delivery));
+  distribution.format = std::string(format);
   distribution.access_service = service;
   dsp::Dataset dataset;
   dataset.distribution.push_back(std::move(distribution));
@@ -130,10 +130,11 @@ std::string publish_nested(const std::vector<NestedCatalog>& nested) {
   return ",\"catalog\":" + to_jcs(json.at("catalog"));
 }
 
-Distributions::Distributions(const std::string& base_url) {
-  const auto service = service_at(base_url);
-  custody_ = distribution_of(Delivery::custody, service);
-  call_ = distribution_of(Delivery::call, service);
+Distributions::Distributions(const Publisher& publisher, const PartyId& reader) {
+  const auto service = service_at(publisher.base_url(reader));
+  const auto own = publisher.call_format ? publisher.call_format(reader) : std::string();
+  custody_ = distribution_of(format_of(Delivery::custody), service);
+  call_ = distribution_of(own.empty() ? format_of(Delivery::call) : own, service);
 }
 
 std::string publish_dataset(

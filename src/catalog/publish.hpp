@@ -25,10 +25,10 @@ std::string publish_dataset(
     const Asset& asset, const std::string& description, const Json& metadata
 );
 
-// The value of `distribution`, as JSON text, of what is served at `base_url`.
+// The value of `distribution`, as JSON text, of what one reader is served.
 class Distributions {
  public:
-  explicit Distributions(const std::string& base_url);
+  Distributions(const Publisher& publisher, const PartyId& reader);
   [[nodiscard]] const std::string& of(Delivery delivery) const {
     return delivery == Delivery::call ? call_ : custody_;
   }

@@ -9,6 +9,8 @@
 
 #include "tally/core/http.hpp"
 
+#include "files.hpp"
+
 namespace tally::cli {
 
 namespace {
@@ -128,10 +130,13 @@ int catalog(const Console& console, Management& api, const CatalogOptions& optio
 }
 
 int negotiate(const Console& console, Management& api, const NegotiateOptions& options) {
-  Json order = {
-      {"peer", {{"domain", options.peer.domain}, {"uri", options.peer.uri}}},
-      {"asset", options.asset},
-      {"purposes", options.purposes}};
+  Json order = {{"peer", {{"domain", options.peer.domain}, {"uri", options.peer.uri}}}};
+  if (options.asset.empty()) {
+    order["role"] = "provider";
+  } else {
+    order["asset"] = options.asset;
+    order["purposes"] = options.purposes;
+  }
   if (!options.offer.empty()) order["offer"] = options.offer;
   const auto begun = api.call("POST", "/api/v1/negotiations", order);
   if (!begun) return console.fail(begun.error());
@@ -148,6 +153,33 @@ int negotiate(const Console& console, Management& api, const NegotiateOptions& o
     say_reasons(console, *ended);
   }
   return agreed ? done : refused;
+}
+
+int import_agreement(
+    const Console& console,
+    Management& api,
+    const Party& peer,
+    const std::string& role,
+    const std::string& file
+) {
+  const auto text = read_text(file);
+  if (!text) return console.fail(text.error());
+  auto document = parse_json(*text);
+  if (!document) return console.fail(document.error());
+  const auto answer = api.call(
+      "POST",
+      "/api/v1/agreements",
+      {{"peer", {{"domain", peer.domain}, {"uri", peer.uri}}},
+       {"role", role},
+       {"agreement", std::move(*document)}}
+  );
+  if (!answer) return console.fail(answer.error());
+  if (console.json) {
+    show(console, *answer);
+  } else {
+    console.say({"cli.agreement-imported", {{"agreement", text_of(*answer, "id")}}});
+  }
+  return done;
 }
 
 int transfer(

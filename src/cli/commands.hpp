@@ -26,13 +26,22 @@ int catalog(const Console& console, Management& api, const CatalogOptions& optio
 
 struct NegotiateOptions {
   Party peer;
-  std::string asset;
+  std::string asset;  // of the peer; empty: it is offered `offer` of ours
   std::string offer;  // empty: the asset's first
   std::vector<std::string> purposes;
   int wait_seconds = 30;
 };
 // Waits until the negotiation has ended; exit 1 with the reason when it was refused.
 int negotiate(const Console& console, Management& api, const NegotiateOptions& options);
+
+// An agreement that was made elsewhere, from a file; `role` is ours: consumer or provider.
+int import_agreement(
+    const Console& console,
+    Management& api,
+    const Party& peer,
+    const std::string& role,
+    const std::string& file
+);
 
 // Waits until the data is in custody; exit 1 with the reason when it is not.
 int transfer(

@@ -192,6 +192,29 @@ int main(int argc, char** argv) {
     });
   });
 
+  auto* offer_command = command(app, "offer", "help-offer-to");
+  offer_command->add_option("party", party, help("help-party"))->required();
+  offer_command->add_option("offer", negotiate_options.offer, help("help-own-offer"))->required();
+  offer_command->add_option("--wait", negotiate_options.wait_seconds, help("help-wait"));
+  offer_command->callback([&] {
+    run = with_api([&](Management& api) {
+      negotiate_options.peer = parse_party(party);
+      return negotiate(console, api, negotiate_options);
+    });
+  });
+
+  std::string role;
+  std::string agreement_file;
+  auto* elsewhere_command = command(app, "import-agreement", "help-import-agreement");
+  elsewhere_command->add_option("party", party, help("help-party"))->required();
+  elsewhere_command->add_option("file", agreement_file, help("help-agreement-file"))->required();
+  elsewhere_command->add_option("--role", role, help("help-own-role"))->required();
+  elsewhere_command->callback([&] {
+    run = with_api([&](Management& api) {
+      return import_agreement(console, api, parse_party(party), role, agreement_file);
+    });
+  });
+
   std::string agreement;
   int wait_seconds = 60;
   auto* transfer_command = command(app, "transfer", "help-transfer");

@@ -293,6 +293,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                fields.emplace(
                    "dataToken", read.choice(entry.data_dialect.bare_token, "bearer", "bare")
                );
+               fields.emplace("callFormat", read.word(entry.data_dialect.call_format));
                fields.emplace("privateAddresses", read.flag(entry.private_addresses));
                fields.emplace("tlsAnchors", read.path(entry.tls_anchors, folder));
                fields.emplace("credential", [&](const Json& v, const std::string& p) {

@@ -291,7 +291,9 @@ Result<void> Connector::assemble(Opened opened) {
   if (!sources) return fail(std::move(sources));
   sources_ = std::move(*sources);
   catalog::BuildOptions build;
-  build.publisher = {config_.participant.uri, base_url};
+  build.publisher = {config_.participant.uri, base_url, [this](const PartyId& party) {
+                       return peers_->data_dialect(party).call_format;
+                     }};
   build.nested = config_.catalog.nested;
   build.limits = limits;
   std::vector<std::string> domains;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <ctime>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include <openssl/err.h>
@@ -42,6 +44,31 @@ bool push_text(GENERAL_NAMES* names, int type, const std::string& text) {
   return sk_GENERAL_NAME_push(names, name) > 0;
 }
 
+// The same few certificates come with one message after the other, and looking for the decoder of
+// its key is most of what OpenSSL 3 does to read one. It counts who holds a certificate and never
+// changes it. Any thread.
+class ParsedCertificates {
+ public:
+  CertificatePtr find(const Digest& digest) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = parsed_.find(digest);
+    if (found == parsed_.end()) return nullptr;
+    X509_up_ref(found->second.get());
+    return CertificatePtr(found->second.get());
+  }
+  void add(const Digest& digest, X509* certificate) {
+    constexpr std::size_t most = 256;
+    const std::lock_guard lock(mutex_);
+    if (parsed_.size() >= most) parsed_.clear();
+    X509_up_ref(certificate);
+    parsed_.insert_or_assign(digest, CertificatePtr(certificate));
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<Digest, CertificatePtr> parsed_;
+};
+
 }  // namespace
 
 BioPtr memory_bio(std::string_view text) {
@@ -55,10 +82,14 @@ std::string bio_text(BIO* bio) {
 }
 
 CertificatePtr parse_certificate(std::span<const std::uint8_t> der) {
+  static ParsedCertificates parsed;
+  const Digest digest = sha256(der);
+  if (auto known = parsed.find(digest)) return known;
   const unsigned char* at = der.data();
   CertificatePtr certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
   if (certificate && at != der.data() + der.size()) certificate.reset();
   forget_openssl_errors();
+  if (certificate) parsed.add(digest, certificate.get());
   return certificate;
 }
 

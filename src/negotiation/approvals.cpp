@@ -35,10 +35,7 @@ Result<NegotiationService::State::Next> NegotiationService::State::wait_for_deci
 }
 
 // The row by which what waits is found; in the transaction of the step that begins or ends it.
-Result<void> NegotiationService::State::note_approval(
-    Step& step, const std::optional<Process>& before
-) const {
-  const bool waited = before && before->approval;
+Result<void> NegotiationService::State::note_approval(Step& step, bool waited) const {
   const bool waits = step.process.approval.has_value();
   if (waited == waits) return {};
   auto known = parts.store.row(approval_kind, step.process.pid.value);

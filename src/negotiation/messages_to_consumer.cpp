@@ -113,19 +113,31 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
-    if (!state_->accept(step, NegotiationEvent::agreement)) {
-      return state_->illegal(moved, NegotiationEvent::agreement);
-    }
     Agreement agreement;
     agreement.id = AgreementId(text_of(document, "@id"));
     agreement.document = to_jcs(document);
-    // An id that is known already, here or in another negotiation, cannot mean something new.
     auto known = find_agreement(state_->parts.store, agreement.id);
     if (!known) return fail(std::move(known));
-    if (*known) {
+    const bool is_held =
+        *known && (*known)->negotiation == moved.pid && (*known)->document == agreement.document;
+    // What we agreed to already, in a message with another id: some providers send it so when our
+    // verification came before they had stored that they sent it, and end the negotiation where it
+    // is refused. Nothing of it is new.
+    if (is_held && moved.state == NegotiationState::agreed) {
+      // Not before the record of the first one is in the log.
+      const bool in_work = state_->unpublished.contains(moved.pid.value);
+      const Message busy{"negotiation.busy", {}};
+      return State::Verdict{
+          std::nullopt, in_work ? refuse(503, busy, pids) : state_->answer_of(moved)};
+    }
+    // An id that is known, here or in another negotiation, cannot mean something new.
+    if (*known && !is_held) {
       const Message reused{"negotiation.agreement-id-reused", {{"agreement", agreement.id.value}}};
       state_->parts.notices.note(Severity::warning, reused);
       return State::Verdict{std::nullopt, refuse(400, reused, pids, "/agreement/@id")};
+    }
+    if (!state_->accept(step, NegotiationEvent::agreement)) {
+      return state_->illegal(moved, NegotiationEvent::agreement);
     }
     agreement.our_side = odrl::Side::consumer;
     agreement.provider = moved.peer;

@@ -72,8 +72,13 @@ dsp::KnownPids Process::pids() const {
 }
 
 Result<Process> parse_process(const Row& row) {
-  const auto json = parse_row(row);
+  auto json = parse_row(row);
   if (!json) return tl::unexpected(json.error());
+  // Moved out and not copied: a process is read for each message.
+  const auto take = [&json](const char* member, Json otherwise) {
+    const auto found = json->find(member);
+    return found == json->end() ? std::move(otherwise) : std::move(*found);
+  };
   Process process;
   process.row = row;
   process.pid = Pid(row.id);
@@ -91,8 +96,8 @@ Result<Process> parse_process(const Row& row) {
           text_of(*pending, "message"), *event, parse_state(text_of(*pending, "target"))};
     }
   }
-  process.offer = json->value("offer", Json::object());
-  process.asked = json->value("asked", Json());
+  process.offer = take("offer", Json::object());
+  process.asked = take("asked", Json());
   process.offer_id = OfferId(text_of(*json, "offerId"));
   process.asset = AssetId(text_of(*json, "asset"));
   process.agreement = AgreementId(text_of(*json, "agreement"));
@@ -116,11 +121,12 @@ Result<Process> parse_process(const Row& row) {
   // A row of an earlier version counts from its beginning.
   const auto since = parse_date_time(json->value("since", process.began_at));
   if (since) process.since = since->instant;
-  const Json entered = json->value("entered", Json::object());
+  const Json entered = take("entered", Json::object());
   for (const auto& [state, times] : entered.items()) {
     if (times.is_number_integer()) process.entered[state] = times.get<int>();
   }
-  process.history = history_from_json(json->value("history", Json::array()));
+  process.history = history_from_json(take("history", Json::array()));
+  process.as_read = {process.approval.has_value(), process.shown(), process.heading()};
   return process;
 }
 

@@ -30,6 +30,13 @@ struct Process {
   };
 
   Row row;  // as read
+  // What the row said, whatever a step has made of the process since.
+  struct AsRead {
+    bool waits = false;  // for an approval
+    dsp::NegotiationState shown = dsp::NegotiationState::none;
+    dsp::NegotiationState heading = dsp::NegotiationState::none;
+  };
+  AsRead as_read;
   Pid pid;
   dsp::Role role = dsp::Role::provider;
   PartyId peer;
@@ -75,6 +82,8 @@ struct Process {
   [[nodiscard]] int occurrence() const;
   // What the peer may be told: a request that was sent stands as REQUESTED.
   [[nodiscard]] dsp::NegotiationState shown() const;
+  // Where it goes to: a message of ours counts once it is sure to be sent.
+  [[nodiscard]] dsp::NegotiationState heading() const { return pending ? pending->target : state; }
   [[nodiscard]] dsp::ContractNegotiation as_message() const;
   [[nodiscard]] dsp::KnownPids pids() const;
 };

@@ -74,6 +74,17 @@ Result<std::optional<Process>> NegotiationService::State::find(const Pid& pid) c
   return std::move(*process);
 }
 
+Result<Process::AsRead> NegotiationService::State::as_stored(const Process& process) const {
+  auto row = parts.store.row(process_kind, process.pid.value);
+  if (!row) return fail(std::move(row));
+  if (!*row) return Process::AsRead{};
+  if ((*row)->version == process.row.version) return process.as_read;
+  // Another step was quicker: this one will not be committed.
+  auto moved = parse_process(**row);
+  if (!moved) return fail(std::move(moved));
+  return moved->as_read;
+}
+
 Result<std::optional<Process>> NegotiationService::State::find_by_peer(
     const PartyId& peer, const Pid& peer_pid
 ) const {
@@ -85,19 +96,9 @@ Result<std::optional<Process>> NegotiationService::State::find_by_peer(
   return find(Pid(text_of(*index, "pid")));
 }
 
-namespace {
-
-// Where the negotiation goes to: a message of ours counts once it is sure to be sent.
-NegotiationState heading_to(const Process& process) {
-  return process.pending ? process.pending->target : process.state;
-}
-
-}  // namespace
-
 // Every change of state is told by a record of its own, of this type where no other one says it.
-void NegotiationService::State::note_move(Step& step, const std::optional<Process>& before) const {
-  const auto was = before ? heading_to(*before) : NegotiationState::none;
-  const auto is = heading_to(step.process);
+void NegotiationService::State::note_move(Step& step, NegotiationState was) const {
+  const auto is = step.process.heading();
   const auto about_contract = [](const audit::RecordDraft& draft) {
     return draft.type().starts_with("contract.");
   };
@@ -115,15 +116,13 @@ void NegotiationService::State::note_move(Step& step, const std::optional<Proces
 awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   const Pid pid = step.process.pid;
   const std::string key = step.process.key();
-  auto before = find(pid);
-  if (!before) co_return fail(std::move(before));
-  auto noted = note_approval(step, *before);
+  auto stands = as_stored(step.process);
+  if (!stands) co_return fail(std::move(stands));
+  auto noted = note_approval(step, stands->waits);
   if (!noted) co_return fail(std::move(noted));
-  note_move(step, *before);
+  note_move(step, stands->heading);
   Unpublished& entry = unpublished[pid.value];
-  if (entry.steps++ == 0) {
-    entry.shown = *before ? (*before)->shown() : NegotiationState::none;
-  }
+  if (entry.steps++ == 0) entry.shown = stands->shown;
   if (!step.close.empty()) parts.enforcer.shut(step.close, usage::Closed::terminated);
 
   std::string answering;

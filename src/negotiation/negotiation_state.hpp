@@ -65,11 +65,14 @@ struct NegotiationService::State {
   // --- reading (negotiation_service.cpp) ---
   Result<std::optional<Process>> find(const Pid& pid) const;
   Result<std::optional<Process>> find_by_peer(const PartyId& peer, const Pid& peer_pid) const;
+  // What the store has of it now.
+  Result<Process::AsRead> as_stored(const Process& process) const;
 
   // --- making a step durable ---
   // Errors: conflict: the row has moved on, decide again. Others: nothing was published.
   awaitable<Result<void>> commit(Step step);
-  void note_move(Step& step, const std::optional<Process>& before) const;
+  // `was`: where the negotiation went to before the step.
+  void note_move(Step& step, dsp::NegotiationState was) const;
   Instant now() const { return parts.clock.read().at; }
   EventId event() const { return new_event(parts.random, now()); }
   void note_in(Process& process, std::string type, std::string id, std::string note) const;
@@ -168,7 +171,8 @@ struct NegotiationService::State {
   // --- decisions (approvals.cpp) ---
   Result<Next> wait_for_decision(Process process, Message why) const;
   audit::RecordDraft approval_requested(const Process& process, const Message& why) const;
-  Result<void> note_approval(Step& step, const std::optional<Process>& before) const;
+  // `waited`: whether a decision was asked for before the step.
+  Result<void> note_approval(Step& step, bool waited) const;
   awaitable<Result<void>> decide(
       Pid pid, Decider by, std::string decision, std::function<Result<Step>(Process)> make
   );

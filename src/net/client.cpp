@@ -16,7 +16,8 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr std::size_t kept_per_host = 8;
+// As many as may be under way at once before further ones begin with a handshake of their own.
+constexpr std::size_t kept_per_host = 32;
 // Less than the idle time-out of a server of ours, so that a kept connection is seldom a dead one.
 constexpr std::chrono::seconds kept_for{30};
 

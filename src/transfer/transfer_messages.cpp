@@ -66,6 +66,10 @@ std::optional<TransferState> TransferService::State::accept(
   Process& process = step.process;
   const bool ending = process.pending && process.pending->event == TransferEvent::termination;
   if (ending && event_received != TransferEvent::termination) return std::nullopt;
+  // So does our completion: a suspension that crosses it comes too late, and whoever sent it takes
+  // the completion with it still under way.
+  const bool completing = process.pending && process.pending->event == TransferEvent::completion;
+  if (completing && event_received == TransferEvent::suspension) return std::nullopt;
   const Role sender = dsp::other(process.role);
   auto to = dsp::next(process.state, event_received, sender);
   if (!to && process.pending) to = dsp::next(process.pending->target, event_received, sender);
@@ -129,6 +133,8 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
   const auto message = dsp::from_json<dsp::TransferRequestMessage>(body->json);
   if (!message) co_return refuse(message.error(), pids);
   const PartyId peer = received.caller.party;
+  const auto own_word = state.parts.peers.data_dialect(peer).call_format;
+  const bool may_be_call = !own_word.empty() && message->format == own_word;
   if (!state.parts.peers.host_allowed(peer, message->callback_address)) {
     const Message outside{"negotiation.callback-not-allowed", {{"url", message->callback_address}}};
     co_return refuse(400, negotiation::bounded(outside), pids, "/callbackAddress");
@@ -147,9 +153,10 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
       const auto known = process.pids();
       auto repeat = known_answer(state.parts.store, process.key(), *body, Family::transfer, known);
       if (!repeat) co_return refuse(repeat.error(), known);
-      const bool same = process.agreement == message->agreement_id &&
-                        process.format == message->format &&
-                        process.peer_base == message->callback_address;
+      const bool same =
+          process.agreement == message->agreement_id &&
+          (process.format == message->format || (may_be_call && process.format == call_format)) &&
+          process.peer_base == message->callback_address;
       const bool in_work = *repeat ? state.is_unanswered(process, body->message_id)
                                    : state.unpublished.contains(process.pid.value);
       if (in_work) {
@@ -193,7 +200,13 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
     if ((*agreement)->status != negotiation::AgreementStatus::active) {
       co_return refuse(400, not_active(**agreement), pids, "/agreementId");
     }
-    const auto action = state.parts.formats.action_of((*agreement)->asset, message->format);
+    std::string format = message->format;
+    auto action = state.parts.formats.action_of((*agreement)->asset, format);
+    // Of an asset that goes into custody this word may mean just that.
+    if (!action && may_be_call) {
+      format = call_format;
+      action = state.parts.formats.action_of((*agreement)->asset, format);
+    }
     if (!action) {
       const Message unknown{"transfer.unknown-format", {{"format", message->format}}};
       co_return refuse(400, negotiation::bounded(unknown), pids, "/format");
@@ -209,7 +222,7 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
     process.enter(TransferState::requested, state.now());
     process.agreement = message->agreement_id;
     process.asset = (*agreement)->asset;
-    process.format = message->format;
+    process.format = format;
     process.action = *action;
     process.certificate = received.caller.certificate_sha256;
     process.began_at = format_micros(state.now());
@@ -255,7 +268,6 @@ Result<std::optional<Message>> TransferService::State::take_up(Step& step) const
 void TransferService::State::take_address(
     Process& process, const std::optional<dsp::DataAddress>& address
 ) const {
-  process.asked_to_resume = false;
   process.objection.reset();
   if (address) {
     // Some peers give the endpoint as a property.
@@ -297,7 +309,15 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
     // The consumer that asked to go on learns by the provider's own start where the data is now;
     // also when it has asked for another suspension meanwhile, which this start knows nothing of.
     const bool renews = moved.role == Role::consumer && moved.state == TransferState::started &&
-                        moved.asked_to_resume;
+                        (moved.asked_to_resume || moved.start_may_follow);
+    const bool crosses = moved.pending && moved.pending->event == TransferEvent::start;
+    // Whether it was sent before our suspension arrived there or after, nobody can tell here: it
+    // may come again once the suspension has been answered, and then what both have is the same.
+    const bool suspending = moved.pending && moved.pending->event == TransferEvent::suspension;
+    if (!renews && suspending) {
+      const Message busy{"transfer.busy", {}};
+      return State::Verdict{std::nullopt, refuse(503, busy, moved.pids())};
+    }
     if (!renews && !state_->accept(step, TransferEvent::start)) {
       return state_->illegal(moved, TransferEvent::start);
     }
@@ -316,6 +336,9 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
       }
     } else {
       state_->take_address(moved, address);
+      moved.asked_to_resume = false;
+      // Ours may have arrived there after this one left, and then the token of another one counts.
+      moved.start_may_follow = crosses;
     }
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
@@ -353,6 +376,7 @@ awaitable<HttpAnswer> TransferService::receive_suspension(Received received) {
     moved.reason = reason;
     moved.ended_by_peer = true;
     moved.asked_to_resume = false;
+    moved.start_may_follow = false;
     step.tokens = Step::Tokens::rest;
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
@@ -392,6 +416,7 @@ awaitable<HttpAnswer> TransferService::receive_completion(Received received) {
       step.drafts.push_back(state_->draft("receipt.missing", moved));
     }
     moved.token.clear();
+    moved.reason.reset();  // of a suspension that this one crossed
     auto dropped = state_->drop_tokens(step);
     if (!dropped) return fail(std::move(dropped));
     auto answer = state_->answer_of(moved);

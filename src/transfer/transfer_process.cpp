@@ -139,6 +139,7 @@ Result<Process> parse_process(const Row& row) {
   process.endpoint = text_of(*json, "endpoint");
   process.token = text_of(*json, "token");
   process.asked_to_resume = json->value("askedToResume", false);
+  process.start_may_follow = json->value("startMayFollow", false);
   process.received = json->value("received", false);
   process.published = json->value("published", false);
   process.pulled = measured_of(*json, "pulled");
@@ -209,6 +210,7 @@ Row to_row(const Process& process) {
   }
   set("enteredAt", process.entered_at);
   if (process.asked_to_resume) body["askedToResume"] = true;
+  if (process.start_may_follow) body["startMayFollow"] = true;
   if (process.received) body["received"] = true;
   if (process.published) body["published"] = true;
   if (process.receipt_missing) body["receiptMissing"] = true;

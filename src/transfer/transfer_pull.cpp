@@ -103,7 +103,8 @@ awaitable<void> TransferService::State::fetch_once(Pid pid, Runs::Run& run) {
     auto outcome = Fetched::again;
     // A refusal: the provider may have suspended or ended the transfer, and its message is on the
     // way.
-    const int most = process.asked_to_resume ? most_refusals_while_asking : most_refusals;
+    const bool follows = process.asked_to_resume || process.start_may_follow;
+    const int most = follows ? most_refusals_while_asking : most_refusals;
     const auto may_heal = [&](const Error& error) {
       return error.kind == ErrorKind::unavailable ||
              (error.kind == ErrorKind::forbidden && ++refusals < most);

@@ -121,6 +121,7 @@ Result<void> TransferService::State::close_with(Step& step, const Message& reaso
   step.priority = audit::Priority::reserved;
   process.token.clear();
   process.asked_to_resume = false;
+  process.start_may_follow = false;
   return drop_tokens(step);
 }
 

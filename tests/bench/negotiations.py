@@ -104,13 +104,30 @@ def one_exchange(provider, consumer, asset):
     return [(after - before) * 1000 for before, after in zip(marks, marks[1:])]
 
 
+def one_sync(folder):
+    """Milliseconds of one write and fdatasync of 1 KiB into this folder: the measure of what is durable."""
+    block, times = os.urandom(1024), []
+    with open(folder / "synced", "wb", buffering=0) as out:
+        out.write(bytes(1 << 20))
+        os.fsync(out.fileno())
+        out.seek(0)
+        for _ in range(200):
+            began = time.monotonic()
+            out.write(block)
+            os.fdatasync(out.fileno())
+            times.append((time.monotonic() - began) * 1000)
+    return statistics.median(times)
+
+
 def measure(options, report, pki, work):
     count = options.negotiations
     print(f"{count:,} negotiations ordered at once, two connectors on this machine, {options.rounds} rounds")
-    provider, consumer = pair(options.bin, pki, work / "negotiations")
+    # Without custody there is nothing to encrypt with, so that an order keeps no private fact of who
+    # gave it: two files of their own for each, which would be measured more than the negotiations.
+    provider, consumer = pair(options.bin, pki, work / "negotiations", custody=False)
     (provider.folder / "source/small.bin").write_bytes(os.urandom(1024))
     provider.offer("negotiated", "small.bin", "call", count=3)
-    provider.offer("held", "small.bin", "custody", count=3)
+    sync = one_sync(work)
     try:
         provider.start()
         consumer.start()
@@ -124,14 +141,29 @@ def measure(options, report, pki, work):
                   f"provider {costs[-1][0]:.2f} ms, consumer {costs[-1][1]:.2f} ms")
         report.add("negotiations, request to FINALIZED", statistics.median(rates), "/s", 1000, 300, more=True,
                    note=f"[{min(rates):.0f}…{max(rates):.0f}]")
+        report.add("the same / bare writes with fdatasync a second, one after the other",
+                   statistics.median(rates) * sync / 1000, "", note=f"one takes {sync:.2f} ms")
         report.add("CPU of one, both sides", statistics.median(sum(cost) for cost in costs), "ms")
+    finally:
+        provider.stop()
+        consumer.stop()
+    measure_exchange(options, report, pki, work, sync)
 
+
+def measure_exchange(options, report, pki, work, sync):
+    provider, consumer = pair(options.bin, pki, work / "exchange")
+    (provider.folder / "source/small.bin").write_bytes(os.urandom(1024))
+    provider.offer("held", "small.bin", "custody", count=3)
+    try:
+        provider.start()
+        consumer.start()
         one_exchange(provider, consumer, "held")
         found = [one_exchange(provider, consumer, "held") for _ in range(21)]
         whole = [sum(parts) for parts in found]
         middle = [statistics.median(parts) for parts in zip(*found)]
         report.add("whole exchange, catalogue to held bytes", statistics.median(whole), "ms", 30,
                    note="catalogue {:.1f}, negotiation {:.1f}, transfer {:.1f}".format(*middle))
+        report.add("the same / one bare write with fdatasync", statistics.median(whole) / sync, "")
     finally:
         provider.stop()
         consumer.stop()

@@ -202,6 +202,24 @@ TEST(Catalog, TheDeliverySaysFormatActionAndWhoCounts) {
   EXPECT_NE(labs.find("\"rightOperand\":\"provider\""), std::string::npos) << labs;
 }
 
+TEST(Catalog, AReaderSeesItsOwnWordForACall) {
+  auto with = options();
+  with.publisher.call_format = [](const PartyId& reader) {
+    return std::string(reader == neighbour ? "HttpData-PULL" : "");
+  };
+  Json calls = asset_json("labs");
+  calls["delivery"] = "call";
+  Json open = policy_json("urn:uuid:3", "labs");
+  open["visibleTo"] = {"*"};
+  const auto built = build({document("a.json", calls)}, {document("p.json", open)}, with);
+  for (const auto& [reader, word] : {std::pair{neighbour, "PULL"}, std::pair{institute, "QUERY"}}) {
+    const auto said = std::string("\"format\":\"HttpData-") + word + "\"";
+    const auto body = built.catalog->dataset_body(AssetId("labs"), reader, today).value();
+    EXPECT_NE(body.find(said), std::string::npos) << body;
+    EXPECT_NE(built.catalog->page(first_page(reader)).body.find(said), std::string::npos);
+  }
+}
+
 TEST(Catalog, BadDocumentsAreReportedAndTheOthersStay) {
   Json misspelt = policy_json("urn:uuid:9", "cohort-2026");
   misspelt["policy"]["permission"][0]["constraint"][0]["leftOperand"] = "porpose";

@@ -8,12 +8,13 @@ import shutil
 import sys
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(SOURCE, "tests", "e2e"))
+sys.path[:0] = [os.path.join(SOURCE, "tests", part) for part in ("e2e", "support")]
 
 import cases
 import connector as under_test
 import connectors
 import kit as public_kit
+import maven
 from triggers import Triggers
 
 
@@ -83,7 +84,7 @@ def main():
     groups = [group for group in cases.GROUPS if group in (arguments.group or cases.GROUPS)]
     try:
         class_path = public_kit.install(arguments.tools)
-    except public_kit.Skipped as why:
+    except maven.Skipped as why:
         print("skipped: the conformance kit: %s" % why)
         return 0
     if arguments.self:

@@ -8,7 +8,7 @@ import threading
 import unittest
 
 import wires
-from connectors import (BROKER, COHORT, HOSPITAL, INSTITUTE, Connector, World,
+from connectors import (BROKER, COHORT, HOSPITAL, INSTITUTE, Connector, World, eventually,
                         free_port, main, options, run)
 
 # As one connector of the field has it: JSON, no scheme before it.
@@ -303,7 +303,7 @@ class Plainly(unittest.TestCase):
                 "loopbackCredential": {"expects": FROM_INSTITUTE, "sends": "word"}}]
         hospital.edit(former)
         hospital.start()
-        self.assertTrue(hospital.notices("daemon.config-former-form"))
+        eventually(lambda: hospital.notices("daemon.config-former-form"), "it is said")
         for authorization, status in ((FROM_INSTITUTE, 200), ("word", 401), (None, 401)):
             headers = {"Authorization": authorization} if authorization else None
             answer = wires.call(hospital.peers_port, "POST", "/dsp/2025-1/catalog/request",

@@ -151,6 +151,10 @@ class Decisions(unittest.TestCase):
         self.assertEqual(process["state"], "FINALIZED")
         held = consumer.agreement(process["agreement"])
         self.assertEqual((held["side"], held["asset"]), ("consumer", COHORT))
+        again = provider.tally("--json", "offer", consumer.party, COHORT + ":offer")
+        self.assertEqual(json.loads(again.stdout)["state"], "FINALIZED")
+        unknown = provider.tally("offer", consumer.party, "urn:no:offer", check=False)
+        self.assertNotEqual(unknown.returncode, 0)
 
     def test_the_consumer_asks_without_the_catalogue(self):
         pid = consumer.begin("negotiations", {
@@ -189,6 +193,13 @@ class Decisions(unittest.TestCase):
             held = connector.agreement("urn:example:paper-7")
             self.assertEqual((held["state"], held["enforcement"], held["imported"]),
                              ("active", "asserted", True))
+            document["@id"] = "urn:example:paper-8"
+            with open(connector.path("paper.json"), "w") as file:
+                json.dump(document, file)
+            connector.tally("import-agreement", other.party, connector.path("paper.json"),
+                            "--role", role)
+            self.assertEqual(connector.agreement(document["@id"])["state"], "active")
+            document["@id"] = "urn:example:paper-7"
         process = consumer.transfer("urn:example:paper-7")
         self.assertEqual(process["state"], "COMPLETED", process)
 

@@ -398,6 +398,35 @@ TEST(NegotiationTable, AnAgreementIdThatIsKnownMeansNothingNew) {
   EXPECT_EQ(machine.node->notices().count("negotiation.agreement-id-reused"), 1U);
 }
 
+// One more row: the agreement that is there, in a message with another id, as it is or changed.
+TEST(NegotiationTable, TheSameAgreementAgainIsTakenWhereItWasAgreedAndNothingMoves) {
+  for (const Role role : {Role::provider, Role::consumer}) {
+    for (const auto state : states) {
+      for (const bool changed : {false, true}) {
+        sim::World world(1);
+        sim::SimNetwork network(world);
+        Machine machine(world, network, hospital);
+        const auto process = put_process(machine, role, state, "again");
+        if (process.agreement.empty()) continue;
+        machine.start();
+        world.run_for(seconds(1));  // what follows by rule is on its way
+        const auto records = machine.records().size();
+        const auto before = machine.negotiations->describe(process.pid).value();
+        auto [path, body] = message(process, NegotiationEvent::agreement, "urn:test:again");
+        body["agreement"] = agreement_document(process.agreement.value, role);
+        if (changed) body["agreement"]["timestamp"] = "2026-01-02T00:00:00Z";
+        const bool taken = role == Role::consumer && state == NegotiationState::agreed && !changed;
+        const auto answer = machine.receive("POST", path, body, institute);
+        EXPECT_EQ(answer.status, taken ? 200 : 400) << dsp::to_string(state) << answer.body;
+        EXPECT_EQ(machine.negotiations->describe(process.pid).value(), before);
+        EXPECT_EQ(machine.records().size(), records);
+        const bool noted = machine.node->notices().count("negotiation.agreement-id-reused") > 0;
+        EXPECT_EQ(noted, changed && role == Role::consumer) << dsp::to_string(state);
+      }
+    }
+  }
+}
+
 TEST(NegotiationTable, TheConsumerEndsAnAgreementThatIsNotWhatItAskedFor) {
   const std::map<std::string, std::function<void(Json&)>> changes = {
       {"permission",

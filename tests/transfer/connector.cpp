@@ -108,7 +108,7 @@ void Connector::offer(const PartyId& to, int count, const std::string& until) {
       {"id", "urn:test:cohort"},
       {"title", "Cohort"},
       {"mediaType", "text/csv"},
-      {"delivery", "custody"},
+      {"delivery", asset_delivery},
       {"source", {{"type", "text"}}},
   };
   const auto atom = [](const std::string& operand, const std::string& op, Json value) {

@@ -48,8 +48,9 @@ class Connector final : public negotiation::test::Machine,
 
   // Offers the cohort to `to`; before `start`.
   void offer(const PartyId& to, int count = 3, const std::string& until = "2027-01-01T00:00:00Z");
-  bool require_signature = true;    // of that offer; before `start`
-  bool receipt_before_key = false;  // of that offer; before `offer`
+  bool require_signature = true;           // of that offer; before `start`
+  std::string asset_delivery = "custody";  // of its asset; before `offer`
+  bool receipt_before_key = false;         // of that offer; before `offer`
   std::string data = cohort_csv();
   // One byte changes on its way out, after it was measured.
   bool swapped = false;

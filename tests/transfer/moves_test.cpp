@@ -384,6 +384,50 @@ TEST(Moves, AConsumerSendsTheTokenAsThePeerWantsIt) {
   }
 }
 
+// A word of its own for a call is no more than that: what goes into custody is not called for.
+TEST(Moves, APeerAsksForACallByItsOwnWord) {
+  const struct {
+    std::string delivery, own_word, asked, format;  // no format: refused
+  } cases[] = {
+      {"call", "HttpData-PULL", "HttpData-PULL", "HttpData-QUERY"},
+      {"call", "HttpData-PULL", "HttpData-QUERY", "HttpData-QUERY"},
+      {"call", "", "HttpData-QUERY", "HttpData-QUERY"},
+      {"call", "", "HttpData-PULL", ""},
+      {"call", "", "", ""},
+      {"call", "X-PULL", "HttpData-PULL", ""},
+      {"custody", "HttpData-PULL", "HttpData-PULL", "HttpData-PULL"},
+      {"custody", "X-PULL", "X-PULL", ""},
+  };
+  for (const auto& each : cases) {
+    const auto what = each.delivery + " " + each.own_word + " " + each.asked;
+    Pair pair;
+    pair.provider.asset_delivery = each.delivery;
+    pair.provider.directory.dialect.call_format = each.own_word;
+    pair.provider.offer(institute, 3, "2027-01-01T00:00:00Z");
+    pair.agree();
+    dsp::TransferRequestMessage message;
+    message.id = "urn:test:m1";
+    message.consumer_pid = Pid("urn:test:c");
+    message.agreement_id = pair.agreement;
+    message.format = each.asked;
+    message.callback_address = negotiation::test::Directory::root_of(institute) + "/dsp/2025-1";
+    const auto post = [&] {
+      return pair.provider.receive(
+          "POST", "/dsp/2025-1/transfers/request", dsp::to_json(message), institute
+      );
+    };
+    const auto answer = post();
+    EXPECT_EQ(answer.status, each.format.empty() ? 400 : 201) << what << answer.body;
+    const auto requested = pair.provider.records("transfer.requested");
+    ASSERT_EQ(requested.size(), each.format.empty() ? 0U : 1U) << what;
+    if (each.format.empty()) continue;
+    EXPECT_EQ(requested.front().at("format"), each.format) << what;
+    message.id = "urn:test:m2";
+    pair.world.run_for(seconds(1));
+    EXPECT_EQ(post().status, 200) << what;  // the same transfer
+  }
+}
+
 // --- giving up -----------------------------------------------------------------------------------
 
 TEST(Moves, AMessageThatNeverArrivesEndsTheTransferWithAReasonAndEveryAttempt) {

@@ -316,7 +316,10 @@ class Story {
         "transfers differ " + my_transfer.dump(1) + their_transfer.dump(1)
     );
     completed_ = my_transfer.at("state") == "COMPLETED";
-    check(completed_, "faults that pass ended a transfer " + my_transfer.dump(1));
+    check(
+        completed_,
+        "faults that pass ended a transfer " + my_transfer.dump(1) + their_transfer.dump(1)
+    );
     if (completed_) {
       check(my_transfer.at("content") == their_transfer.at("content"), "contents differ");
     }

@@ -29,6 +29,8 @@ namespace tally::catalog {
 struct Publisher {
   std::string participant_id;  // the URI of our own party
   OurUrl base_url;             // of the DSP endpoints
+  // What a reader calls the format of `call` assets; empty, or none: as we do.
+  std::function<std::string(const PartyId& reader)> call_format = {};
 };
 
 // The catalogue of somebody else that ours points to (DSP 2025-1, nested catalogs).

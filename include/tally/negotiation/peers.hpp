@@ -9,10 +9,12 @@
 
 namespace tally::negotiation {
 
-// Where a connector departs from what the protocol says of data addresses.
+// Where a connector has its own way with data and their addresses.
 struct DataDialect {
   bool full_names = false;  // it finds the properties of an address only under full IRIs
   bool bare_token = false;  // its data endpoint wants the token as it came, without "Bearer "
+  // What it calls the format of data that is called for, and decided, each time; empty: as we do.
+  std::string call_format;
 };
 
 class PeerDirectory {
