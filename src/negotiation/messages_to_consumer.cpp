@@ -80,7 +80,12 @@ std::optional<Message> differs(const Json& agreement, const Process& process, co
   if (text_of(agreement, "target") != process.asset.value) return differ("target");
   if (text_of(agreement, "assigner") != process.peer.uri) return differ("assigner");
   if (text_of(agreement, "assignee") != self.uri) return differ("assignee");
-  if (!dsp::same_rules(agreement, process.offer)) return differ("permission");
+  // The provider may say of which profile our words are where we did not; whether we know it, and
+  // can enforce them, is looked at as of any agreement.
+  Json asked = process.offer;
+  const auto profile = agreement.find("profile");
+  if (!asked.contains("profile") && profile != agreement.end()) asked["profile"] = *profile;
+  if (!dsp::same_rules(agreement, asked)) return differ("permission");
   return std::nullopt;
 }
 

@@ -243,10 +243,11 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   if (!refusal) {
     agreement.id = AgreementId(new_pid(parts.random).value);
     agreement.made_at = format_seconds(now());
-    // The words mean what they mean in the offer; some consumers leave its profile out of what they
-    // send, and miss it in the agreement.
+    // The words of a request mean what they mean in the offer; some consumers leave its profile out
+    // of what they send, and miss it in the agreement.
     const auto profile = offer->policy.find("profile");
-    if (profile != offer->policy.end() && !document.contains("profile")) {
+    const bool asked = process.state != NegotiationState::accepted;
+    if (asked && profile != offer->policy.end() && !document.contains("profile")) {
       document["profile"] = *profile;
     }
     document["@id"] = agreement.id.value;
