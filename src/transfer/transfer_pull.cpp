@@ -295,7 +295,7 @@ awaitable<Result<std::string>> TransferService::State::provider_receipt(Process 
   const auto url = *base + "/receipts/" + percent_encode_segment(process.peer_pid.value);
   const Instant until = now() + settings.receipt_wait;
   // The provider makes it when the last byte has left: a few milliseconds later.
-  Nanos pause = milliseconds(5);
+  Nanos pause = milliseconds(2);
   for (;;) {
     PeerRequest request;
     request.to = process.peer;
