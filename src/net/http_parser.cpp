@@ -51,11 +51,20 @@ bool append_fields(std::string& head, const Headers& headers, bool skip_host) {
   return true;
 }
 
+// Whether `unread` may be the beginning of a last chunk that is not all there: "0" and two line
+// ends. Beast takes it for given that it is not asked about less once it has seen one begin.
+bool may_be_last_chunk(std::span<const std::uint8_t> unread) {
+  return !unread.empty() && unread.size() < 5 && unread.front() == '0';
+}
+
 }  // namespace
 
 ParseState RequestParser::feed(std::span<const std::uint8_t> bytes, std::size_t& consumed) {
   for (;;) {
     const bool in_header = !is_header_done();
+    if (!in_header && chunked() && may_be_last_chunk(bytes.subspan(consumed))) {
+      return ParseState::need_more;
+    }
     error_code ec;
     const std::size_t used = put({bytes.data() + consumed, bytes.size() - consumed}, ec);
     consumed += used;
@@ -151,6 +160,7 @@ ParseState ResponseParser::feed(
     }
     if (is_header_done() && filled_ == out_.size()) break;
     const bool in_header = !is_header_done();
+    if (!in_header && chunked() && may_be_last_chunk(bytes.subspan(consumed))) break;
     error_code ec;
     const std::size_t used = put({bytes.data() + consumed, bytes.size() - consumed}, ec);
     consumed += used;

@@ -1,5 +1,7 @@
 #include "net/http_parser.hpp"
 
+#include <array>
+
 #include <gtest/gtest.h>
 
 #include "tally/core/digest.hpp"
@@ -35,6 +37,39 @@ TEST(RequestParser, PiecesOfAnySizeMakeTheSameRequest) {
     EXPECT_EQ(request.target, "/a?b");
     EXPECT_EQ(request.body, "hello world");
     EXPECT_EQ(request.headers.get("a"), "1");
+  }
+}
+
+// A last chunk that comes byte by byte, with nothing before it. (Beast asserted on it.)
+TEST(RequestParser, PiecesOfAnEmptyBodyInChunks) {
+  const std::string head = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string body : {"0\r\n\r\n", "00\r\nT: t\r\n\r\n", "0;e=1\r\n\r\n"}) {
+    for (std::size_t step = 1; step <= head.size() + body.size(); ++step) {
+      RequestParser parser(1024, 1024);
+      ASSERT_EQ(run(parser, head + body, step), ParseState::complete) << body << step;
+      EXPECT_EQ(parser.take().body, "");
+    }
+  }
+}
+
+TEST(ResponseParser, PiecesOfAnEmptyBodyInChunks) {
+  const std::string text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+  for (std::size_t step = 1; step <= text.size(); ++step) {
+    ResponseParser parser(1024, false);
+    std::string pending;
+    ParseState state = ParseState::need_more;
+    std::array<std::uint8_t, 16> out;
+    for (std::size_t at = 0; at < text.size(); at += step) {
+      pending += text.substr(at, step);
+      do {
+        std::size_t consumed = 0;
+        std::size_t filled = 0;
+        state = parser.feed(as_bytes(pending), consumed, out, filled);
+        pending.erase(0, consumed);
+        EXPECT_EQ(filled, 0U);
+      } while (state == ParseState::header_done && !pending.empty());
+    }
+    EXPECT_EQ(state, ParseState::complete) << step;
   }
 }
 
