@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::string_view kind = "snapshot";
 constexpr std::uint64_t format = 1;
-constexpr std::size_t most_per_page = 64;
 
 // Row 0 says what the others are.
 std::string row_id(std::size_t number) {
@@ -35,20 +34,6 @@ std::string digest_over(const std::vector<SnapshotPiece>& pieces) {
     }
   }
   return digest_text(hash.finish());
-}
-
-Result<std::vector<Row>> all_rows(Store& store) {
-  std::vector<Row> all;
-  Store::Query query;
-  query.kind = kind;
-  query.most = most_per_page;
-  for (;;) {
-    auto page = store.rows(query);
-    if (!page) return page;
-    if (page->empty()) return all;
-    query.after = page->back().id;
-    std::move(page->begin(), page->end(), std::back_inserter(all));
-  }
 }
 
 }  // namespace
@@ -72,7 +57,7 @@ bool take_head(std::string_view text, Snapshot& snapshot) {
 }
 
 Result<std::optional<Snapshot>> load_snapshot(Store& store) {
-  auto rows = all_rows(store);
+  auto rows = all_rows(store, kind);
   if (!rows) return fail(std::move(rows));
   if (rows->empty()) return std::optional<Snapshot>();
   const auto malformed = [] { return malformed_item("head"); };
@@ -88,7 +73,7 @@ Result<std::optional<Snapshot>> load_snapshot(Store& store) {
 }
 
 Result<Transaction> replace_snapshot(Store& store, const Snapshot& snapshot) {
-  auto rows = all_rows(store);
+  auto rows = all_rows(store, kind);
   if (!rows) return fail(std::move(rows));
   std::vector<Row> fresh;
   fresh.push_back({std::string(kind), row_id(0), 0, {}, {}, head_text(snapshot)});
@@ -112,7 +97,7 @@ Result<Transaction> replace_snapshot(Store& store, const Snapshot& snapshot) {
 }
 
 Result<void> begin_snapshots_again(Store& store, Transaction& change) {
-  auto rows = all_rows(store);
+  auto rows = all_rows(store, kind);
   if (!rows) return fail(std::move(rows));
   for (Row& row : *rows) {
     row.body.clear();

@@ -2,22 +2,17 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <stdexcept>
 
 #include <zlib.h>
+
+#include "tally/core/letters.hpp"
 
 namespace tally {
 
 namespace {
 
 constexpr int gzip_window = 15 + 16;  // zlib's way of saying: the largest window, a gzip header
-
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
-    return std::tolower(x) == std::tolower(y);
-  });
-}
 
 std::string_view trimmed(std::string_view text) {
   const auto blank = [](char c) { return c == ' ' || c == '\t'; };
@@ -94,7 +89,7 @@ bool accepts_gzip(const Headers& request) {
     const auto semicolon = item.find(';');
     const auto coding = trimmed(item.substr(0, semicolon));
     const bool refused = semicolon != std::string_view::npos && refuses(item.substr(semicolon + 1));
-    if (same_word(coding, "gzip") || same_word(coding, "x-gzip")) return !refused;
+    if (same_name(coding, "gzip") || same_name(coding, "x-gzip")) return !refused;
     if (coding == "*") everything = !refused;
     if (comma == std::string_view::npos) return everything;
     rest.remove_prefix(comma + 1);

@@ -2,18 +2,10 @@
 
 #include <algorithm>
 
+#include "tally/core/letters.hpp"
+
 namespace tally {
 namespace {
-
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return lower(x) == lower(y);
-  });
-}
 
 int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';

@@ -1,21 +1,12 @@
 #include "tally/core/link.hpp"
 
 #include <algorithm>
-#include <cctype>
+
+#include "tally/core/letters.hpp"
 
 namespace tally {
 
 namespace {
-
-char lower(char c) {
-  return static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-}
-
-bool same_word(std::string_view a, std::string_view b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-    return lower(x) == lower(y);
-  });
-}
 
 // Reads one field value from left to right; a fault ends it.
 class LinkReader {
@@ -47,11 +38,11 @@ class LinkReader {
         value = take('"') ? quoted() : token();
       }
       // RFC 8288, 3.3: only the first rel counts.
-      if (same_word(name, "rel") && !has_relation) {
+      if (same_name(name, "rel") && !has_relation) {
         link.relations = std::move(value);
         has_relation = true;
       }
-      if (same_word(name, "anchor")) link.anchored = true;
+      if (same_name(name, "anchor")) link.anchored = true;
     }
     return link;
   }
@@ -88,7 +79,7 @@ class LinkReader {
 bool names(std::string_view relations, std::string_view wanted) {
   while (!relations.empty()) {
     const auto blank = std::min(relations.find(' '), relations.size());
-    if (same_word(relations.substr(0, blank), wanted)) return true;
+    if (same_name(relations.substr(0, blank), wanted)) return true;
     relations.remove_prefix(std::min(blank + 1, relations.size()));
   }
   return false;
@@ -112,7 +103,7 @@ std::string link_value(std::string_view target, std::string_view relation) {
 
 std::optional<std::string> find_link(const Headers& answer, std::string_view relation) {
   for (const auto& [name, value] : answer.all()) {
-    if (!same_word(name, "Link")) continue;
+    if (!same_name(name, "Link")) continue;
     LinkReader reader(value);
     while (auto link = reader.next()) {
       if (!link->anchored && names(link->relations, relation)) return std::move(link->target);

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/core/json.hpp"
+#include "tally/core/letters.hpp"
 
 #include "structured_field.hpp"
 
@@ -22,13 +23,6 @@ tl::unexpected<Error> refuse(std::string code, std::map<std::string, std::string
 
 tl::unexpected<Error> malformed(std::string_view header) {
   return refuse("identity.signature-malformed", {{"header", std::string(header)}});
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [&](char x, char y) {
-           return lower(x) == lower(y);
-         });
 }
 
 // A field that occurs exactly once. Joining several, as RFC 9421 would, is of no use to us and has

@@ -82,8 +82,9 @@ std::string bio_text(BIO* bio) {
 }
 
 CertificatePtr parse_certificate(std::span<const std::uint8_t> der) {
-  static ParsedCertificates parsed;
+  // First, so that OpenSSL is there before the certificates that are kept, and goes after them.
   const Digest digest = sha256(der);
+  static ParsedCertificates parsed;
   if (auto known = parsed.find(digest)) return known;
   const unsigned char* at = der.data();
   CertificatePtr certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));

@@ -8,6 +8,8 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/beast/http/verb.hpp>
 
+#include "tally/core/letters.hpp"
+
 namespace tally::net {
 
 namespace http = boost::beast::http;
@@ -15,13 +17,6 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::size_t most_fields = 128;
-
-bool same_name(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](char x, char y) {
-    return lower(x) == lower(y);
-  });
-}
 
 bool stays_in_its_line(std::string_view text) {
   return std::none_of(text.begin(), text.end(), [](char c) {

@@ -8,7 +8,7 @@ import threading
 import time
 import urllib.parse
 
-from lab import Broken, PURPOSE, PROVIDER, cpu_of, pair
+from lab import Broken, Connector, cpu_of, pair
 
 DRIVERS = 2  # threads that order; each keeps one connection
 
@@ -28,11 +28,7 @@ class Orders:
             raise Broken(f"{method} {path}: {answer.status} {text.decode(errors='replace')[:600]}")
         return json.loads(text)
 
-    def negotiate(self, provider, asset):
-        begun = self.call("POST", "/api/v1/negotiations", {
-            "peer": {"domain": provider.party[0], "uri": provider.party[1]},
-            "asset": asset, "purposes": [PURPOSE]})
-        return "/api/v1/negotiations/" + urllib.parse.quote(begun["id"], safe="")
+    negotiate = Connector.negotiate  # needs no more of a connector than `call`
 
 
 def in_parallel(count, work):
