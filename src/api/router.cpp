@@ -199,6 +199,10 @@ int status_of(ErrorKind kind) {
   return 500;
 }
 
+Json shown_message(const Message& message, Lang lang) {
+  return {{"code", message.code}, {"params", message.params}, {"text", render(message, lang)}};
+}
+
 HttpResponse problem(int status, const Message& message, Lang lang, std::string_view pointer) {
   Json body = {
       {"type", "urn:tally:problem:" + message.code},

@@ -24,10 +24,6 @@ Json time_json(const std::optional<Instant>& at) {
   return at ? Json(format_seconds(*at)) : Json();
 }
 
-Json message_json(const Message& message, Lang lang) {
-  return {{"code", message.code}, {"params", message.params}, {"text", render(message, lang)}};
-}
-
 Json contradiction_json(const audit::Contradiction& one) {
   Json out = {
       {"evidence", digest_text(one.evidence())},
@@ -120,7 +116,7 @@ Result<Json> witnesses_json(
         {"size", one.cosigned.size},
         {"cosignedAt", time_json(one.at)},
         {"failingSince", time_json(one.cosigned.failing_since)},
-        {"why", one.why ? message_json(*one.why, lang) : Json()},
+        {"why", one.why ? shown_message(*one.why, lang) : Json()},
         {"missing", one.cosigned.missing},
         {"unaskedSince", time_json(one.unasked)},
         {"waiting", std::move(agreements)}};

@@ -64,11 +64,10 @@ struct Process {
   // The consumer's.
   std::string endpoint;
   std::string token;
-  bool asked_to_resume = false;  // the provider's start with a fresh token is on its way
-  bool start_may_follow =
-      false;               // it came while ours was under way: maybe another one answers ours
-  bool received = false;   // `transfer.received` is in the log
-  bool published = false;  // the artefact may be read
+  bool asked_to_resume = false;    // the provider's start with a fresh token is on its way
+  bool start_may_follow = false;   // another one may: it came while ours was under way
+  bool received = false;           // `transfer.received` is in the log
+  bool published = false;          // the artefact may be read
   std::optional<Measured> pulled;  // of what was received
   bool opened = false;             // `key.received` is in the log
 

@@ -105,6 +105,8 @@ class Router {
 // --- answers ---
 
 int status_of(ErrorKind kind);
+// A message as a part of an answer: code, parameters and the sentence in `lang`.
+Json shown_message(const Message& message, Lang lang);
 // RFC 9457, with the code, its parameters and the sentence in `lang`.
 HttpResponse problem(const Error& error, Lang lang);
 HttpResponse problem(int status, const Message& message, Lang lang, std::string_view pointer = {});

@@ -1,0 +1,18 @@
+// Registered applications, and what would be decided for one. Home executor only.
+#pragma once
+
+#include <memory>
+
+#include "tally/api/management_routes.hpp"
+
+namespace tally::api {
+
+awaitable<HttpResponse> get_apps(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+// 201 with the application's token, which is shown this once. Problems: 400.
+awaitable<HttpResponse> post_app(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+// 204; its token ends. Problems: 404.
+awaitable<HttpResponse> delete_app(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+// What would be decided, without a use and without a record. Problems: 400, 404.
+awaitable<HttpResponse> post_decision(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+
+}  // namespace tally::api
