@@ -294,7 +294,8 @@ awaitable<Result<std::string>> TransferService::State::provider_receipt(Process 
   if (!base) co_return fail(ErrorKind::not_found, missing);
   const auto url = *base + "/receipts/" + percent_encode_segment(process.peer_pid.value);
   const Instant until = now() + settings.receipt_wait;
-  Nanos pause = parts.limits.retry_first / 4;
+  // The provider makes it when the last byte has left: a few milliseconds later.
+  Nanos pause = milliseconds(2);
   for (;;) {
     PeerRequest request;
     request.to = process.peer;
