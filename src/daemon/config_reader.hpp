@@ -155,8 +155,9 @@ class ConfigReader {
   std::vector<ConfigProblem>& problems_;
 };
 
-// The list of programs that decide (config_programs.cpp).
+// The lists of programs that decide, and of those that are told of events (config_programs.cpp).
 ConfigReader::Field read_hooks(ConfigReader& read, Config& config);
+ConfigReader::Field read_webhooks(ConfigReader& read, Config& config);
 
 // What no member shows by itself: whether the members fit each other. Also takes up the form that
 // this version alone still reads (docs/configuration.md, "loopbackCredential").
