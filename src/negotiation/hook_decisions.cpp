@@ -48,8 +48,8 @@ Question NegotiationService::State::question_for(const VisibleOffer& offer, cons
       process.pid,
       situation_of(process),
       offer.policy,
-      process.offer,
-      as_json(odrl::widens(offer.policy, process.offer))};
+      *process.offer,
+      as_json(odrl::widens(offer.policy, *process.offer))};
 }
 
 void NegotiationService::State::ask_soon(Question question) {

@@ -10,7 +10,10 @@
 #include "tally/core/viewer.hpp"
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
+#include "tally/negotiation/history.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
+
+#include "shared_json.hpp"
 
 namespace tally::negotiation {
 
@@ -29,7 +32,7 @@ struct Process {
     dsp::NegotiationState target = dsp::NegotiationState::requested;
   };
 
-  Row row;  // as read
+  std::uint64_t version = 0;  // of its row, as read
   // What the row said, whatever a step has made of the process since.
   struct AsRead {
     bool waits = false;  // for an approval
@@ -48,8 +51,8 @@ struct Process {
   std::map<std::string, int> entered;                         // how often, by state
   Instant since;                                              // when `state` was entered
   std::optional<Pending> pending;
-  Json offer;  // the offer on the table, as it was sent or received last, by whichever side
-  Json asked;  // consumer: what it asked for last; null: it has asked for nothing
+  SharedJson offer;  // on the table, as it was sent or received last, by whichever side
+  SharedJson asked;  // consumer: what it asked for last; null: it has asked for nothing
   OfferId offer_id;
   AssetId asset;
   AgreementId agreement;  // empty until there is one
@@ -72,7 +75,7 @@ struct Process {
   std::optional<Message> reason;
   bool ended_by_peer = false;
   std::string began_at;
-  std::vector<HistoryEntry> history;
+  History history;
 
   [[nodiscard]] Viewer viewer() const { return {peer, subject}; }
   [[nodiscard]] std::string key() const { return process_key_of(pid); }
@@ -86,6 +89,8 @@ struct Process {
   [[nodiscard]] dsp::NegotiationState heading() const { return pending ? pending->target : state; }
   [[nodiscard]] dsp::ContractNegotiation as_message() const;
   [[nodiscard]] dsp::KnownPids pids() const;
+  // As its row says it from now on.
+  [[nodiscard]] AsRead now() const { return {approval.has_value(), shown(), heading()}; }
 };
 
 Result<Process> parse_process(const Row& row);
