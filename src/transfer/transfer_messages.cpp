@@ -318,6 +318,14 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
       const Message busy{"transfer.busy", {}};
       return State::Verdict{std::nullopt, refuse(503, busy, moved.pids())};
     }
+    if (moved.role == Role::provider && crosses && moved.state == TransferState::suspended) {
+      // Ours is under way already and says what the consumer asks for. A second one with another
+      // token might be taken for a repeat, and then the consumer had a token that opens nothing.
+      moved.enter(TransferState::started, state_->now());
+      state_->note(moved, "in", "TransferStartMessage", id, "STARTED");
+      auto answer = state_->answer_of(moved);
+      return State::Verdict{std::move(step), std::move(answer)};
+    }
     if (!renews && !state_->accept(step, TransferEvent::start)) {
       return state_->illegal(moved, TransferEvent::start);
     }
@@ -366,6 +374,15 @@ awaitable<HttpAnswer> TransferService::receive_suspension(Received received) {
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
+    // A consumer that asked to go on is STARTED before it has our start. Suspended again, it would
+    // take that start, once it came, for one that ends this suspension: first the one, then the
+    // other.
+    const bool answering = moved.role == Role::provider && moved.state == TransferState::started &&
+                           moved.pending && moved.pending->event == TransferEvent::start;
+    if (answering) {
+      const Message busy{"transfer.busy", {}};
+      return State::Verdict{std::nullopt, refuse(503, busy, moved.pids())};
+    }
     if (!state_->accept(step, TransferEvent::suspension)) {
       return state_->illegal(moved, TransferEvent::suspension);
     }

@@ -207,9 +207,8 @@ void SimNetwork::start(const std::shared_ptr<Call>& call, PeerRequest request, P
     world_.after(delay(), this, std::move(refused));
     return;
   }
-  world_.after(request_timeout, this, [this, call] {
-    finish(call, unavailable("net.peer-timeout"));
-  });
+  const Nanos patience = request.answer_within > 0 ? request.answer_within : request_timeout;
+  world_.after(patience, this, [this, call] { finish(call, unavailable("net.peer-timeout")); });
   if (parted_.contains(std::minmax(self, request.to))) return;
   if (world_.chance().happens(faults.double_request)) {
     ++counts_.doubled_requests;
