@@ -158,6 +158,9 @@ class ConfigReader {
 // The list of programs that decide (config_programs.cpp).
 ConfigReader::Field read_hooks(ConfigReader& read, Config& config);
 
+// What the contexts of a peer mean (config_contexts.cpp).
+ConfigReader::Field read_contexts(ConfigReader& read, dsp::PolicyDialect& dialect);
+
 // What no member shows by itself: whether the members fit each other. Also takes up the form that
 // this version alone still reads (docs/configuration.md, "loopbackCredential").
 void check_peers(ConfigReader& read, Config& config);

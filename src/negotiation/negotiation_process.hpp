@@ -9,6 +9,7 @@
 #include "tally/core/store.hpp"
 #include "tally/core/viewer.hpp"
 #include "tally/dsp/messages.hpp"
+#include "tally/dsp/policy_reading.hpp"
 #include "tally/negotiation/exchange.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
 
@@ -49,7 +50,8 @@ struct Process {
   Instant since;                                              // when `state` was entered
   std::optional<Pending> pending;
   Json offer;  // the offer on the table, as it was sent or received last, by whichever side
-  Json asked;  // consumer: what it asked for last; null: it has asked for nothing
+  dsp::PolicyReading reading;  // how `offer` is read, where the peer wrote it
+  Json asked;                  // consumer: what it asked for last; null: it has asked for nothing
   OfferId offer_id;
   AssetId asset;
   AgreementId agreement;  // empty until there is one

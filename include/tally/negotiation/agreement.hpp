@@ -9,6 +9,7 @@
 #include "tally/core/ids.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/store.hpp"
+#include "tally/dsp/policy_reading.hpp"
 #include "tally/identity/contract_key.hpp"
 #include "tally/odrl/policy.hpp"
 #include "tally/usage/enforcer.hpp"
@@ -29,7 +30,8 @@ struct Agreement {
   Row row;  // as read, for a change with version check
   AgreementId id;
   AgreementStatus status = AgreementStatus::agreed;
-  std::string document;  // JCS of the Agreement on the wire; its SHA-256 is what both signed
+  std::string document;        // JCS of the Agreement on the wire; its SHA-256 is what both signed
+  dsp::PolicyReading reading;  // how the document is read, as configured when it was made
   odrl::Side our_side = odrl::Side::provider;
   PartyId provider;
   PartyId consumer;
