@@ -82,7 +82,7 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
           {"consumer", statement_of(agreement.consumer_signature)},
       }
   );
-  record.set("assurance", agreement.confirmed ? "enforced" : "asserted");
+  record.set("assurance", agreement.is_asserted() ? "asserted" : "enforced");
   Json sources = {
       {"actor", "config"},
       {"asset", "agreement"},

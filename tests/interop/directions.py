@@ -9,9 +9,11 @@ import urllib.request
 
 from connectors import RESEARCH, eventually, run
 from edc import Edc
-from ours import ASSET, CONTENT, USES, Ours
+from ours import ASSET, CONTENT, NAMESPACE, USES, Ours
 
 FOREIGN = "readings"  # the asset at EDC
+DATED = "dated"  # likewise, with a rule in a word of EDC's context
+OPEN = "open"  # likewise, with an empty policy
 FOREIGN_CONTENT = b"station,value\n" + b"".join(b"%d,%d\n" % (n, 7 * n) for n in range(20000))
 
 
@@ -91,13 +93,17 @@ def meet(told, world, class_path, scheme="http"):
     begun = time.monotonic()
     edc.start()
     edc.offer(FOREIGN)
+    edc.offer(DATED, permission=[{"action": "use", "constraint": [{
+        "leftOperand": NAMESPACE + "inForceDate", "operator": "lteq",
+        "rightOperand": "2099-12-31T00:00:00Z"}]}])
+    edc.offer(OPEN, permission=[])
     told.step("EDC is ready after %.1f s" % (time.monotonic() - begun))
     ours.start()
     return edc, ours
 
 
-def our_consumer(told, edc, ours):
-    agreement = ours.agreement_as_consumer(edc, FOREIGN)
+def our_consumer(told, edc, ours, asset=FOREIGN):
+    agreement = ours.agreement_as_consumer(edc, asset)
     told.step("our consumer, its provider: agreement %s" % agreement, agreements=1)
     done = ours.transfer(agreement)
     check(done["state"] == "COMPLETED", "the transfer completes", done)
@@ -112,6 +118,16 @@ def our_consumer(told, edc, ours):
         len(answer.body), hashlib.sha256(answer.body).hexdigest()[:12]),
         transfers=1, bytes=len(answer.body))
     return agreement
+
+
+def own_words(told, edc, ours):
+    """What its policies say in words of its own, and by saying nothing."""
+    dated = ours.agreement(our_consumer(told, edc, ours, DATED))
+    check(dated["policy"]["permission"][0]["constraint"][0]["leftOperand"] == "inForceDate"
+          and dated["validUntil"].startswith("2099-12-31T00:00:00"), "inForceDate is read", dated)
+    free = ours.agreement(our_consumer(told, edc, ours, OPEN))
+    check(free["reading"].get("emptyPolicy") == "use", "no rule permits use", free)
+    told.step("a bare inForceDate was read as a date, an empty policy as permission to use")
 
 
 def offer_of(dataset):
@@ -237,6 +253,7 @@ def plain(told, world, class_path):
     print("plain HTTP on loopback")
     edc, ours = meet(told, world, class_path)
     our_consumer(told, edc, ours)
+    own_words(told, edc, ours)
     its_consumer(told, edc, ours)
     too_early(told, edc, ours)
     many_at_once(told, edc, ours)

@@ -4,6 +4,10 @@ import json
 import connectors
 from connectors import HEALTH, INSTITUTE, Connector, free_port
 
+# What EDC's own context gives a meaning.
+CONTEXT = "https://w3id.org/edc/dspace/v0.0.1"
+NAMESPACE = "https://w3id.org/edc/v0.0.1/ns/"
+WORDS = ("QuerySpec", "Criterion", "inForceDate", "id", "description", "isCatalog")
 ASSET = "urn:interop:three-uses"
 USES = 3
 CONTENT = b"id,value\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(5000))
@@ -39,7 +43,8 @@ class Ours(Connector):
                 "hosts": ["localhost:%d" % edc.ports["protocol"],
                           "localhost:%d" % edc.ports["public"]],
                 "acceptUnsigned": True, "dataAddress": "full-iri-names", "dataToken": "bare",
-                "callFormat": "HttpData-PULL",
+                "callFormat": "HttpData-PULL", "emptyOffer": "use",
+                "contexts": {CONTEXT: {word: NAMESPACE + word for word in WORDS}},
                 "credential": {
                     "expects": edc.credential(self.base_url),
                     "sends": json.dumps({"region": "eu", "audience": edc.base_url,

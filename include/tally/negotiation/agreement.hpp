@@ -56,6 +56,11 @@ struct Agreement {
   [[nodiscard]] const PartyId& peer() const {
     return our_side == odrl::Side::provider ? consumer : provider;
   }
+  // Whether something of it rests on the other side's word alone: a signature, or that the rules
+  // are enforced.
+  [[nodiscard]] bool is_asserted() const {
+    return !confirmed || provider_signature.empty() || consumer_signature.empty();
+  }
   [[nodiscard]] Digest digest() const;  // of the document
   // What the other side's receipts and deletion records are verified with: the Ed25519 key of its
   // archived contract certificate. nullopt: the agreement is not signed by it.
