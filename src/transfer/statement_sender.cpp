@@ -245,8 +245,7 @@ awaitable<Result<void>> StatementSender::State::issue(
   row.owner = id.value;
   // Where nobody would understand it, the statement stands in the log alone.
   row.state = base ? "sending" : "kept";
-  Json stored = {
-      {"note", *note}, {"number", statement.number}, {"sums", statement.sums.to_json()}};
+  Json stored = {{"note", *note}, {"number", statement.number}, {"sums", statement.sums.to_json()}};
   if (statement.asserted) stored["assurance"] = "asserted";
   row.body = stored.dump();
   if (base) {

@@ -2,8 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "dsp/test_data.hpp"
 #include "tally/dsp/messages.hpp"
+
+#include "dsp/test_data.hpp"
 
 namespace tally::dsp {
 
