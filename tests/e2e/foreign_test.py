@@ -94,8 +94,15 @@ class Foreign(unittest.TestCase):
         self.assertEqual(relative["state"], "FINALIZED", relative)
         self.assertTrue(self.ours.agreement(relative["agreement"])["validUntil"].startswith(
             "2036-11-17T10:00:00"), SIGNED_AT)
-        # The agreement keeps its meaning when the configuration forgets the context.
+        # The agreement keeps its meaning when the configuration forgets the context, and for
+        # whoever has nothing but the evidence of it.
         self.assertEqual(self.ours.stop(), 0)
+        bundle = self.world.path("bundle.tar")
+        run(options.tally, "audit", "bundle", self.ours.folder, "--agreement",
+            process["agreement"], "--out", bundle)
+        shown = run(options.tally, "--json", "audit", "check-bundle", bundle, check=False)
+        self.assertIn("evidence.", shown.stdout)
+        self.assertNotIn("evidence.policy-unread", shown.stdout)
         self.configure()
         self.ours.start()
         again = self.ours.agreement(process["agreement"])
@@ -260,9 +267,10 @@ class Foreign(unittest.TestCase):
     def test_what_rests_on_its_word_says_so(self):
         self.our_offer("cohort", COHORT, purposes=(), count=3)
         self.start()
-        with open(self.ours.path("policies", "cohort.json")) as file:
-            offered = json.load(file)["policy"]["permission"]
-        self.field.request(COHORT + ":offer", COHORT, permission=offered)
+        shown = wires.call(self.field.our_port, "GET", "/dsp/2025-1/catalog/datasets/" + COHORT,
+                           headers={"Authorization": FROM_FIELD}).json()
+        self.field.request(COHORT + ":offer", COHORT,
+                           permission=shown["hasPolicy"][0]["permission"])
         eventually(lambda: self.field.named("ContractNegotiationEventMessage"), "it is in force")
         agreement = self.field.named("ContractAgreementMessage")[0]["agreement"]["@id"]
         seen = self.asserted(agreement, "consumer")
@@ -289,7 +297,10 @@ class Foreign(unittest.TestCase):
         record, = self.ours.records("statement.issued")
         self.assertEqual((record["agreement"], record["assurance"]), (agreement, "asserted"))
         history = self.ours.get("/api/v1/agreements/%s/history" % agreement)
-        self.assertTrue(history["rows"])
+        said = {row["type"]: row["summary"] for row in history["rows"]}
+        for kind in ("contract.verified", "contract.finalized", "statement.issued"):
+            self.assertEqual(said[kind]["code"], "audit.story-%s-asserted" % kind)
+            self.assertIn("asserted", said[kind]["text"])
         self.assertEqual(self.ours.stop(), 0)
         code, report = self.ours.verify()
         self.assertEqual(code, 0, report)
