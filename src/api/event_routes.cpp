@@ -37,4 +37,8 @@ awaitable<HttpResponse> get_events(std::shared_ptr<const ManagementApiParts> par
   co_return response;
 }
 
+awaitable<HttpResponse> get_webhooks(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+  co_return json_response(200, {{"items", parts->webhooks.list(call.lang)}});
+}
+
 }  // namespace tally::api

@@ -501,6 +501,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        home,
        starts("counter-negotiation", on(post_counter))},
       {"GET", "/api/v1/events", auditor, home, on(get_events)},
+      {"GET", "/api/v1/webhooks", auditor, home, on(get_webhooks)},
       {"GET", "/api/v1/agreements", auditor, home, shown(on(get_agreements))},
       {"POST", "/api/v1/agreements", admin, home, starts("import-agreement", on(post_agreement))},
       {"GET", "/api/v1/agreements/:id", auditor, home, shown(on(get_agreement))},

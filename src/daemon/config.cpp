@@ -333,6 +333,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
              });
            }},
           {"hooks", read_hooks(read, config)},
+          {"webhooks", read_webhooks(read, config)},
           {"catalog",
            [&](const Json& value, const std::string& at) {
              read.object(

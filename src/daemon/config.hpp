@@ -92,6 +92,12 @@ struct HookEntry : ProgramEntry {
   bool signed_answers = true;
 };
 
+// One that is told of events.
+struct WebhookEntry : ProgramEntry {
+  std::vector<std::string> events;  // types and areas; empty: all
+  Nanos max_age = seconds(259'200);
+};
+
 // One more witness of our own log: a configured peer that serves tlog-witness.
 struct WitnessEntry {
   std::string name;  // within this file
@@ -124,6 +130,7 @@ struct Config {
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
   std::vector<HookEntry> hooks;
+  std::vector<WebhookEntry> webhooks;
   CatalogSettings catalog;
   std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
   std::string data_url;                // as written; what is in force stands with each listener

@@ -1,9 +1,14 @@
 // What tally.json says of programs of the operator that this connector calls.
+#include "tally/events/event.hpp"
+
 #include "config_reader.hpp"
 
 namespace tally::daemon {
 
 namespace {
+
+// Each reads the log for itself.
+constexpr std::size_t most_webhooks = 16;
 
 using Fields = std::map<std::string, ConfigReader::Field, std::less<>>;
 
@@ -53,6 +58,26 @@ ConfigReader::Field read_hooks(ConfigReader& read, Config& config) {
       read.object(item, where, fields, {"name", "url", "key"});
       check_program(read, entry, config.hooks, where);
       config.hooks.push_back(std::move(entry));
+    });
+  };
+}
+
+ConfigReader::Field read_webhooks(ConfigReader& read, Config& config) {
+  return [&read, &config](const Json& value, const std::string& at) {
+    if (value.is_array() && value.size() > most_webhooks) {
+      return read.expected(at, "0…" + std::to_string(most_webhooks));
+    }
+    read.array(value, at, [&](const Json& item, const std::string& where) {
+      WebhookEntry entry;
+      auto fields = program_fields(read, config, entry);
+      fields.emplace("events", read.texts(entry.events));
+      fields.emplace("maxAgeSeconds", read.number(entry.max_age, 1, 31'536'000, seconds(1)));
+      read.object(item, where, fields, {"name", "url", "key"});
+      check_program(read, entry, config.webhooks, where);
+      if (const auto known = events::check_types(entry.events); !known) {
+        read.problem(known.error().message, child(where, "events"));
+      }
+      config.webhooks.push_back(std::move(entry));
     });
   };
 }

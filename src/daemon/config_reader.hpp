@@ -155,8 +155,9 @@ class ConfigReader {
   std::vector<ConfigProblem>& problems_;
 };
 
-// The list of programs that decide (config_programs.cpp).
+// The lists of programs that decide, and of those that are told of events (config_programs.cpp).
 ConfigReader::Field read_hooks(ConfigReader& read, Config& config);
+ConfigReader::Field read_webhooks(ConfigReader& read, Config& config);
 
 // What the contexts of a peer mean (config_contexts.cpp).
 ConfigReader::Field read_contexts(ConfigReader& read, dsp::PolicyDialect& dialect);

@@ -526,16 +526,19 @@ Result<void> Connector::assemble(Opened opened) {
         std::move(expired)
     );
   }
-  event_feed_ = std::make_unique<events::EventFeed>(
-      events::EventLog{
-          *store_,
-          *worker_,
-          timers_,
-          open_log,
-          [this] { return log_->mark().size; },
-          [this] { return journal_->settled(); },
-          events::log_number_of(genesis_.origin)},
-      home
+  const events::EventLog event_log{
+      *store_,
+      *worker_,
+      timers_,
+      open_log,
+      [this] { return log_->mark().size; },
+      [this] { return journal_->settled(); },
+      events::log_number_of(genesis_.origin)};
+  event_feed_ = std::make_unique<events::EventFeed>(event_log, home);
+  webhooks_ = std::make_unique<events::Webhooks>(
+      events::WebhookParts{*programs_, *journal_, clock_, *tasks_, notices_},
+      event_log,
+      std::move(opened.programs.webhooks)
   );
   delivery_->serve("negotiation", *negotiations_);
   delivery_->serve("transfer", *transfers_);

@@ -26,6 +26,7 @@
 #include "tally/custody/private_facts.hpp"
 #include "tally/custody/puller.hpp"
 #include "tally/events/event_feed.hpp"
+#include "tally/events/webhooks.hpp"
 #include "tally/negotiation/delivery.hpp"
 #include "tally/sources/file_sources.hpp"
 #include "tally/store/sqlite_store.hpp"
@@ -184,6 +185,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<transfer::StatementSender> statements_;
 
   std::unique_ptr<events::EventFeed> event_feed_;
+  std::unique_ptr<events::Webhooks> webhooks_;
 
   std::atomic<bool> used_ = false;  // a local use has ended since the keeper last looked
   std::unique_ptr<Serving> serving_;

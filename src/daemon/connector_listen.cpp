@@ -120,6 +120,7 @@ Result<void> Connector::listen() {
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },
         {*store_, *journal_, clock_, random_}},
        *event_feed_,
+       *webhooks_,
        config_.participant,
        [this] { return closed(); },
        [this] { return journal_->settled(); },

@@ -118,6 +118,7 @@ awaitable<Result<void>> Connector::start() {
     auto opened = co_await audit::append(*log_, std::move(draft));
     if (!opened) co_return fail(std::move(opened));
   }
+  if (auto done = co_await webhooks_->start(); !done) co_return done;
   // Also of what was changed while nothing ran.
   auto digests = digests_in_force(config_, credentials_);
   if (!digests) co_return fail(std::move(digests));

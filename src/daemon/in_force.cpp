@@ -1,5 +1,6 @@
 #include "in_force.hpp"
 
+#include <algorithm>
 #include <set>
 
 #include <nlohmann/json.hpp>
@@ -52,10 +53,12 @@ Result<void> add_peer_files(const Config& config, Json& digests) {
 // What is shared with programs of the operator, and by what their servers are judged.
 Result<void> add_program_files(const Config& config, Json& digests) {
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : config.hooks) {
+  const auto add = [&files](const ProgramEntry& entry) {
     files.push_back(entry.key);
     if (!entry.tls_anchors.empty()) files.push_back(entry.tls_anchors);
-  }
+  };
+  std::ranges::for_each(config.hooks, add);
+  std::ranges::for_each(config.webhooks, add);
   if (files.empty()) return {};
   const auto key = read_file(config.contract_key);
   if (!key) return tl::unexpected(key.error());

@@ -10,14 +10,6 @@ namespace tally::daemon {
 
 namespace {
 
-Result<events::Program> load_program(const ProgramEntry& entry, const std::string& at) {
-  const auto text = read_key_file(entry.key);
-  if (!text) return fail(text.error().kind, text.error().message, at + "/key");
-  auto key = events::CallKey::parse(*text);
-  if (!key) return fail(key.error().kind, key.error().message, at + "/key");
-  return events::Program{entry.name, entry.url, std::move(*key)};
-}
-
 Result<net::PeerAddress> address_of(
     const ProgramEntry& entry, PartyId party, const std::string& at
 ) {
@@ -47,19 +39,37 @@ Result<net::PeerAddress> address_of(
   return address;
 }
 
+// The program, with its address among those of `out`.
+Result<events::Program> load_program(
+    LoadedPrograms& out, const ProgramEntry& entry, PartyId party, std::string at, std::size_t index
+) {
+  at += std::to_string(index);
+  const auto text = read_key_file(entry.key);
+  if (!text) return fail(text.error().kind, text.error().message, at + "/key");
+  auto key = events::CallKey::parse(*text);
+  if (!key) return fail(key.error().kind, key.error().message, at + "/key");
+  auto address = address_of(entry, std::move(party), at);
+  if (!address) return fail(std::move(address));
+  out.addresses.push_back(std::move(*address));
+  return events::Program{entry.name, entry.url, std::move(*key)};
+}
+
 }  // namespace
 
 Result<LoadedPrograms> load_programs(const Config& config) {
   LoadedPrograms out;
   for (std::size_t i = 0; i < config.hooks.size(); ++i) {
     const auto& entry = config.hooks[i];
-    const std::string at = "tally.json/hooks/" + std::to_string(i);
-    auto program = load_program(entry, at);
+    auto program = load_program(out, entry, events::hook_party(entry.name), "tally.json/hooks/", i);
     if (!program) return fail(std::move(program));
-    auto address = address_of(entry, events::hook_party(entry.name), at);
-    if (!address) return fail(std::move(address));
     out.hooks.push_back({std::move(*program), entry.deadline, entry.signed_answers});
-    out.addresses.push_back(std::move(*address));
+  }
+  for (std::size_t i = 0; i < config.webhooks.size(); ++i) {
+    const auto& entry = config.webhooks[i];
+    auto program =
+        load_program(out, entry, events::webhook_party(entry.name), "tally.json/webhooks/", i);
+    if (!program) return fail(std::move(program));
+    out.webhooks.push_back({std::move(*program), entry.events, entry.max_age});
   }
   return out;
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tally/events/hook_caller.hpp"
+#include "tally/events/webhooks.hpp"
 #include "tally/net/client.hpp"
 
 #include "config.hpp"
@@ -14,6 +15,7 @@ namespace tally::daemon {
 
 struct LoadedPrograms {
   std::vector<events::Hook> hooks;
+  std::vector<events::Webhook> webhooks;
   std::vector<net::PeerAddress> addresses;  // of all of them
 };
 

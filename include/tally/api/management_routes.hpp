@@ -14,6 +14,7 @@
 #include "tally/audit/checkpoint_sender.hpp"
 #include "tally/audit/witness.hpp"
 #include "tally/events/event_feed.hpp"
+#include "tally/events/webhooks.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
 #include "tally/negotiation/peers.hpp"
 #include "tally/transfer/transfer_service.hpp"
@@ -128,6 +129,7 @@ struct ManagementApiParts {
   usage::AppRegistry& apps;
   WitnessAdminParts witness;
   events::EventFeed& events;
+  const events::Webhooks& webhooks;
   PartyId self;
   // Refuses new work (with the reason) while the log or the store cannot take it.
   std::function<std::optional<Error>()> closed;

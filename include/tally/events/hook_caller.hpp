@@ -9,24 +9,17 @@
 #include "tally/core/clock.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/peer.hpp"
-#include "tally/events/call_signature.hpp"
+#include "tally/events/program.hpp"
 #include "tally/negotiation/approvals.hpp"
 
 namespace tally::events {
-
-// A program as the configuration has it.
-struct Program {
-  std::string name;
-  std::string url;
-  CallKey key;
-};
 
 struct Hook : Program {
   Nanos deadline = seconds(10);
   bool signed_answers = true;
 };
 
-// The name under which `Peer` knows a program.
+// The name under which `Peer` knows one.
 PartyId hook_party(const std::string& name);
 
 struct HookParts {
