@@ -9,7 +9,7 @@ import urllib.request
 
 from connectors import RESEARCH, eventually, run
 from edc import Edc
-from ours import ASSET, CONTENT, NAMESPACE, USES, Ours
+from ours import ASSET, CONTENT, NAMESPACE, OUR_DATED, USES, Ours
 
 FOREIGN = "readings"  # the asset at EDC
 DATED = "dated"  # likewise, with a rule in a word of EDC's context
@@ -90,6 +90,7 @@ def meet(told, world, class_path, scheme="http"):
     ours = Ours(world, "ours", scheme)
     ours.knows(edc)
     ours.offer_counted(edc)
+    ours.offer_dated(edc)
     begun = time.monotonic()
     edc.start()
     edc.offer(FOREIGN)
@@ -127,7 +128,13 @@ def own_words(told, edc, ours):
           and dated["validUntil"].startswith("2099-12-31T00:00:00"), "inForceDate is read", dated)
     free = ours.agreement(our_consumer(told, edc, ours, OPEN))
     check(free["reading"].get("emptyPolicy") == "use", "no rule permits use", free)
-    told.step("a bare inForceDate was read as a date, an empty policy as permission to use")
+    # It compares the agreement with its request by their words' IRIs.
+    theirs = ours.agreement(its_agreement(edc, ours, OUR_DATED))
+    check(theirs["policy"]["permission"][0]["constraint"][0]["leftOperand"] == "inForceDate"
+          and theirs["validUntil"].startswith("2099-12-31T00:00:00"), "as it asked", theirs)
+    told.counts["agreements"] += 1
+    told.step("a bare inForceDate was read as a date, an empty policy as permission to use; "
+              "it took an agreement in its own words")
 
 
 def offer_of(dataset):
@@ -136,12 +143,12 @@ def offer_of(dataset):
     return policy[0] if isinstance(policy, list) else policy
 
 
-def its_agreement(edc, ours):
+def its_agreement(edc, ours, asset=ASSET):
     catalogue = edc.catalog(ours.base_url, ours.uri)
-    offer = offer_of(next(entry for entry in catalogue["dataset"] if entry["@id"] == ASSET))
-    alone = offer_of(edc.dataset(ours.base_url, ours.uri, ASSET))
+    offer = offer_of(next(entry for entry in catalogue["dataset"] if entry["@id"] == asset))
+    alone = offer_of(edc.dataset(ours.base_url, ours.uri, asset))
     check(offer == alone, "catalogue and dataset say the same", (offer, alone))
-    pid = edc.negotiate(ours.base_url, ours.uri, offer, ASSET)
+    pid = edc.negotiate(ours.base_url, ours.uri, offer, asset)
     return edc.reaches("contractnegotiations", pid, "FINALIZED")["contractAgreementId"]
 
 
