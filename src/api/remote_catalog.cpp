@@ -39,24 +39,21 @@ struct Fetched {
   std::string body;  // unpacked; empty unless the status is 200
 };
 
-// One answer, read to its end within `most` bytes, unpacked as well.
+// One answer of at most `most` bytes, unpacked as well.
 awaitable<Result<Fetched>> fetch(Peer& peer, PeerRequest request, std::size_t most) {
   const PartyId party = request.to;
   request.http.headers.set("Accept-Encoding", "gzip");
-  auto stream = co_await peer.open(std::move(request));
-  if (!stream) co_return fail(std::move(stream));
-  Fetched out;
-  out.status = stream->status;
-  out.headers = std::move(stream->headers);
-  if (out.status != 200) co_return out;
-  std::vector<std::uint8_t> piece(64 << 10);
-  for (;;) {
-    auto got = co_await stream->body->read(piece);
-    if (!got) co_return fail(std::move(got));
-    if (*got == 0) break;
-    if (out.body.size() + *got > most) co_return unavailable("api.catalog-too-large", party);
-    out.body.append(reinterpret_cast<const char*>(piece.data()), *got);
+  request.answer_bytes = most;
+  auto answer = co_await peer.send(std::move(request));
+  if (!answer && answer.error().message.code == "net.peer-answer-too-large") {
+    co_return unavailable("api.catalog-too-large", party);
   }
+  if (!answer) co_return fail(std::move(answer));
+  Fetched out;
+  out.status = answer->status;
+  out.headers = std::move(answer->headers);
+  if (out.status != 200) co_return out;
+  out.body = std::move(answer->body);
   const auto coding = out.headers.get("Content-Encoding").value_or("identity");
   if (coding == "gzip") {
     auto unpacked = gunzip(out.body, most);

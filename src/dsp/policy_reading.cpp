@@ -39,11 +39,14 @@ PolicyReading reading_with(
 ) {
   PolicyReading reading;
   reading.contexts = std::move(contexts);
-  // A copy is walked, for there is one walk of a policy's terms and it may change them.
-  Json copy = policy;
-  for_each_term(copy, [&](std::string& term, bool) {
-    if (auto meaning = meaning_of(term, all)) reading.words[meaning->word] = all.at(meaning->word);
-  });
+  if (!all.empty()) {
+    // A copy is walked, for there is one walk of a policy's terms and it may change them.
+    Json copy = policy;
+    for_each_term(copy, [&](std::string& term, bool) {
+      if (auto meaning = meaning_of(term, all))
+        reading.words[meaning->word] = all.at(meaning->word);
+    });
+  }
   reading.empty_is_use = empty == EmptyPolicy::permits_use && is_without_rules(policy);
   return reading;
 }

@@ -85,7 +85,7 @@ Result<Agreement> parse_agreement(const Row& row) {
   const auto status = parse_agreement_status(row.state);
   if (!json || !status || row.kind != kind) return unreadable(row);
   Agreement agreement;
-  agreement.row = row;
+  agreement.version = row.version;
   agreement.id = AgreementId(row.id);
   agreement.status = *status;
   agreement.document = text_of(*json, "document");
@@ -120,7 +120,7 @@ Row to_row(const Agreement& agreement) {
   Row row;
   row.kind = kind;
   row.id = agreement.id.value;
-  row.version = agreement.row.version;
+  row.version = agreement.version;
   row.state = to_string(agreement.status);
   row.owner = to_string(agreement.peer());
   Json body = {

@@ -17,7 +17,7 @@ audit::RecordDraft NegotiationService::State::approval_requested(
 ) const {
   auto record = draft("approval.requested", process);
   record.set("asset", process.asset.value).set("offer", process.offer_id.value);
-  record.set("policy", sha256(to_jcs(process.offer)));
+  record.set("policy", sha256(to_jcs(*process.offer)));
   record.set("reason", bounded(why));
   return record;
 }
@@ -155,9 +155,9 @@ Result<std::vector<Json>> NegotiationService::approvals() const {
         {"asset", process.asset.value},
         {"since", format_micros(process.approval->since)},
         {"why", to_json(process.approval->why)},
-        {"policy", process.offer}};
+        {"policy", *process.offer}};
     if (!process.reading.is_plain()) item["reading"] = dsp::to_json(process.reading);
-    if (!process.asked.is_null()) item["asked"] = process.asked;
+    if (!process.asked->is_null()) item["asked"] = *process.asked;
     if (process.objection) item["objection"] = to_json(*process.objection);
     if (process.approval->person) item["leftByHook"] = true;
     all.push_back(std::move(item));

@@ -78,9 +78,7 @@ class Ending {
     process->enter(NegotiationState::terminated, now_);
     process->reason = how_.reason;
     process->ended_by_peer = false;
-    add_history(
-        process->history, {format_micros(now_), "local", "terminate", "", how_.reason.code}
-    );
+    process->history.add({format_micros(now_), "local", "terminate", "", how_.reason.code});
     if (!recorded_.contains(process->agreement.value)) {
       record(process->agreement, process->peer, process->pid);
     }

@@ -80,40 +80,6 @@ std::optional<StoredAnswer> remember(
       std::string(process), body.message_id, body.digest, answer.status, answer.body};
 }
 
-void add_history(std::vector<HistoryEntry>& history, HistoryEntry entry) {
-  if (history.size() >= history_length) history.erase(history.begin());
-  history.push_back(std::move(entry));
-}
-
-Json to_json(const std::vector<HistoryEntry>& history) {
-  Json list = Json::array();
-  for (const auto& entry : history) {
-    list.push_back(
-        {{"at", entry.at},
-         {"direction", entry.direction},
-         {"message", entry.message},
-         {"id", entry.id},
-         {"note", entry.note}}
-    );
-  }
-  return list;
-}
-
-std::vector<HistoryEntry> history_from_json(const Json& json) {
-  std::vector<HistoryEntry> history;
-  if (!json.is_array()) return history;
-  for (const auto& entry : json) {
-    history.push_back(
-        {text_of(entry, "at"),
-         text_of(entry, "direction"),
-         text_of(entry, "message"),
-         text_of(entry, "id"),
-         text_of(entry, "note")}
-    );
-  }
-  return history;
-}
-
 Json to_json(const PartyId& party) {
   return {{"domain", party.domain}, {"uri", party.uri}};
 }
@@ -147,6 +113,18 @@ Result<Json> parse_row(const Row& row) {
   return fail(
       ErrorKind::internal, {"negotiation.row-unreadable", {{"kind", row.kind}, {"id", row.id}}}
   );
+}
+
+std::string with_members(
+    std::string object, const std::vector<std::pair<std::string_view, std::string_view>>& members
+) {
+  object.pop_back();
+  for (const auto& [name, text] : members) {
+    if (object.size() > 1) object += ',';
+    object.append("\"").append(name).append("\":").append(text);
+  }
+  object += '}';
+  return object;
 }
 
 std::string text_of(const Json& object, std::string_view key) {

@@ -85,7 +85,7 @@ std::optional<Message> differs(const Json& agreement, const Process& process, co
   if (text_of(agreement, "assignee") != self.uri) return differ("assignee");
   // The provider may say of which profile our words are where we did not; whether we know it, and
   // can enforce them, is looked at as of any agreement.
-  Json asked = dsp::with_words(process.offer, process.reading);
+  Json asked = dsp::with_words(*process.offer, process.reading);
   const auto profile = agreement.find("profile");
   if (!asked.contains("profile") && profile != agreement.end()) asked["profile"] = *profile;
   if (!dsp::same_rules(agreement, asked)) return differ("permission");
@@ -202,7 +202,7 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
     if (verified) record.set("signature", sha256(agreement.provider_signature));
     if (moved.objection) record.set("reason", *moved.objection);
     step.drafts.push_back(std::move(record));
-    step.rows.push_back(to_row(agreement));
+    step.agreement = std::move(agreement);
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };

@@ -111,23 +111,22 @@ awaitable<HttpAnswer> NegotiationService::receive_verification(Received received
     if (!state_->accept(step, NegotiationEvent::verification)) {
       return state_->illegal(moved, NegotiationEvent::verification);
     }
-    auto agreement = find_agreement(state_->parts.store, moved.agreement);
+    auto agreement = state_->agreement_of(moved);
     if (!agreement) return fail(std::move(agreement));
-    if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
-    auto terms = terms_of(**agreement);
+    auto terms = terms_of(*agreement);
     if (!terms) return fail(std::move(terms));
     const Digest expected = enforces_digest(*terms->policy);
     if (verified) {
-      (*agreement)->consumer_signature = identity::to_archive_json(*verified);
-      (*agreement)->confirmed = verified->enforces == expected;
+      agreement->consumer_signature = identity::to_archive_json(*verified);
+      agreement->confirmed = verified->enforces == expected;
     }
     if (is_signed && !verified) {
       moved.objection = bounded(verified.error().message);
-    } else if (is_signed && verified->agreement != (*agreement)->digest()) {
+    } else if (is_signed && verified->agreement != agreement->digest()) {
       moved.objection = Message{"negotiation.signed-something-else", {}};
     } else {
       const bool lacks = (!is_signed && moved.require_signature) ||
-                         (!(*agreement)->confirmed && !moved.accept_unconfirmed);
+                         (!agreement->confirmed && !moved.accept_unconfirmed);
       // Nothing is lost where this side sees to every rule by itself. As it was loaded above, with
       // nothing confirmed, this side counts all.
       const auto left = odrl::left_to_consumer(*terms->policy, moved.served_each_time);
@@ -135,10 +134,10 @@ awaitable<HttpAnswer> NegotiationService::receive_verification(Received received
     }
     state_->note_in(moved, "ContractAgreementVerificationMessage", id, "VERIFIED");
     auto record = state_->draft("contract.verified", moved);
-    record.set("policy", (*agreement)->digest());
-    record.set("assurance", (*agreement)->confirmed ? "enforced" : "asserted");
+    record.set("policy", agreement->digest());
+    record.set("assurance", agreement->confirmed ? "enforced" : "asserted");
     if (verified) {
-      record.set("signature", sha256((*agreement)->consumer_signature));
+      record.set("signature", sha256(agreement->consumer_signature));
     }
     // What rests on the other side's word alone says so.
     if (verified && verified->enforces) {
@@ -148,7 +147,7 @@ awaitable<HttpAnswer> NegotiationService::receive_verification(Received received
     }
     if (moved.objection) record.set("reason", *moved.objection);
     step.drafts.push_back(std::move(record));
-    step.rows.push_back(to_row(**agreement));
+    step.agreement = std::move(*agreement);
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };

@@ -92,7 +92,7 @@ Signed sign(
 std::optional<Message> NegotiationService::State::goes_beyond(
     const VisibleOffer& offer, const Process& process
 ) const {
-  const auto wide = odrl::widens(offer.policy, dsp::as_read(process.offer, process.reading));
+  const auto wide = odrl::widens(offer.policy, dsp::as_read(*process.offer, process.reading));
   if (!wide) return std::nullopt;
   return bounded(
       {wide->witness.empty() ? "negotiation.widens-offer" : "negotiation.permits-beyond-offer",
@@ -193,15 +193,15 @@ Result<Step> NegotiationService::State::offer(Process process, const std::option
 
 Result<Step> NegotiationService::State::counter(Process process, const std::optional<Json>& policy)
     const {
-  Result<Json> wanted = Json(process.asked);
+  Result<Json> wanted = *process.asked;
   if (policy) {
     const auto reading = dsp::reading_by_all(*policy, parts.peers.policy_dialect(process.peer));
     wanted = own_offer(dsp::with_words(*policy, reading), process.offer_id, process.asset);
     if (!wanted) return fail(std::move(wanted));
-  } else if (process.asked.is_null()) {
+  } else if (process.asked->is_null()) {
     // Nothing was asked for before: what was offered, in our own form.
     const auto dialect = dialect_of(process.peer, Role::consumer);
-    Json offered = dsp::with_words(process.offer, process.reading);
+    Json offered = dsp::with_words(*process.offer, process.reading);
     wanted =
         offer_message(std::move(offered), process.offer_id, process.asset, "/offer", dialect.empty);
     if (!wanted) return ended(std::move(process), wanted.error().message);
@@ -210,7 +210,7 @@ Result<Step> NegotiationService::State::counter(Process process, const std::opti
   step.process = std::move(process);
   step.process.offer = *wanted;
   step.process.reading = {};
-  step.process.asked = *wanted;
+  step.process.asked = step.process.offer;
   const auto pids = step.process.pids();
   const bool begins = step.process.state == NegotiationState::none;
   dsp::ContractRequestMessage message;
@@ -249,7 +249,7 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   } else if (process.state != NegotiationState::accepted) {
     refusal = goes_beyond(*offer, process);
   }
-  Json document = agreed_policy(process.offer);
+  Json document = agreed_policy(*process.offer);
   Agreement agreement;
   bool demands_key_exchange = false;
   if (!refusal) {
@@ -317,7 +317,7 @@ Result<Step> NegotiationService::State::agree(Process process) const {
     record.set("signature", sha256(agreement.provider_signature));
   }
   step.drafts.push_back(std::move(record));
-  step.rows.push_back(to_row(agreement));
+  step.agreement = std::move(agreement);
   const auto path = dsp::negotiation_path(step.process.peer_pid, "agreement");
   send(
       step,
@@ -355,27 +355,26 @@ Result<Step> NegotiationService::State::accept_offer(Process process) const {
 
 // The consumer's rule: an agreement without objection is confirmed, every rule of it.
 Result<Step> NegotiationService::State::verify(Process process) const {
-  auto agreement = find_agreement(parts.store, process.agreement);
+  auto agreement = agreement_of(process);
   if (!agreement) return fail(std::move(agreement));
-  if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
-  const auto terms = terms_of(**agreement);
+  const auto terms = terms_of(*agreement);
   if (!terms) return tl::unexpected(terms.error());
   auto message = addressed<dsp::ContractAgreementVerificationMessage>(process.pids(), parts.random);
   const Digest enforces = enforces_digest(*terms->policy);
   auto made =
-      sign(dsp::to_json(message).dump(), parts, settings, (*agreement)->digest(), enforces, now());
-  (*agreement)->consumer_signature = std::move(made.archive);
+      sign(dsp::to_json(message).dump(), parts, settings, agreement->digest(), enforces, now());
+  agreement->consumer_signature = std::move(made.archive);
   Step step;
   step.process = std::move(process);
   auto record = draft("contract.verified", step.process);
-  record.set("policy", (*agreement)->digest());
+  record.set("policy", agreement->digest());
   record.set("enforces", enforces);
-  record.set("assurance", (*agreement)->confirmed ? "enforced" : "asserted");
-  if (!(*agreement)->consumer_signature.empty()) {
-    record.set("signature", sha256((*agreement)->consumer_signature));
+  record.set("assurance", agreement->confirmed ? "enforced" : "asserted");
+  if (!agreement->consumer_signature.empty()) {
+    record.set("signature", sha256(agreement->consumer_signature));
   }
   step.drafts.push_back(std::move(record));
-  step.rows.push_back(to_row(**agreement));
+  step.agreement = std::move(*agreement);
   const auto path = dsp::negotiation_path(step.process.peer_pid, "agreement/verification");
   send(
       step,
@@ -391,12 +390,11 @@ Result<Step> NegotiationService::State::verify(Process process) const {
 
 // The provider's rule: a good verification puts the agreement in force, and then the peer is told.
 Result<Step> NegotiationService::State::finalise(Process process) const {
-  auto agreement = find_agreement(parts.store, process.agreement);
+  auto agreement = agreement_of(process);
   if (!agreement) return fail(std::move(agreement));
-  if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
   Step step;
   step.process = std::move(process);
-  auto put = put_in_force(step, std::move(**agreement));
+  auto put = put_in_force(step, std::move(*agreement));
   if (!put) return fail(std::move(put));
   send_event(step, dsp::EventType::finalized);
   return step;

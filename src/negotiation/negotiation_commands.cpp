@@ -173,9 +173,9 @@ Result<Json> NegotiationService::describe(const Pid& pid) const {
   if (!*found) return fail(ErrorKind::not_found, {"negotiation.unknown-process", {}});
   const Process& process = **found;
   Json json = describe_process(process);
-  json["policy"] = process.offer;
+  json["policy"] = *process.offer;
   if (!process.reading.is_plain()) json["reading"] = dsp::to_json(process.reading);
-  json["history"] = history_with_attempts(to_json(process.history), state_->parts.store);
+  json["history"] = history_with_attempts(process.history.json(), state_->parts.store);
   json["waiting"] = to_json(state_->parts.delivery.waiting(process.key()));
   return json;
 }

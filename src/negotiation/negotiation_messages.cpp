@@ -185,9 +185,10 @@ awaitable<HttpAnswer> NegotiationService::State::take(
     if (!verdict->step) co_return verdict->answer;
     Step step = std::move(*verdict->step);
     step.answer = remember(step.process.key(), body, verdict->answer);
+    const bool ends = dsp::is_final(step.process.state);
     auto done = co_await commit(std::move(step));
     if (done) {
-      advance_soon(pid);
+      if (!ends) advance_soon(pid);
       co_return verdict->answer;
     }
     if (done.error().kind != ErrorKind::conflict) co_return refuse(done.error(), known);
@@ -223,10 +224,9 @@ awaitable<HttpAnswer> NegotiationService::receive_event(Received received) {
         moved, "ContractNegotiationEventMessage", id, std::string(dsp::to_string(moved.state))
     );
     if (finalized) {
-      auto agreement = find_agreement(state_->parts.store, moved.agreement);
+      auto agreement = state_->agreement_of(moved);
       if (!agreement) return fail(std::move(agreement));
-      if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
-      auto put = state_->put_in_force(step, std::move(**agreement));
+      auto put = state_->put_in_force(step, std::move(*agreement));
       if (!put) return fail(std::move(put));
     }
     auto answer = state_->answer_of(moved);

@@ -80,7 +80,7 @@ Result<Process> parse_process(const Row& row) {
     return found == json->end() ? std::move(otherwise) : std::move(*found);
   };
   Process process;
-  process.row = row;
+  process.version = row.version;
   process.pid = Pid(row.id);
   process.role = text_of(*json, "role") == dsp::to_string(dsp::Role::provider)
                      ? dsp::Role::provider
@@ -126,8 +126,8 @@ Result<Process> parse_process(const Row& row) {
   for (const auto& [state, times] : entered.items()) {
     if (times.is_number_integer()) process.entered[state] = times.get<int>();
   }
-  process.history = history_from_json(take("history", Json::array()));
-  process.as_read = {process.approval.has_value(), process.shown(), process.heading()};
+  process.history = History(take("history", Json::array()));
+  process.as_read = process.now();
   return process;
 }
 
@@ -135,7 +135,7 @@ Row to_row(const Process& process) {
   Row row;
   row.kind = process_kind;
   row.id = process.pid.value;
-  row.version = process.row.version;
+  row.version = process.version;
   row.state = dsp::to_string(process.state);
   row.owner = to_string(process.peer);
   Json body = {
@@ -143,8 +143,6 @@ Row to_row(const Process& process) {
       {"peer", to_json(process.peer)},
       {"peerPid", process.peer_pid.value},
       {"peerBase", process.peer_base},
-      {"offer", process.offer},
-      {"asked", process.asked},
       {"entered", process.entered},
       {"since", format_micros(process.since)},
       {"offerId", process.offer_id.value},
@@ -155,7 +153,6 @@ Row to_row(const Process& process) {
       {"servedEachTime", process.served_each_time},
       {"endedByPeer", process.ended_by_peer},
       {"beganAt", process.began_at},
-      {"history", to_json(process.history)},
   };
   if (process.pending) {
     body["pending"] = {
@@ -174,7 +171,11 @@ Row to_row(const Process& process) {
   if (process.on_counter_offer == Decide::by_person) body["onCounterOffer"] = "approve";
   if (process.objection) body["objection"] = to_json(*process.objection);
   if (process.reason) body["reason"] = to_json(*process.reason);
-  row.body = body.dump();
+  const auto history = process.history.text();
+  row.body = with_members(
+      body.dump(),
+      {{"offer", process.offer.text()}, {"asked", process.asked.text()}, {"history", history}}
+  );
   return row;
 }
 

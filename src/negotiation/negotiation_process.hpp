@@ -11,7 +11,10 @@
 #include "tally/dsp/messages.hpp"
 #include "tally/dsp/policy_reading.hpp"
 #include "tally/negotiation/exchange.hpp"
+#include "tally/negotiation/history.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
+
+#include "shared_json.hpp"
 
 namespace tally::negotiation {
 
@@ -30,7 +33,7 @@ struct Process {
     dsp::NegotiationState target = dsp::NegotiationState::requested;
   };
 
-  Row row;  // as read
+  std::uint64_t version = 0;  // of its row, as read
   // What the row said, whatever a step has made of the process since.
   struct AsRead {
     bool waits = false;  // for an approval
@@ -49,9 +52,9 @@ struct Process {
   std::map<std::string, int> entered;                         // how often, by state
   Instant since;                                              // when `state` was entered
   std::optional<Pending> pending;
-  Json offer;  // the offer on the table, as it was sent or received last, by whichever side
+  SharedJson offer;            // on the table, as it was sent or received last, by whichever side
   dsp::PolicyReading reading;  // how `offer` is read, where the peer wrote it
-  Json asked;                  // consumer: what it asked for last; null: it has asked for nothing
+  SharedJson asked;            // consumer: what it asked for last; null: it has asked for nothing
   OfferId offer_id;
   AssetId asset;
   AgreementId agreement;  // empty until there is one
@@ -74,7 +77,7 @@ struct Process {
   std::optional<Message> reason;
   bool ended_by_peer = false;
   std::string began_at;
-  std::vector<HistoryEntry> history;
+  History history;
 
   [[nodiscard]] Viewer viewer() const { return {peer, subject}; }
   [[nodiscard]] std::string key() const { return process_key_of(pid); }
@@ -88,6 +91,8 @@ struct Process {
   [[nodiscard]] dsp::NegotiationState heading() const { return pending ? pending->target : state; }
   [[nodiscard]] dsp::ContractNegotiation as_message() const;
   [[nodiscard]] dsp::KnownPids pids() const;
+  // As its row says it from now on.
+  [[nodiscard]] AsRead now() const { return {approval.has_value(), shown(), heading()}; }
 };
 
 Result<Process> parse_process(const Row& row);

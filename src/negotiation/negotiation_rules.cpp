@@ -223,9 +223,9 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_of_reque
 // The consumer: what was asked for is accepted, under whatever id; anything else is not, or waits.
 Result<NegotiationService::State::Next> NegotiationService::State::next_of_offer(Process process
 ) const {
-  const bool asked = !process.asked.is_null();
+  const bool asked = !process.asked->is_null();
   const bool same =
-      asked && dsp::same_rules(dsp::with_words(process.offer, process.reading), process.asked);
+      asked && dsp::same_rules(dsp::with_words(*process.offer, process.reading), *process.asked);
   const auto decide = asked ? process.on_counter_offer : settings.unasked_offers;
   if (!same && decide == Decide::by_person) {
     const Message why{

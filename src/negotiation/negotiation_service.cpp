@@ -66,6 +66,7 @@ Result<void> NegotiationService::resume() {
 }
 
 Result<std::optional<Process>> NegotiationService::State::find(const Pid& pid) const {
+  if (const auto* kept = under_way.find(pid)) return kept->process;
   auto row = parts.store.row(process_kind, pid.value);
   if (!row) return fail(std::move(row));
   if (!*row) return std::nullopt;
@@ -75,14 +76,20 @@ Result<std::optional<Process>> NegotiationService::State::find(const Pid& pid) c
 }
 
 Result<Process::AsRead> NegotiationService::State::as_stored(const Process& process) const {
-  auto row = parts.store.row(process_kind, process.pid.value);
-  if (!row) return fail(std::move(row));
-  if (!*row) return Process::AsRead{};
-  if ((*row)->version == process.row.version) return process.as_read;
-  // Another step was quicker: this one will not be committed.
-  auto moved = parse_process(**row);
-  if (!moved) return fail(std::move(moved));
-  return moved->as_read;
+  if (process.version == 0) return Process::AsRead{};
+  auto stored = find(process.pid);
+  if (!stored) return fail(std::move(stored));
+  // Where another step was quicker, this one will not be committed.
+  return *stored ? (*stored)->as_read : process.as_read;
+}
+
+Result<Agreement> NegotiationService::State::agreement_of(const Process& process) const {
+  const auto* kept = under_way.find(process.pid);
+  if (kept && kept->agreement) return *kept->agreement;
+  auto agreement = find_agreement(parts.store, process.agreement);
+  if (!agreement) return fail(std::move(agreement));
+  if (!*agreement) return fail(ErrorKind::internal, {"negotiation.agreement-lost", {}});
+  return std::move(**agreement);
 }
 
 Result<std::optional<Process>> NegotiationService::State::find_by_peer(
@@ -122,6 +129,7 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   if (!noted) co_return fail(std::move(noted));
   note_move(step, stands->heading);
   Unpublished& entry = unpublished[pid.value];
+  entry.crossed = entry.crossed || entry.steps > 0;
   if (entry.steps++ == 0) entry.shown = stands->shown;
   if (!step.close.empty()) parts.enforcer.shut(step.close, usage::Closed::terminated);
 
@@ -133,6 +141,7 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
 
   Transaction transaction;
   transaction.puts = std::move(step.rows);
+  if (step.agreement) transaction.puts.push_back(to_row(*step.agreement));
   transaction.puts.push_back(to_row(step.process));
   transaction.messages = step.messages;
   transaction.delivered_messages = step.dropped;
@@ -141,44 +150,60 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
   auto done =
       co_await parts.journal.commit(std::move(transaction), std::move(drafts), step.priority);
 
+  bool crossed = false;
   if (done || done.error().kind == ErrorKind::conflict) {
     Unpublished& same = unpublished[pid.value];
+    crossed = same.crossed;
     if (--same.steps == 0) unpublished.erase(pid.value);
     unanswered.erase(answering);
   }
-  if (!done) co_return fail(std::move(done));
+  if (!done) {
+    under_way.forget(pid);
+    co_return fail(std::move(done));
+  }
   if (step.activate) {
-    auto agreement = find_agreement(parts.store, step.process.agreement);
-    if (agreement && *agreement) partners.learn(**agreement);
+    partners.learn(*step.agreement);
     parts.enforcer.activate(std::move(*step.activate));
+  }
+  if (crossed) {
+    under_way.forget(pid);
+  } else {
+    keep(std::move(step.process), std::move(step.agreement));
   }
   for (const auto& id : step.dropped) parts.delivery.drop(key, id);
   parts.delivery.queue(std::move(step.messages));
   co_return Result<void>{};
 }
 
+void NegotiationService::State::keep(Process process, std::optional<Agreement> agreement) {
+  // As the store has it now.
+  ++process.version;
+  process.as_read = process.now();
+  if (agreement) {
+    ++agreement->version;
+  } else if (const auto* kept = under_way.find(process.pid)) {
+    agreement = kept->agreement;
+  }
+  under_way.keep(std::move(process), std::move(agreement));
+}
+
 void NegotiationService::State::note_in(
     Process& process, std::string type, std::string id, std::string note
 ) const {
-  add_history(
-      process.history, {format_micros(now()), "in", std::move(type), std::move(id), std::move(note)}
+  process.history.add({format_micros(now()), "in", std::move(type), std::move(id), std::move(note)}
   );
 }
 
 void NegotiationService::State::note_out(
     Process& process, std::string type, std::string id, std::string note
 ) const {
-  add_history(
-      process.history,
-      {format_micros(now()), "out", std::move(type), std::move(id), std::move(note)}
+  process.history.add({format_micros(now()), "out", std::move(type), std::move(id), std::move(note)}
   );
 }
 
 void NegotiationService::State::note_local(Process& process, std::string command, std::string note)
     const {
-  add_history(
-      process.history, {format_micros(now()), "local", std::move(command), "", std::move(note)}
-  );
+  process.history.add({format_micros(now()), "local", std::move(command), "", std::move(note)});
 }
 
 audit::RecordDraft NegotiationService::State::draft(std::string_view type, const Process& process)
@@ -194,8 +219,8 @@ audit::RecordDraft NegotiationService::State::draft(std::string_view type, const
 
 audit::RecordDraft NegotiationService::State::offered(const Process& process) const {
   auto record = draft("contract.offered", process);
-  record.set("asset", process.asset.value).set("offer", text_of(process.offer, "@id"));
-  record.set("policy", sha256(to_jcs(process.offer)));
+  record.set("asset", process.asset.value).set("offer", text_of(*process.offer, "@id"));
+  record.set("policy", sha256(to_jcs(*process.offer)));
   return record;
 }
 
@@ -256,12 +281,13 @@ Result<void> NegotiationService::State::close_with(Step& step, const Message& re
   step.drafts.push_back(std::move(record));
   step.priority = audit::Priority::reserved;
   if (process.agreement.empty()) return {};
+  // From the store: once it is in force, others change it, too.
   auto agreement = find_agreement(parts.store, process.agreement);
   if (!agreement) return fail(std::move(agreement));
   if (!*agreement) return {};
   if ((*agreement)->status == AgreementStatus::active) step.close = process.agreement;
-  (*agreement)->status = AgreementStatus::terminated;
-  step.rows.push_back(to_row(**agreement));
+  step.agreement = std::move(*agreement);
+  step.agreement->status = AgreementStatus::terminated;
   return {};
 }
 

@@ -13,13 +13,15 @@
 #include "tally/negotiation/negotiation_service.hpp"
 
 #include "negotiation_process.hpp"
+#include "under_way.hpp"
 
 namespace tally::negotiation {
 
 // What one decision changes, made durable as a whole by State::commit.
 struct Step {
   Process process;
-  std::vector<Row> rows;  // beside the process: an agreement, an index
+  std::optional<Agreement> agreement;  // as it is from now on, where the step changes it
+  std::vector<Row> rows;               // beside these: an index
   std::vector<audit::RecordDraft> drafts;
   std::vector<OutgoingMessage> messages;
   std::vector<std::string> dropped;  // messages of ours that have become pointless
@@ -49,8 +51,10 @@ struct NegotiationService::State {
   struct Unpublished {
     dsp::NegotiationState shown = dsp::NegotiationState::none;
     int steps = 0;
+    bool crossed = false;  // there were two at once: which was later, the store knows
   };
   std::map<std::string, Unpublished> unpublished;
+  UnderWay under_way;
   // Messages whose answer is being made durable: "<process key> <@id>". A repeat of one must not
   // get its answer before the record is in the log.
   std::set<std::string> unanswered;
@@ -67,10 +71,14 @@ struct NegotiationService::State {
   Result<std::optional<Process>> find_by_peer(const PartyId& peer, const Pid& peer_pid) const;
   // What the store has of it now.
   Result<Process::AsRead> as_stored(const Process& process) const;
+  // The one that it has come to. Errors: internal negotiation.agreement-lost.
+  Result<Agreement> agreement_of(const Process& process) const;
 
   // --- making a step durable ---
   // Errors: conflict: the row has moved on, decide again. Others: nothing was published.
   awaitable<Result<void>> commit(Step step);
+  // What a step has made of it, once that is durable.
+  void keep(Process process, std::optional<Agreement> agreement);
   // `was`: where the negotiation went to before the step.
   void note_move(Step& step, dsp::NegotiationState was) const;
   Instant now() const { return parts.clock.read().at; }

@@ -106,7 +106,7 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
   if (!home.empty()) record.set("jurisdiction", home);
   record.set_json("sources", sources);
   step.drafts.push_back(std::move(record));
-  step.rows.push_back(to_row(agreement));
+  step.agreement = std::move(agreement);
   step.activate = std::move(*terms);
   return {};
 }

@@ -9,6 +9,7 @@
 
 #include "addresses.hpp"
 #include "client_connection.hpp"
+#include "turns.hpp"
 
 namespace tally::net {
 
@@ -16,8 +17,9 @@ namespace asio = boost::asio;
 
 namespace {
 
-// As many as may be under way at once before further ones begin with a handshake of their own.
-constexpr std::size_t kept_per_host = 32;
+// Exchanges under way with a host at once, bodies that are read piece by piece aside; so many
+// connections are kept, and none is opened for a message that will soon find one free.
+constexpr std::size_t exchanges_per_host = 32;
 // Less than the idle time-out of a server of ours, so that a kept connection is seldom a dead one.
 constexpr std::chrono::seconds kept_for{30};
 
@@ -117,7 +119,9 @@ struct HttpsPeer::State {
   KnownPeers peers;
   TlsContext tls;
 
-  std::map<std::string, std::vector<Kept>> kept;  // home only
+  // Home only.
+  std::map<std::string, std::vector<Kept>> kept;
+  Turns turns{exchanges_per_host};
 };
 
 namespace {
@@ -193,7 +197,7 @@ void HttpsPeer::State::keep(const Place& place, ConnectionPtr connection) {
   const auto now = std::chrono::steady_clock::now();
   auto& connections = kept[place.key()];
   std::erase_if(connections, [&](const Kept& one) { return now - one.since > kept_for; });
-  if (connections.size() >= kept_per_host) return;
+  if (connections.size() >= exchanges_per_host) return;
   connections.push_back({std::move(connection), place.known, now});
 }
 
@@ -314,13 +318,18 @@ awaitable<Result<PeerAnswer>> HttpsPeer::send(PeerRequest request) {
   if (!allowed) co_return tl::unexpected(allowed.error());
   auto place = state->check(request.to, request.url);
   if (!place) co_return tl::unexpected(place.error());
+  auto taking = state->turns.take(place->key());
+  const auto turn = co_await std::move(taking);
+  if (!turn) co_return fail(ErrorKind::unavailable, {"net.peer-timeout", {}});
+  const auto most =
+      request.answer_bytes > 0 ? request.answer_bytes : state->limits.control_body_bytes;
   auto beginning = state->begin(*place, std::move(request));
   Result<ConnectionPtr> connection = co_await std::move(beginning);
   if (!connection) co_return tl::unexpected(connection.error());
   PeerAnswer answer;
   answer.status = (*connection)->status();
   answer.headers = std::move((*connection)->headers());
-  auto reading = (*connection)->read_whole_body(state->limits.control_body_bytes);
+  auto reading = (*connection)->read_whole_body(most);
   Result<std::string> body = co_await std::move(reading);
   if (!body) co_return tl::unexpected(body.error());
   answer.body = std::move(*body);

@@ -12,6 +12,14 @@
 
 namespace tally::store::sqlite {
 
+// Counts as SQLite keeps them.
+inline std::int64_t signed_of(std::uint64_t value) {
+  return static_cast<std::int64_t>(value);
+}
+inline std::uint64_t unsigned_of(std::int64_t value) {
+  return static_cast<std::uint64_t>(value);
+}
+
 class Failure : public std::runtime_error {
  public:
   Failure(int code, const std::string& text) : std::runtime_error(text), code_(code) {}

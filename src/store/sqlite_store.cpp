@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -16,10 +17,13 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include "sqlite.hpp"
+#include "sqlite_reader.hpp"
+#include "sqlite_writer.hpp"
 
 namespace tally::store {
 
@@ -27,7 +31,9 @@ namespace {
 
 using sqlite::Connection;
 using sqlite::Failure;
+using sqlite::Reader;
 using sqlite::Statement;
+using sqlite::Writer;
 
 namespace asio = boost::asio;
 
@@ -60,14 +66,15 @@ CREATE TABLE mark (
 INSERT INTO mark VALUES (1, 0, '');
 )";
 
-std::int64_t signed_of(std::uint64_t value) {
-  return static_cast<std::int64_t>(value);
-}
-std::uint64_t unsigned_of(std::int64_t value) {
-  return static_cast<std::uint64_t>(value);
-}
+// Pages of the writer while there is work: rows of contracts lie all over their indexes.
+constexpr int writer_kib = 4096;
+// How long there is no work until they are given back: the budget of the idle daemon is small.
+constexpr std::chrono::seconds rest{2};
+// So much of the write-ahead log before it is written back: a page that changes again until then is
+// written once. After a crash this is what a start reads.
+constexpr const char* checkpoint_at = "PRAGMA wal_autocheckpoint=4000";
 
-// What a connection may hold in memory: the budget of the idle daemon is small.
+// What a connection may hold in memory.
 void bound_memory(Connection& connection, int kib) {
   connection.execute(("PRAGMA cache_size=-" + std::to_string(kib)).c_str());
   connection.execute("PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA busy_timeout=5000");
@@ -85,223 +92,6 @@ class Descriptor {
 
  private:
   int fd_;
-};
-
-// The statements of the writer. The schema stands before they are prepared.
-class Writer {
- public:
-  explicit Writer(Connection& connection) : connection_(connection) {}
-  // Nothing: applied. Otherwise the row whose version did not match.
-  std::optional<Row> apply(const Transaction& unit);
-
- private:
-  bool put(const Row& row);
-  void put(const OutgoingMessage& message);
-
-  Connection& connection_;
-  Statement insert_{connection_, "INSERT INTO row VALUES (?,?,1,?,?,?) ON CONFLICT DO NOTHING"};
-  Statement update_{
-      connection_,
-      "UPDATE row SET version = version + 1, state = ?, owner = ?, body = ? "
-      "WHERE kind = ? AND id = ? AND version = ?"};
-  Statement erase_{connection_, "DELETE FROM row WHERE kind = ? AND id = ? AND version = ?"};
-  Statement message_{
-      connection_,
-      "INSERT INTO message (id, process, to_domain, to_uri, method, url, headers, body, created_s,"
-      " created_n, next_s, next_n, attempts, last_answer) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-      "ON CONFLICT (id) DO UPDATE SET process = excluded.process, to_domain = excluded.to_domain,"
-      " to_uri = excluded.to_uri, method = excluded.method, url = excluded.url,"
-      " headers = excluded.headers, body = excluded.body, created_s = excluded.created_s,"
-      " created_n = excluded.created_n, next_s = excluded.next_s, next_n = excluded.next_n,"
-      " attempts = excluded.attempts, last_answer = excluded.last_answer"};
-  Statement delivered_{connection_, "DELETE FROM message WHERE id = ?"};
-  Statement answer_{
-      connection_,
-      "INSERT INTO answer VALUES (?,?,?,?,?) ON CONFLICT DO UPDATE SET "
-      "body_digest = excluded.body_digest, status = excluded.status, body = excluded.body"};
-  Statement draft_{
-      connection_,
-      "INSERT INTO outbox (event, log_size, draft) VALUES (?,?,?) ON CONFLICT (event) DO UPDATE "
-      "SET "
-      "log_size = excluded.log_size, draft = excluded.draft"};
-  Statement logged_{connection_, "DELETE FROM outbox WHERE event = ?"};
-  Statement mark_{connection_, "UPDATE mark SET size = ?, leaf = ? WHERE size < ?"};
-};
-
-bool Writer::put(const Row& row) {
-  if (row.version == 0) {
-    Statement::Use(insert_, row.kind, row.id, row.state, row.owner, row.body).run();
-  } else {
-    Statement::Use(
-        update_, row.state, row.owner, row.body, row.kind, row.id, signed_of(row.version)
-    )
-        .run();
-  }
-  return connection_.changed() == 1;
-}
-
-void Writer::put(const OutgoingMessage& m) {
-  Statement::Use(
-      message_,
-      m.id,
-      m.process,
-      m.to.domain,
-      m.to.uri,
-      m.method,
-      m.url,
-      m.headers,
-      m.body,
-      m.created.seconds,
-      std::int64_t{m.created.nanos},
-      m.next_attempt.seconds,
-      std::int64_t{m.next_attempt.nanos},
-      std::int64_t{m.attempts},
-      m.last_answer
-  )
-      .run();
-}
-
-std::optional<Row> Writer::apply(const Transaction& unit) {
-  for (const Row& row : unit.puts) {
-    if (!put(row)) return row;
-  }
-  for (const Row& row : unit.erases) {
-    Statement::Use(erase_, row.kind, row.id, signed_of(row.version)).run();
-    if (connection_.changed() != 1) return row;
-  }
-  for (const OutgoingMessage& message : unit.messages) put(message);
-  for (const std::string& id : unit.delivered_messages) Statement::Use(delivered_, id).run();
-  if (unit.answer) {
-    const StoredAnswer& a = *unit.answer;
-    Statement::Use(answer_, a.process, a.message_id, a.body_digest, std::int64_t{a.status}, a.body)
-        .run();
-  }
-  for (const DraftRow& row : unit.drafts) {
-    Statement::Use(draft_, row.event, signed_of(row.log_size), row.draft).run();
-  }
-  for (const std::string& event : unit.logged_events) Statement::Use(logged_, event).run();
-  if (unit.mark.size > 0) {
-    const std::int64_t size = signed_of(unit.mark.size);
-    Statement::Use(mark_, size, unit.mark.leaf, size).run();
-  }
-  return std::nullopt;
-}
-
-// A negative LIMIT is none in SQLite, so a page of SIZE_MAX is clamped.
-std::int64_t page(std::size_t most) {
-  return static_cast<std::int64_t>(std::min<std::size_t>(most, 1 << 30));
-}
-
-class Reader {
- public:
-  explicit Reader(Connection& connection) : connection_(connection) {}
-
-  std::optional<Row> row(std::string_view kind, std::string_view id) {
-    Statement::Use use(one_, kind, id);
-    if (!use.next()) return std::nullopt;
-    return read(use);
-  }
-
-  std::vector<Row> rows(const Store::Query& query) {
-    const std::int64_t most = page(query.most);
-    if (!query.owner.empty() && !query.state.empty()) {
-      Statement::Use use(both_, query.kind, query.owner, query.state, query.after, most);
-      return all(use);
-    }
-    if (!query.owner.empty()) {
-      Statement::Use use(owned_, query.kind, query.owner, query.after, most);
-      return all(use);
-    }
-    if (!query.state.empty()) {
-      Statement::Use use(in_state_, query.kind, query.state, query.after, most);
-      return all(use);
-    }
-    Statement::Use use(any_, query.kind, query.after, most);
-    return all(use);
-  }
-
-  std::vector<OutgoingMessage> messages() {
-    std::vector<OutgoingMessage> out;
-    Statement::Use use(messages_);
-    while (use.next()) {
-      OutgoingMessage m;
-      m.id = use.text(0);
-      m.process = use.text(1);
-      m.to = {use.text(2), use.text(3)};
-      m.method = use.text(4);
-      m.url = use.text(5);
-      m.headers = use.text(6);
-      m.body = use.text(7);
-      m.created = {use.number(8), static_cast<std::int32_t>(use.number(9))};
-      m.next_attempt = {use.number(10), static_cast<std::int32_t>(use.number(11))};
-      m.attempts = static_cast<std::uint32_t>(use.number(12));
-      m.last_answer = use.text(13);
-      out.push_back(std::move(m));
-    }
-    return out;
-  }
-
-  std::optional<StoredAnswer> answer(std::string_view process, std::string_view message_id) {
-    Statement::Use use(answer_, process, message_id);
-    if (!use.next()) return std::nullopt;
-    StoredAnswer found;
-    found.process = process;
-    found.message_id = message_id;
-    found.body_digest = use.text(0);
-    found.status = static_cast<int>(use.number(1));
-    found.body = use.text(2);
-    return found;
-  }
-
-  std::vector<DraftRow> drafts() {
-    std::vector<DraftRow> out;
-    Statement::Use use(drafts_);
-    while (use.next()) out.push_back({use.text(0), unsigned_of(use.number(1)), use.text(2)});
-    return out;
-  }
-
-  LogMark mark() {
-    Statement::Use use(mark_);
-    if (!use.next()) return {};
-    return {unsigned_of(use.number(0)), use.text(1)};
-  }
-
- private:
-  static Row read(const Statement::Use& use) {
-    return {
-        use.text(0),
-        use.text(1),
-        unsigned_of(use.number(2)),
-        use.text(3),
-        use.text(4),
-        use.text(5)};
-  }
-  static std::vector<Row> all(Statement::Use& use) {
-    std::vector<Row> out;
-    while (use.next()) out.push_back(read(use));
-    return out;
-  }
-
-  Connection& connection_;
-  Statement one_{connection_, "SELECT * FROM row WHERE kind = ? AND id = ?"};
-  Statement any_{connection_, "SELECT * FROM row WHERE kind = ? AND id > ? ORDER BY id LIMIT ?"};
-  Statement in_state_{
-      connection_, "SELECT * FROM row WHERE kind = ? AND state = ? AND id > ? ORDER BY id LIMIT ?"};
-  Statement owned_{
-      connection_, "SELECT * FROM row WHERE kind = ? AND owner = ? AND id > ? ORDER BY id LIMIT ?"};
-  Statement both_{
-      connection_,
-      "SELECT * FROM row WHERE kind = ? AND owner = ? AND state = ? AND id > ? ORDER BY id LIMIT "
-      "?"};
-  Statement messages_{
-      connection_,
-      "SELECT id, process, to_domain, to_uri, method, url, headers, body, created_s, created_n,"
-      " next_s, next_n, attempts, last_answer FROM message ORDER BY seq"};
-  Statement answer_{
-      connection_,
-      "SELECT body_digest, status, body FROM answer WHERE process = ? AND message_id = ?"};
-  Statement drafts_{connection_, "SELECT event, log_size, draft FROM outbox ORDER BY seq"};
-  Statement mark_{connection_, "SELECT size, leaf FROM mark"};
 };
 
 // A unit that waits for its commit, and how its coroutine goes on. `executor` counts as work, so
@@ -431,7 +221,7 @@ void SqliteStore::State::open_database() {
   const std::string file = (options.folder / "tally.db").string();
   write_connection =
       std::make_unique<Connection>(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, options.vfs);
-  bound_memory(*write_connection, 512);
+  bound_memory(*write_connection, writer_kib);
   // What another program or a newer version wrote is looked at, never touched.
   const std::int64_t tables = write_connection->number("SELECT count(*) FROM sqlite_schema");
   const bool empty = tables == 0 && write_connection->number("PRAGMA application_id") == 0;
@@ -439,6 +229,7 @@ void SqliteStore::State::open_database() {
                     write_connection->number("PRAGMA user_version") == schema_version;
   if (!empty && !ours) return;
   write_connection->execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL");
+  write_connection->execute(checkpoint_at);
   if (!empty) return;
   write_connection->execute("BEGIN IMMEDIATE");
   write_connection->execute(schema);
@@ -476,19 +267,16 @@ std::vector<Result<void>> SqliteStore::State::try_batch(const std::vector<Waitin
   std::vector<Result<void>> results;
   results.reserve(batch.size());
   try {
-    write_connection->execute("BEGIN IMMEDIATE");
+    writer->begin();
     for (const Waiting& waiting : batch) {
-      write_connection->execute("SAVEPOINT unit");
-      const std::optional<Row> mismatch = writer->apply(waiting.unit);
-      if (mismatch) write_connection->execute("ROLLBACK TO unit");
-      write_connection->execute("RELEASE unit");
-      if (!mismatch) {
+      const std::optional<Row> mismatch = writer->apply_whole(waiting.unit);
+      if (mismatch) {
+        results.emplace_back(version_mismatch(*mismatch));
+      } else {
         results.emplace_back();
-        continue;
       }
-      results.emplace_back(version_mismatch(*mismatch));
     }
-    write_connection->execute("COMMIT");
+    writer->commit();
   } catch (const Failure&) {
     // SQLite may have rolled back by itself (disk full, I/O error).
     if (write_connection->in_transaction()) {
@@ -581,7 +369,7 @@ Result<void> SqliteStore::begin_log(const LogMark& mark, const Transaction& chan
     connection.execute("BEGIN IMMEDIATE");
     connection.execute("DELETE FROM outbox");
     Statement replace(connection, "UPDATE mark SET size = ?, leaf = ?");
-    Statement::Use(replace, signed_of(mark.size), mark.leaf).run();
+    Statement::Use(replace, sqlite::signed_of(mark.size), mark.leaf).run();
     const std::optional<Row> mismatch = state.writer->apply(change);
     connection.execute(mismatch ? "ROLLBACK" : "COMMIT");
     if (!mismatch) return {};
@@ -597,7 +385,14 @@ Result<void> SqliteStore::begin_log(const LogMark& mark, const Transaction& chan
 
 bool SqliteStore::wait_for_pending() {
   std::unique_lock guard(state_->queue_mutex);
-  state_->queue_filled.wait(guard, [this] { return state_->stopping || !state_->queue.empty(); });
+  const auto wanted = [this] { return state_->stopping || !state_->queue.empty(); };
+  if (!state_->queue_filled.wait_for(guard, rest, wanted)) {
+    guard.unlock();
+    sqlite3_db_release_memory(state_->write_connection->handle());
+    malloc_trim(0);
+    guard.lock();
+    state_->queue_filled.wait(guard, wanted);
+  }
   return !state_->stopping;
 }
 

@@ -46,9 +46,7 @@ class Ending {
     process->reason = how_.reason;
     process->ended_by_peer = false;
     process->token.clear();
-    negotiation::add_history(
-        process->history, {format_micros(now_), "local", "terminate", "", how_.reason.code}
-    );
+    process->history.add({format_micros(now_), "local", "terminate", "", how_.reason.code});
     audit::RecordDraft draft("transfer.terminated", new_event(how_.random, now_));
     draft.about(process->agreement).set("actor", how_.self).set("counterparty", process->peer);
     draft.set("pid", process->pid.value).set("role", dsp::to_string(process->role));

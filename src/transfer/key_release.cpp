@@ -132,7 +132,7 @@ awaitable<HttpAnswer> TransferService::release_key(Received received) {
     // Across the wait for the key the transfer may have ended.
     auto again = state.find(pid);
     if (!again) co_return refuse(again.error());
-    if (!*again || (*again)->row.version != process.row.version) continue;
+    if (!*again || (*again)->version != process.version) continue;
     if (auto no = state.no_key_now(process.agreement)) co_return *std::move(no);
     const Json answer = {
         {"key", to_base64(key->bytes)},

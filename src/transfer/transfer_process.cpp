@@ -101,7 +101,7 @@ Result<Process> parse_process(const Row& row) {
   const auto json = negotiation::parse_row(row);
   if (!json) return tl::unexpected(json.error());
   Process process;
-  process.row = row;
+  process.version = row.version;
   process.pid = Pid(row.id);
   process.state = parse_state(row.state);
   process.agreement = AgreementId(row.owner);
@@ -132,7 +132,7 @@ Result<Process> parse_process(const Row& row) {
   process.reason = negotiation::message_from_json(json->value("reason", Json::object()));
   process.ended_by_peer = json->value("endedByPeer", false);
   process.began_at = text_of(*json, "beganAt");
-  process.history = negotiation::history_from_json(json->value("history", Json::array()));
+  process.history = negotiation::History(json->value("history", Json::array()));
   process.action = text_of(*json, "action");
   process.certificate = text_of(*json, "certificate");
   process.sent = measured_of(*json, "sent");
@@ -170,7 +170,7 @@ Row to_row(const Process& process) {
   Row row;
   row.kind = process_kind;
   row.id = process.pid.value;
-  row.version = process.row.version;
+  row.version = process.version;
   row.state = dsp::to_string(process.state);
   row.owner = process.agreement.value;
   Json body = {
@@ -182,7 +182,6 @@ Row to_row(const Process& process) {
       {"format", process.format},
       {"endedByPeer", process.ended_by_peer},
       {"beganAt", process.began_at},
-      {"history", negotiation::to_json(process.history)},
   };
   const auto set = [&](const char* key, const std::string& text) {
     if (!text.empty()) body[key] = text;
@@ -233,7 +232,8 @@ Row to_row(const Process& process) {
   }
   if (process.objection) body["objection"] = negotiation::to_json(*process.objection);
   if (process.reason) body["reason"] = negotiation::to_json(*process.reason);
-  row.body = body.dump();
+  const auto history = process.history.text();
+  row.body = negotiation::with_members(body.dump(), {{"history", history}});
   return row;
 }
 

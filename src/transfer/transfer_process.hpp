@@ -9,6 +9,7 @@
 #include "tally/core/store.hpp"
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
+#include "tally/negotiation/history.hpp"
 #include "tally/transfer/receipt.hpp"
 
 namespace tally::transfer {
@@ -36,7 +37,7 @@ struct Process {
     bool operator==(const Measured&) const = default;
   };
 
-  Row row;
+  std::uint64_t version = 0;  // of its row, as read
   Pid pid;
   dsp::Role role = dsp::Role::provider;
   PartyId peer;
@@ -53,7 +54,7 @@ struct Process {
   std::optional<Message> reason;
   bool ended_by_peer = false;
   std::string began_at;
-  std::vector<negotiation::HistoryEntry> history;
+  negotiation::History history;
 
   // The provider's.
   std::string action;       // what the token opens: odrl archive or read

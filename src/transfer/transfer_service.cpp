@@ -199,8 +199,7 @@ LogPlace TransferService::State::place_of(const audit::Appended& appended) const
 void TransferService::State::note(
     Process& process, std::string direction, std::string type, std::string id, std::string note
 ) const {
-  negotiation::add_history(
-      process.history,
+  process.history.add(
       {format_micros(now()), std::move(direction), std::move(type), std::move(id), std::move(note)}
   );
 }

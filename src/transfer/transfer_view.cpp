@@ -55,9 +55,7 @@ Result<Json> TransferService::describe(const Pid& pid) const {
   if (!*found) return fail(ErrorKind::not_found, {"transfer.unknown-process", {}});
   const Process& process = **found;
   Json json = describe_process(process);
-  json["history"] = negotiation::history_with_attempts(
-      negotiation::to_json(process.history), state_->parts.store
-  );
+  json["history"] = negotiation::history_with_attempts(process.history.json(), state_->parts.store);
   if (!process.sent_receipt.empty()) json["sentReceipt"] = process.sent_receipt;
   if (!process.received_receipt.empty()) json["receivedReceipt"] = process.received_receipt;
   json["waiting"] = negotiation::to_json(state_->parts.delivery.waiting(process.key()));

@@ -16,20 +16,6 @@
 namespace tally::api {
 namespace {
 
-class Text final : public BodyReader {
- public:
-  explicit Text(std::string text) : text_(std::move(text)) {}
-  awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
-    const auto count = std::min(out.size(), text_.size());
-    std::memcpy(out.data(), text_.data(), count);
-    text_.erase(0, count);
-    co_return count;
-  }
-
- private:
-  std::string text_;
-};
-
 std::string base(const std::string& name) {
   return "https://" + name + ".example/dsp";
 }
@@ -37,18 +23,18 @@ std::string base(const std::string& name) {
 // Everybody whose name it is asked for is configured, at an address of that name.
 class Everybody final : public Peer, public negotiation::PeerDirectory, public Clock {
  public:
-  awaitable<Result<PeerAnswer>> send(PeerRequest) override {
-    const Message none{"net.peer-unreachable", {}};
-    co_return fail(ErrorKind::unavailable, none);
-  }
-  awaitable<Result<PeerStream>> open(PeerRequest request) override {
+  awaitable<Result<PeerAnswer>> send(PeerRequest request) override {
     asked.push_back(request.to.uri);
     at = at + each;
-    PeerStream stream;
-    stream.status = 200;
-    if (next) stream.headers.set("Link", "<?page=" + std::to_string(asked.size()) + ">; rel=next");
-    stream.body = std::make_unique<Text>(catalog(request.to.uri).dump());
-    co_return stream;
+    PeerAnswer answer;
+    answer.status = 200;
+    if (next) answer.headers.set("Link", "<?page=" + std::to_string(asked.size()) + ">; rel=next");
+    answer.body = catalog(request.to.uri).dump();
+    co_return answer;
+  }
+  awaitable<Result<PeerStream>> open(PeerRequest) override {
+    const Message none{"net.peer-unreachable", {}};
+    co_return fail(ErrorKind::unavailable, none);
   }
   ClockReading read() override { return {at, true}; }
 

@@ -194,6 +194,34 @@ TYPED_TEST_P(StoreSuite, RowsAreFilteredOrderedAndPaged) {
   EXPECT_TRUE(ids(store.rows({"nothing", "", "", "", 100})).empty());
 }
 
+// State and owner can change with each version, together or one of them, or neither.
+TYPED_TEST_P(StoreSuite, AChangedRowIsFoundByWhatItSaysNow) {
+  using store_suite::ids;
+  using store_suite::row;
+  using List = std::vector<std::string>;
+  const struct {
+    const char* state;
+    const char* owner;
+  } versions[] = {
+      {"open", "o1"}, {"open", "o1"}, {"closed", "o1"}, {"closed", "o2"}, {"open", "o3"}};
+  std::uint64_t version = 0;
+  for (const auto& is : versions) {
+    const auto body = "{\"v\":" + std::to_string(version) + "}";
+    ASSERT_TRUE(this->put(row("a", version, body, is.state, is.owner)));
+    ++version;
+    Store& store = this->store();
+    EXPECT_EQ(store.row("offer", "a").value(), row("a", version, body, is.state, is.owner));
+    for (const char* state : {"open", "closed"}) {
+      const List wanted = std::string(state) == is.state ? List{"a"} : List{};
+      EXPECT_EQ(ids(store.rows({"offer", state, "", "", 100})), wanted) << version << state;
+    }
+    for (const char* owner : {"o1", "o2", "o3"}) {
+      const List wanted = std::string(owner) == is.owner ? List{"a"} : List{};
+      EXPECT_EQ(ids(store.rows({"offer", "", owner, "", 100})), wanted) << version << owner;
+    }
+  }
+}
+
 TYPED_TEST_P(StoreSuite, MessagesKeepTheirOrderAndAreUpdatedById) {
   using store_suite::message;
   Transaction unit;
@@ -275,6 +303,7 @@ REGISTER_TYPED_TEST_SUITE_P(
     AnEraseNeedsTheVersionToo,
     OneOfSeveralAtOnceFailsAlone,
     RowsAreFilteredOrderedAndPaged,
+    AChangedRowIsFoundByWhatItSaysNow,
     MessagesKeepTheirOrderAndAreUpdatedById,
     AnswersAreFoundByProcessAndMessage,
     DraftsStayUntilTheLogHasThem,

@@ -461,14 +461,15 @@ TEST(NegotiationTable, TheConsumerNamesTheRuleThatItCannotEnforce) {
   machine.directory.unsigned_ok = true;
   auto process = put_process(machine, Role::consumer, NegotiationState::requested, "one");
   // What was asked for came from the peer's catalogue; that it cannot be enforced shows here.
-  process.offer["permission"][0]["constraint"][0]["leftOperand"] =
-      "http://www.w3.org/ns/odrl/2/spatial";
+  Json offer = *process.offer;
+  offer["permission"][0]["constraint"][0]["leftOperand"] = "http://www.w3.org/ns/odrl/2/spatial";
+  process.offer = offer;
   Row row = to_row(process);
   row.version = 1;
   machine.image.rows[{row.kind, row.id}] = row;
   machine.start();
   auto [path, body] = message(process, NegotiationEvent::agreement, "urn:test:m");
-  body["agreement"]["permission"] = process.offer["permission"];
+  body["agreement"]["permission"] = offer["permission"];
   EXPECT_EQ(machine.receive("POST", path, body, institute).status, 200);
   world.run_for(seconds(2));
   const auto json = machine.negotiations->describe(process.pid).value();

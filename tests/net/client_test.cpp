@@ -169,6 +169,31 @@ TEST(HttpsPeer, SendsToThePartyItWasToldAndKeepsTheConnection) {
   EXPECT_EQ(server.server->connections(), 1u);
 }
 
+// A burst of messages must not become a burst of handshakes, of which the other side cuts off those
+// that are too many.
+TEST(HttpsPeer, ManyMessagesAtOnceShareConnections) {
+  TestPki pki;
+  TestServer server(pki, answers);
+  Home home(server);
+  constexpr int messages = 200;
+  int answered = 0;
+  int done = 0;
+  for (int i = 0; i < messages; ++i) {
+    asio::co_spawn(
+        home.context,
+        home.peer->send(home.request(server.url("/"))),
+        [&](const std::exception_ptr& failure, const Result<PeerAnswer>& answer) {
+          ++done;
+          answered += !failure && answer ? 1 : 0;
+        }
+    );
+  }
+  while (done < messages && home.context.run_one() > 0) {
+  }
+  EXPECT_EQ(answered, messages);
+  EXPECT_LE(server.server->connections(), 32u);
+}
+
 TEST(HttpsPeer, ConnectsToNoHostButThePeersOwn) {
   TestPki pki;
   TestServer server(pki, answers);

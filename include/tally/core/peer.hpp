@@ -24,12 +24,13 @@ struct PeerRequest {
   // How long to wait for the answer's header, and then for its body as a whole where that is
   // bounded; 0: Limits::request_timeout.
   Nanos answer_within = 0;
+  std::size_t answer_bytes = 0;  // most bytes of a PeerAnswer; 0: Limits::control_body_bytes
 };
 
 struct PeerAnswer {
   int status = 0;
   Headers headers;
-  std::string body;  // at most Limits::control_body_bytes
+  std::string body;
 };
 
 struct PeerStream {

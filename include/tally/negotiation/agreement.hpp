@@ -27,7 +27,7 @@ std::string_view to_string(AgreementStatus status);  // the row's state
 std::optional<AgreementStatus> parse_agreement_status(std::string_view text);
 
 struct Agreement {
-  Row row;  // as read, for a change with version check
+  std::uint64_t version = 0;  // of its row, as read: a change checks it
   AgreementId id;
   AgreementStatus status = AgreementStatus::agreed;
   std::string document;        // JCS of the Agreement on the wire; its SHA-256 is what both signed

@@ -50,25 +50,16 @@ std::optional<StoredAnswer> remember(
     std::string_view process, const ParsedBody& body, const HttpAnswer& answer
 );
 
-// One line of what happened in a process, for people. Bounded: the oldest go first.
-struct HistoryEntry {
-  std::string at;
-  std::string direction;  // "in", "out", "local"
-  std::string message;    // `@type` or command
-  std::string id;         // `@id`
-  std::string note;       // code, status, state
-};
-constexpr std::size_t history_length = 64;
-void add_history(std::vector<HistoryEntry>& history, HistoryEntry entry);
-Json to_json(const std::vector<HistoryEntry>& history);
-std::vector<HistoryEntry> history_from_json(const Json& json);
-
 Json to_json(const PartyId& party);
 PartyId party_from_json(const Json& json);
 Json to_json(const Message& message);
 std::optional<Message> message_from_json(const Json& json);
 // The body of a row that we wrote ourselves. Errors: internal (negotiation.row-unreadable).
 Result<Json> parse_row(const Row& row);
+// A JSON object as text with further members behind its own, each of which is text already.
+std::string with_members(
+    std::string object, const std::vector<std::pair<std::string_view, std::string_view>>& members
+);
 // A string member, or empty.
 std::string text_of(const Json& object, std::string_view key);
 
