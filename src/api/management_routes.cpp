@@ -69,7 +69,9 @@ Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforc
       {"signedBy",
        {{"provider", !agreement.provider_signature.empty()},
         {"consumer", !agreement.consumer_signature.empty()}}},
-      {"enforcement", agreement.confirmed ? "confirmed" : "asserted"}};
+      {"enforcement", agreement.confirmed ? "confirmed" : "asserted"},
+      {"assurance", agreement.is_asserted() ? "asserted" : "enforced"}};
+  if (!agreement.reading.is_plain()) out["reading"] = dsp::to_json(agreement.reading);
   if (agreement.imported) out["imported"] = true;
   if (const auto state = enforcer.state(agreement.id)) {
     out["limits"] = limits_json(*state);

@@ -16,16 +16,25 @@ namespace {
 
 using Parts = std::shared_ptr<const ManagementApiParts>;
 
+struct ShownOffer {
+  Json policy;
+  dsp::Contexts contexts;  // that it stands under
+};
+
 // The offer that the peer's catalogue shows for the asset: `wanted`, or the first.
-awaitable<Result<Json>> offer_of_peer(
+awaitable<Result<ShownOffer>> offer_of_peer(
     Parts parts, PartyId peer, AssetId asset, std::string wanted
 ) {
   const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock};
   auto dataset = co_await fetch_dataset(wire, peer, asset);
   if (!dataset) co_return fail(std::move(dataset));
   for (auto& candidate : dataset->at("hasPolicy")) {
-    if (wanted.empty() || negotiation::text_of(candidate, "@id") == wanted)
-      co_return std::move(candidate);
+    if (!wanted.empty() && negotiation::text_of(candidate, "@id") != wanted) continue;
+    ShownOffer shown{std::move(candidate), {}};
+    for (const auto& context : as_list(*dataset, "@context")) {
+      if (context.is_string()) shown.contexts.push_back(context.get<std::string>());
+    }
+    co_return shown;
   }
   co_return fail(
       ErrorKind::not_found, {"api.offer-not-shown", {{"offer", wanted}, {"asset", asset.value}}}
@@ -95,8 +104,9 @@ awaitable<HttpResponse> begin_as_consumer(Parts parts, Call& call, Json body, Pa
   } else {
     auto offer = co_await offer_of_peer(parts, std::move(peer), order.asset, *wanted);
     if (!offer) co_return problem(offer.error(), call.lang);
-    order.offer = OfferId(offer->value("@id", ""));
-    order.policy = std::move(*offer);
+    order.offer = OfferId(offer->policy.value("@id", ""));
+    order.policy = std::move(offer->policy);
+    order.contexts = std::move(offer->contexts);
   }
   auto begun = co_await parts->negotiations.negotiate(std::move(order));
   if (!begun) co_return problem(begun.error(), call.lang);

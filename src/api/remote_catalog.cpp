@@ -192,7 +192,10 @@ awaitable<Result<Json>> fetch_dataset(RemotePeers wire, PartyId party, AssetId a
     auto catalog = co_await std::move(everything);
     if (!catalog) co_return catalog;
     for (Json& dataset : as_list(*catalog, "dataset")) {
-      if (negotiation::text_of(dataset, "@id") == asset.value) co_return std::move(dataset);
+      if (negotiation::text_of(dataset, "@id") != asset.value) continue;
+      // By itself it is a document of its own.
+      dataset["@context"] = catalog->at("@context");
+      co_return std::move(dataset);
     }
     co_return tl::unexpected(not_offered);
   }

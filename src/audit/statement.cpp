@@ -113,6 +113,7 @@ Result<std::string> sign_statement(
       {"origin", statement.origin},
       {"root", digest_text(statement.root)},
       {"size", statement.size}};
+  if (statement.asserted) content["assurance"] = "asserted";
   return sign_json(kind, to_jcs(content), key, signer);
 }
 
@@ -132,13 +133,16 @@ Result<Statement> verify_statement(std::string_view note, const VerifierKey& key
   if (!root_text->starts_with(prefix)) return malformed();
   const auto root = to_digest(from_hex(std::string_view(*root_text).substr(prefix.size())));
   if (!root || digest_text(*root) != *root_text) return malformed();
+  const auto assurance = content->find("assurance");
+  if (assurance != content->end() && *assurance != "asserted") return malformed();
   return Statement{
       AgreementId(std::move(*agreement)),
       *number,
       std::move(*sums),
       std::move(*origin),
       *size,
-      *root};
+      *root,
+      assurance != content->end()};
 }
 
 }  // namespace tally::audit

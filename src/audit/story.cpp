@@ -50,6 +50,10 @@ std::string member_text(const Json& record, std::string_view key) {
 // Every parameter that a sentence of the story may name, with a dash for what the record lacks.
 Message summary_of(const std::string& type, const Json& record) {
   Message summary{"audit.story-" + type, {}};
+  // What rests on the other side's word says so.
+  const bool may_rest =
+      type == "contract.finalized" || type == "contract.verified" || type == "statement.issued";
+  if (may_rest && member_text(record, "assurance") == "asserted") summary.code += "-asserted";
   auto& params = summary.params;
   for (const std::string_view key :
        {"action",

@@ -281,6 +281,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
            [&](const Json& value, const std::string& at) {
              read.array(value, at, [&](const Json& item, const std::string& where) {
                PeerEntry entry;
+               bool empty_is_use = false;
                auto fields = party(entry.party);
                fields.emplace("url", read.url(entry.url));
                fields.emplace("hosts", read.texts(entry.hosts));
@@ -294,6 +295,8 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                    "dataToken", read.choice(entry.data_dialect.bare_token, "bearer", "bare")
                );
                fields.emplace("callFormat", read.word(entry.data_dialect.call_format));
+               fields.emplace("contexts", read_contexts(read, entry.policy_dialect));
+               fields.emplace("emptyOffer", read.choice(empty_is_use, "refuse", "use"));
                fields.emplace("privateAddresses", read.flag(entry.private_addresses));
                fields.emplace("tlsAnchors", read.path(entry.tls_anchors, folder));
                fields.emplace("credential", [&](const Json& v, const std::string& p) {
@@ -319,6 +322,9 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                  );
                });
                read.object(item, where, fields, {"domain", "uri", "url"});
+               if (empty_is_use) {
+                 entry.policy_dialect.empty = dsp::EmptyPolicy::permits_use;
+               }
                if (entry.hosts.empty() && !entry.url.empty()) {
                  const auto parsed = boost::urls::parse_uri(entry.url);
                  if (parsed) entry.hosts.emplace_back(parsed->encoded_host_and_port());

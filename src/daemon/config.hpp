@@ -69,6 +69,7 @@ struct PeerEntry {
   std::vector<std::string> hosts;  // "host:port" that it may name in callbacks and data addresses
   std::string jurisdiction;        // where it is at home, where its certificate does not say
   negotiation::DataDialect data_dialect;
+  dsp::PolicyDialect policy_dialect;
   bool accept_unsigned = false;    // agreements that it, as provider, did not sign
   bool private_addresses = false;  // its names may resolve to addresses of private networks
   std::optional<CredentialEntry> credential;  // absent: known by its certificate

@@ -159,6 +159,9 @@ class ConfigReader {
 ConfigReader::Field read_hooks(ConfigReader& read, Config& config);
 ConfigReader::Field read_webhooks(ConfigReader& read, Config& config);
 
+// What the contexts of a peer mean (config_contexts.cpp).
+ConfigReader::Field read_contexts(ConfigReader& read, dsp::PolicyDialect& dialect);
+
 // What no member shows by itself: whether the members fit each other. Also takes up the form that
 // this version alone still reads (docs/configuration.md, "loopbackCredential").
 void check_peers(ConfigReader& read, Config& config);

@@ -54,6 +54,11 @@ negotiation::DataDialect ConfiguredPeers::data_dialect(const PartyId& party) con
   return entry ? entry->data_dialect : negotiation::DataDialect{};
 }
 
+dsp::PolicyDialect ConfiguredPeers::policy_dialect(const PartyId& party) const {
+  const auto entry = find(party);
+  return entry ? entry->policy_dialect : dsp::PolicyDialect{};
+}
+
 bool ConfiguredPeers::accepts_unsigned(const PartyId& party) const {
   const auto entry = find(party);
   return entry && entry->accept_unsigned;

@@ -21,6 +21,7 @@ class ConfiguredPeers final : public negotiation::PeerDirectory {
   [[nodiscard]] std::optional<PartyId> party_at(std::string_view base_url) const override;
   [[nodiscard]] std::optional<std::string> tally_url(const PartyId& party) const override;
   [[nodiscard]] negotiation::DataDialect data_dialect(const PartyId& party) const override;
+  [[nodiscard]] dsp::PolicyDialect policy_dialect(const PartyId& party) const override;
   [[nodiscard]] bool accepts_unsigned(const PartyId& party) const override;
   [[nodiscard]] std::string jurisdiction(const PartyId& party) const override;
   void replace(std::vector<PeerEntry> entries);  // any thread

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <array>
 #include <initializer_list>
 #include <utility>
 
@@ -8,117 +7,6 @@
 #include "reader.hpp"
 
 namespace tally::dsp {
-
-// --- Reader ------------------------------------------------------------------------------------
-
-namespace {
-
-constexpr std::size_t longest_id = 2048;
-
-bool is_usable_id(std::string_view id) {
-  return !id.empty() && id.size() <= longest_id && std::all_of(id.begin(), id.end(), [](char c) {
-    return static_cast<unsigned char>(c) > 0x20 && c != 0x7f;
-  });
-}
-
-}  // namespace
-
-Reader::Reader(const Json& object, std::string at, std::optional<Error>& fault)
-    : object_(object), at_(std::move(at)), fault_(fault) {
-  if (!object_.is_object()) fail({"dsp.not-an-object", {}});
-}
-
-void Reader::fail(Message message, std::string_view key) {
-  if (fault_) return;
-  fault_ = Error{ErrorKind::invalid, std::move(message), key.empty() ? at_ : at(key)};
-}
-
-const Json* Reader::member(std::string_view key) const {
-  if (!object_.is_object()) return nullptr;
-  const auto found = object_.find(key);
-  return found == object_.end() ? nullptr : &*found;
-}
-
-std::string Reader::text(std::string_view key) {
-  if (!member(key)) {
-    fail({"dsp.member-missing", {{"member", std::string(key)}}}, key);
-    return {};
-  }
-  return optional_text(key).value_or("");
-}
-
-std::optional<std::string> Reader::optional_text(std::string_view key) {
-  const Json* value = member(key);
-  if (!value) return std::nullopt;
-  if (!value->is_string()) {
-    fail({"dsp.not-a-string", {{"member", std::string(key)}}}, key);
-    return std::nullopt;
-  }
-  return value->get<std::string>();
-}
-
-std::string Reader::id(std::string_view key) {
-  std::string id = text(key);
-  if (!failed() && !is_usable_id(id)) fail({"dsp.bad-id", {{"member", std::string(key)}}}, key);
-  return id;
-}
-
-std::optional<std::string> Reader::optional_id(std::string_view key) {
-  auto id = optional_text(key);
-  if (id && !is_usable_id(*id)) fail({"dsp.bad-id", {{"member", std::string(key)}}}, key);
-  return id;
-}
-
-std::vector<Json> Reader::list(std::string_view key) {
-  const Json* value = member(key);
-  if (!value) return {};
-  if (!value->is_array()) return {*value};
-  return {value->begin(), value->end()};
-}
-
-const Json* Reader::object(std::string_view key) {
-  const Json* value = member(key);
-  if (!value) {
-    fail({"dsp.member-missing", {{"member", std::string(key)}}}, key);
-    return nullptr;
-  }
-  if (!value->is_object()) {
-    fail({"dsp.not-an-object", {}}, key);
-    return nullptr;
-  }
-  return value;
-}
-
-void Reader::expect_type(std::string_view type) {
-  const std::string found = text("@type");
-  if (failed() || found == type) return;
-  fail({"dsp.wrong-type", {{"expected", std::string(type)}, {"found", found}}}, "@type");
-}
-
-void Reader::expect_type_if_present(std::string_view type) {
-  if (member("@type")) expect_type(type);
-}
-
-void Reader::expect_context() {
-  const Json* context = member("@context");
-  if (!context) {
-    fail({"dsp.member-missing", {{"member", "@context"}}}, "@context");
-    return;
-  }
-  const std::vector<Json> items = list("@context");
-  for (const Json& item : items) {
-    // An inline context could give the protocol's words another meaning for other readers.
-    if (!item.is_string()) {
-      fail({"dsp.context-not-strings", {}}, "@context");
-      return;
-    }
-  }
-  if (std::find(items.begin(), items.end(), Json(std::string(context_url))) == items.end()) {
-    fail({"dsp.context-missing", {{"context", std::string(context_url)}}}, "@context");
-  }
-}
-
-// --- messages ----------------------------------------------------------------------------------
 
 namespace {
 
@@ -191,6 +79,16 @@ Json read_policy(Reader& in, std::string_view key, std::string_view type) {
   inner.expect_type_if_present(type);
   inner.id("@id");
   return *policy;
+}
+
+Contexts read_contexts(Reader& in) {
+  Contexts contexts;
+  for (const Json& item : in.list("@context")) {
+    if (item.is_string() && item != std::string(context_url)) {
+      contexts.push_back(item.get<std::string>());
+    }
+  }
+  return contexts;
 }
 
 // Exactly one of the two members: both would be a message of two meanings, none of no meaning.
@@ -382,6 +280,7 @@ Result<ContractRequestMessage> from_json(const Json& value) {
         out.provider_pid = to_pid(in.optional_id("providerPid"));
         out.callback_address = in.optional_text("callbackAddress");
         out.offer = read_policy(in, "offer", "Offer");
+        out.contexts = read_contexts(in);
       }
   );
 }
@@ -397,6 +296,7 @@ Result<ContractOfferMessage> from_json(const Json& value) {
         out.consumer_pid = to_pid(in.optional_id("consumerPid"));
         out.callback_address = in.optional_text("callbackAddress");
         out.offer = read_policy(in, "offer", "Offer");
+        out.contexts = read_contexts(in);
       }
   );
 }
@@ -409,6 +309,7 @@ Result<ContractAgreementMessage> from_json(const Json& value) {
       [](Reader& in, ContractAgreementMessage& out) {
         read_pids(in, out);
         out.agreement = read_policy(in, "agreement", "Agreement");
+        out.contexts = read_contexts(in);
       }
   );
 }

@@ -25,6 +25,12 @@ Json root_with_pids(std::string_view type, const X& message) {
   return out;
 }
 
+// The protocol's own first: it may not be given another meaning by what follows (its terms are
+// protected), and some readers look at the first alone.
+void put_contexts(Json& out, const Contexts& contexts) {
+  for (const auto& url : contexts) out["@context"].push_back(url);
+}
+
 // The schemas refuse empty arrays: a list of nothing is left out.
 void put_list(Json& out, std::string_view key, const std::vector<Json>& items) {
   if (!items.empty()) out[key] = items;
@@ -146,6 +152,7 @@ Json to_json(const ContractRequestMessage& message) {
     out["callbackAddress"] = *message.callback_address;
   }
   out["offer"] = message.offer;
+  put_contexts(out, message.contexts);
   return out;
 }
 
@@ -157,12 +164,14 @@ Json to_json(const ContractOfferMessage& message) {
     out["callbackAddress"] = *message.callback_address;
   }
   out["offer"] = message.offer;
+  put_contexts(out, message.contexts);
   return out;
 }
 
 Json to_json(const ContractAgreementMessage& message) {
   Json out = root_with_pids("ContractAgreementMessage", message);
   out["agreement"] = message.agreement;
+  put_contexts(out, message.contexts);
   return out;
 }
 

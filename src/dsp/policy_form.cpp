@@ -73,13 +73,17 @@ std::string param(std::string_view text) {
 
 class Check {
  public:
-  Check(PolicyForm form, PolicyOrigin origin) : form_(form), own_(origin == PolicyOrigin::own) {}
+  Check(PolicyForm form, PolicyOrigin origin, EmptyPolicy empty)
+      : form_(form),
+        own_(origin == PolicyOrigin::own),
+        may_be_empty_(empty == EmptyPolicy::permits_use) {}
 
   Result<void> policy(const Json& policy, std::string_view at) const {
     if (!policy.is_object()) return bad("dsp.not-an-object", at);
     if (auto head = policy_head(policy, at); !head) return head;
     if (auto known = known_members(policy, at); !known) return known;
-    if (!policy.contains("permission") && !policy.contains("prohibition")) {
+    const bool empty = may_be_empty_ && is_without_rules(policy);
+    if (!empty && !policy.contains("permission") && !policy.contains("prohibition")) {
       return bad("dsp.policy-without-rule", at);
     }
     for (const std::string_view key : rule_keys) {
@@ -287,14 +291,26 @@ class Check {
 
   PolicyForm form_;
   bool own_;
+  bool may_be_empty_;
 };
 
 }  // namespace
 
+bool is_without_rules(const Json& policy) {
+  return policy.is_object() &&
+         std::none_of(rule_keys.begin(), rule_keys.end(), [&](std::string_view key) {
+           return policy.contains(key);
+         });
+}
+
 Result<void> check_wire_policy(
-    const Json& policy, PolicyForm form, std::string_view pointer, PolicyOrigin origin
+    const Json& policy,
+    PolicyForm form,
+    std::string_view pointer,
+    PolicyOrigin origin,
+    EmptyPolicy empty
 ) {
-  return Check(form, origin).policy(policy, pointer);
+  return Check(form, origin, empty).policy(policy, pointer);
 }
 
 bool is_timestamp(std::string_view text) {
@@ -348,23 +364,25 @@ std::string wire_term(const std::string& term, bool is_action) {
   return param(odrl_namespace) + term;
 }
 
-void put_wire_term(Json& object, std::string_view key, bool is_action) {
+using EachTerm = std::function<void(std::string& term, bool is_action)>;
+
+void term_of(Json& object, std::string_view key, bool is_action, const EachTerm& each) {
   const auto found = object.find(key);
   if (found == object.end() || !found->is_string()) return;
-  *found = wire_term(found->get<std::string>(), is_action);
+  each(found->get_ref<std::string&>(), is_action);
 }
 
-void constraint_terms(Json& constraint) {
-  put_wire_term(constraint, "leftOperand", false);
+void constraint_terms(Json& constraint, const EachTerm& each) {
+  term_of(constraint, "leftOperand", false, each);
   for (const std::string_view key : logical_keys) {
-    for_each_object(constraint, key, constraint_terms);
+    for_each_object(constraint, key, [&](Json& inner) { constraint_terms(inner, each); });
   }
 }
 
-void rule_terms(Json& rule) {
-  put_wire_term(rule, "action", true);
-  for_each_object(rule, "constraint", constraint_terms);
-  for_each_object(rule, "duty", rule_terms);
+void rule_terms(Json& rule, const EachTerm& each) {
+  term_of(rule, "action", true, each);
+  for_each_object(rule, "constraint", [&](Json& inner) { constraint_terms(inner, each); });
+  for_each_object(rule, "duty", [&](Json& inner) { rule_terms(inner, each); });
 }
 
 void drop_empty_constraints(Json& rule) {
@@ -386,9 +404,17 @@ Json with_arrays(Json policy) {
   return policy;
 }
 
+void for_each_term(Json& policy, const EachTerm& each) {
+  if (!policy.is_object()) return;
+  for (const std::string_view key : rule_keys) {
+    for_each_object(policy, key, [&](Json& rule) { rule_terms(rule, each); });
+  }
+}
+
 Json with_wire_terms(Json policy) {
-  if (!policy.is_object()) return policy;
-  for (const std::string_view key : rule_keys) for_each_object(policy, key, rule_terms);
+  for_each_term(policy, [](std::string& term, bool is_action) {
+    term = wire_term(term, is_action);
+  });
   return policy;
 }
 

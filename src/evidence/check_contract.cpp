@@ -235,7 +235,12 @@ void check_agreement(Checking& check) {
   odrl::LoadOptions options;
   options.required_type = odrl::PolicyType::agreement;
   std::optional<Digest> enforces;
-  if (const auto policy = odrl::load_policy(*json, options)) {
+  // The meaning of a peer's own words is what the log says that it was when the contract was made.
+  const auto* final = record_of(check, "contract.finalized");
+  const auto reading = final == nullptr
+                           ? dsp::PolicyReading{}
+                           : dsp::policy_reading_from_json(final->json.value("reading", Json()));
+  if (const auto policy = odrl::load_policy(dsp::as_read(*json, reading), options)) {
     enforces = negotiation::enforces_digest(**policy);
   } else {
     check.missing({"evidence.policy-unread", {{"file", std::string(agreement_file)}}});

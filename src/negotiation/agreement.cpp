@@ -89,6 +89,7 @@ Result<Agreement> parse_agreement(const Row& row) {
   agreement.id = AgreementId(row.id);
   agreement.status = *status;
   agreement.document = text_of(*json, "document");
+  agreement.reading = dsp::policy_reading_from_json(json->value("reading", Json()));
   agreement.our_side = text_of(*json, "ourSide") == odrl::to_string(odrl::Side::provider)
                            ? odrl::Side::provider
                            : odrl::Side::consumer;
@@ -140,6 +141,7 @@ Row to_row(const Agreement& agreement) {
       {"confirmed", agreement.confirmed},
       {"imported", agreement.imported},
   };
+  if (!agreement.reading.is_plain()) body["reading"] = dsp::to_json(agreement.reading);
   if (agreement.asset_level) body["assetLevel"] = *agreement.asset_level;
   if (!agreement.asset_class.empty()) body["assetClass"] = agreement.asset_class;
   row.body = body.dump();
@@ -156,13 +158,13 @@ Result<std::optional<Agreement>> find_agreement(Store& store, const AgreementId&
 }
 
 Result<usage::AgreementTerms> terms_of(const Agreement& agreement) {
-  const auto document = parse_json(agreement.document);
+  auto document = parse_json(agreement.document);
   if (!document) return tl::unexpected(document.error());
   odrl::LoadOptions options;
   // Where the consumer confirmed nothing, what is handed out counts where it is handed out.
   if (!agreement.confirmed) options.sole_owner = odrl::Side::provider;
   options.required_type = odrl::PolicyType::agreement;
-  auto policy = odrl::load_policy(*document, options);
+  auto policy = odrl::load_policy(dsp::as_read(*std::move(document), agreement.reading), options);
   if (!policy) {
     const auto& first = policy.error().front();
     return fail(ErrorKind::invalid, first.message, first.pointer);

@@ -4,6 +4,7 @@
 
 #include <string_view>
 
+#include "tally/dsp/policy_reading.hpp"
 #include "tally/negotiation/exchange.hpp"
 
 namespace tally::negotiation {
@@ -30,7 +31,12 @@ inline HttpAnswer unknown_offer(const dsp::KnownPids& pids) {
   return refuse(400, {"negotiation.unknown-offer", {}}, pids, "/offer");
 }
 
-inline Result<void> check_offer_ids(const Json& offer) {
+// The form of an offer that a peer sent, and its ids.
+inline Result<void> check_offer(const Json& offer, const dsp::PolicyDialect& dialect) {
+  auto form = dsp::check_wire_policy(
+      offer, dsp::PolicyForm::message_offer, "/offer", dsp::PolicyOrigin::peer, dialect.empty
+  );
+  if (!form) return form;
   auto id = check_id(text_of(offer, "@id"), "/offer/@id");
   return id ? check_id(text_of(offer, "target"), "/offer/target") : id;
 }

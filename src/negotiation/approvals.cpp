@@ -156,6 +156,7 @@ Result<std::vector<Json>> NegotiationService::approvals() const {
         {"since", format_micros(process.approval->since)},
         {"why", to_json(process.approval->why)},
         {"policy", *process.offer}};
+    if (!process.reading.is_plain()) item["reading"] = dsp::to_json(process.reading);
     if (!process.asked->is_null()) item["asked"] = *process.asked;
     if (process.objection) item["objection"] = to_json(*process.objection);
     if (process.approval->person) item["leftByHook"] = true;

@@ -43,13 +43,15 @@ MakeStep to_question(int occurrence, MakeStep make) {
 
 Question NegotiationService::State::question_for(const VisibleOffer& offer, const Process& process)
     const {
+  // The program knows no context of the peer's: it gets the words as IRIs.
+  const Json request = dsp::with_words(*process.offer, process.reading);
   return {
       offer.hook,
       process.pid,
       situation_of(process),
       offer.policy,
-      *process.offer,
-      as_json(odrl::widens(offer.policy, *process.offer))};
+      request,
+      as_json(odrl::widens(offer.policy, dsp::as_read(*process.offer, process.reading)))};
 }
 
 void NegotiationService::State::ask_soon(Question question) {

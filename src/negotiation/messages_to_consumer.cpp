@@ -29,6 +29,7 @@ awaitable<HttpAnswer> NegotiationService::receive_initial_offer(Received receive
   beginning.peer_pid = message->provider_pid;
   beginning.callback_address = std::move(message->callback_address);
   beginning.offer = std::move(message->offer);
+  beginning.contexts = std::move(message->contexts);
   auto parsed = std::move(*body);
   co_return co_await state_->begin(
       std::move(received), std::move(parsed), pids, std::move(beginning)
@@ -41,12 +42,12 @@ awaitable<HttpAnswer> NegotiationService::receive_offer(Received received) {
   const auto pids = dsp::known_pids(body->json, Role::consumer, Pid(received.own_pid));
   auto message = dsp::from_json<dsp::ContractOfferMessage>(body->json);
   if (!message) co_return refuse(message.error(), pids);
-  const auto form =
-      dsp::check_wire_policy(message->offer, dsp::PolicyForm::message_offer, "/offer");
+  const auto dialect = state_->dialect_of(received.caller.party, Role::consumer);
+  const auto form = check_offer(message->offer, dialect);
   if (!form) co_return refuse(form.error(), pids);
-  const auto ids = check_offer_ids(message->offer);
-  if (!ids) co_return refuse(ids.error(), pids);
-  State::Judge judge = [this, id = body->message_id, offer = message->offer](Process process
+  const auto reading = dsp::reading_of(message->offer, message->contexts, dialect);
+  State::Judge judge = [this, reading, id = body->message_id, offer = message->offer](
+                           Process process
                        ) -> Result<State::Verdict> {
     Step step;
     step.process = std::move(process);
@@ -55,6 +56,7 @@ awaitable<HttpAnswer> NegotiationService::receive_offer(Received received) {
       return state_->illegal(moved, NegotiationEvent::offer);
     }
     moved.offer = offer;
+    moved.reading = reading;
     // The terms may change, the asset never does.
     if (text_of(offer, "target") != moved.asset.value) {
       moved.objection = Message{"negotiation.offer-differs", {}};
@@ -72,7 +74,8 @@ awaitable<HttpAnswer> NegotiationService::receive_offer(Received received) {
 
 namespace {
 
-// The first way in which `agreement` is not what was asked for; nullopt: it is.
+// The first way in which `agreement`, its words being IRIs, is not what was asked for; nullopt: it
+// is.
 std::optional<Message> differs(const Json& agreement, const Process& process, const PartyId& self) {
   const auto differ = [](std::string_view member) {
     return Message{"negotiation.agreement-differs", {{"member", std::string(member)}}};
@@ -82,7 +85,7 @@ std::optional<Message> differs(const Json& agreement, const Process& process, co
   if (text_of(agreement, "assignee") != self.uri) return differ("assignee");
   // The provider may say of which profile our words are where we did not; whether we know it, and
   // can enforce them, is looked at as of any agreement.
-  Json asked = *process.offer;
+  Json asked = dsp::with_words(*process.offer, process.reading);
   const auto profile = agreement.find("profile");
   if (!asked.contains("profile") && profile != agreement.end()) asked["profile"] = *profile;
   if (!dsp::same_rules(agreement, asked)) return differ("permission");
@@ -97,12 +100,19 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
   const auto pids = dsp::known_pids(body->json, Role::consumer, Pid(received.own_pid));
   auto message = dsp::from_json<dsp::ContractAgreementMessage>(body->json);
   if (!message) co_return refuse(message.error(), pids);
-  const auto form =
-      dsp::check_wire_policy(message->agreement, dsp::PolicyForm::agreement, "/agreement");
+  const auto dialect = state_->dialect_of(received.caller.party, Role::consumer);
+  const auto form = dsp::check_wire_policy(
+      message->agreement,
+      dsp::PolicyForm::agreement,
+      "/agreement",
+      dsp::PolicyOrigin::peer,
+      dialect.empty
+  );
   if (!form) co_return refuse(form.error(), pids);
   const auto agreement_id = check_id(text_of(message->agreement, "@id"), "/agreement/@id");
   if (!agreement_id) co_return refuse(agreement_id.error(), pids);
 
+  const auto reading = dsp::reading_of(message->agreement, message->contexts, dialect);
   const bool is_signed = identity::has_message_signature(received.request);
   const auto store = state_->parts.trust.current().store;
   const auto verified =
@@ -111,16 +121,20 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
           : Result<identity::MessageSignature>(
                 fail(ErrorKind::unauthenticated, {"negotiation.not-signed", {}})
             );
-  State::Judge judge =
-      [this, is_signed, verified, pids, id = body->message_id, document = message->agreement](
-          Process process
-      ) -> Result<State::Verdict> {
+  State::Judge judge = [this,
+                        is_signed,
+                        verified,
+                        pids,
+                        reading,
+                        id = body->message_id,
+                        document = message->agreement](Process process) -> Result<State::Verdict> {
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
     Agreement agreement;
     agreement.id = AgreementId(text_of(document, "@id"));
     agreement.document = to_jcs(document);
+    agreement.reading = reading;
     auto known = find_agreement(state_->parts.store, agreement.id);
     if (!known) return fail(std::move(known));
     const bool is_held =
@@ -151,13 +165,14 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
     agreement.offer = moved.offer_id;
     agreement.negotiation = moved.pid;
     agreement.peer_base = moved.peer_base;
-    agreement.purposes = purposes_of(document);
+    const Json in_iris = dsp::with_words(document, reading);
+    agreement.purposes = purposes_of(in_iris);
     agreement.made_at = text_of(document, "timestamp");
     if (verified) agreement.provider_signature = identity::to_archive_json(*verified);
     // Without a signer of our own nothing can be confirmed.
     agreement.confirmed = state_->parts.signer != nullptr;
 
-    moved.objection = differs(document, moved, state_->settings.self);
+    moved.objection = differs(in_iris, moved, state_->settings.self);
     if (!moved.objection && is_signed && !verified) {
       moved.objection = bounded(verified.error().message);
     } else if (!moved.objection && is_signed && verified->agreement != agreement.digest()) {

@@ -30,6 +30,7 @@ awaitable<HttpAnswer> NegotiationService::receive_request(Received received) {
   beginning.peer_pid = message->consumer_pid;
   beginning.callback_address = std::move(message->callback_address);
   beginning.offer = std::move(message->offer);
+  beginning.contexts = std::move(message->contexts);
   beginning.objection = [this, pids](const Process& process) -> std::optional<HttpAnswer> {
     const auto& offers = state_->parts.offers;
     if (offers.find(process.offer_id, process.asset, process.viewer())) return std::nullopt;
@@ -47,12 +48,12 @@ awaitable<HttpAnswer> NegotiationService::receive_counter_request(Received recei
   const auto pids = dsp::known_pids(body->json, Role::provider, Pid(received.own_pid));
   auto message = dsp::from_json<dsp::ContractRequestMessage>(body->json);
   if (!message) co_return refuse(message.error(), pids);
-  const auto form =
-      dsp::check_wire_policy(message->offer, dsp::PolicyForm::message_offer, "/offer");
+  const auto dialect = state_->dialect_of(received.caller.party, Role::provider);
+  const auto form = check_offer(message->offer, dialect);
   if (!form) co_return refuse(form.error(), pids);
-  const auto ids = check_offer_ids(message->offer);
-  if (!ids) co_return refuse(ids.error(), pids);
-  State::Judge judge = [this, pids, id = body->message_id, offer = message->offer](Process process
+  const auto reading = dsp::reading_of(message->offer, message->contexts, dialect);
+  State::Judge judge = [this, pids, reading, id = body->message_id, offer = message->offer](
+                           Process process
                        ) -> Result<State::Verdict> {
     Step step;
     step.process = std::move(process);
@@ -64,6 +65,7 @@ awaitable<HttpAnswer> NegotiationService::receive_counter_request(Received recei
     if (text_of(offer, "target") != moved.asset.value)
       return State::Verdict{std::nullopt, unknown_offer(pids)};
     moved.offer = offer;
+    moved.reading = reading;
     state_->note_in(moved, "ContractRequestMessage", id, "REQUESTED");
     step.drafts.push_back(state_->offered(moved));
     auto answer = state_->answer_of(moved);

@@ -92,7 +92,7 @@ Signed sign(
 std::optional<Message> NegotiationService::State::goes_beyond(
     const VisibleOffer& offer, const Process& process
 ) const {
-  const auto wide = odrl::widens(offer.policy, *process.offer);
+  const auto wide = odrl::widens(offer.policy, dsp::as_read(*process.offer, process.reading));
   if (!wide) return std::nullopt;
   return bounded(
       {wide->witness.empty() ? "negotiation.widens-offer" : "negotiation.permits-beyond-offer",
@@ -102,6 +102,10 @@ std::optional<Message> NegotiationService::State::goes_beyond(
         {"pointer", wide->pointer},
         {"example", odrl::to_text(wide->witness)}}}
   );
+}
+
+dsp::Contexts NegotiationService::State::contexts_to(const Process& process) const {
+  return dsp::contexts_for(parts.peers.policy_dialect(process.peer), process.reading);
 }
 
 Result<Step> NegotiationService::State::act(Process process, const Reaction& reaction) const {
@@ -160,6 +164,7 @@ Result<Step> NegotiationService::State::offer(Process process, const std::option
   Step step;
   step.process = std::move(process);
   step.process.offer = proposed;
+  step.process.reading = {};
   const auto pids = step.process.pids();
   const bool begins = step.process.state == NegotiationState::none;
   dsp::ContractOfferMessage message;
@@ -171,6 +176,7 @@ Result<Step> NegotiationService::State::offer(Process process, const std::option
     message.consumer_pid = pids.consumer;
   }
   message.offer = std::move(proposed);
+  message.contexts = contexts_to(step.process);
   step.drafts.push_back(offered(step.process));
   const auto path = begins ? std::string(dsp::negotiation_offers_path)
                            : dsp::negotiation_path(step.process.peer_pid, "offers");
@@ -189,16 +195,21 @@ Result<Step> NegotiationService::State::counter(Process process, const std::opti
     const {
   Result<Json> wanted = *process.asked;
   if (policy) {
-    wanted = own_offer(*policy, process.offer_id, process.asset);
+    const auto reading = dsp::reading_by_all(*policy, parts.peers.policy_dialect(process.peer));
+    wanted = own_offer(dsp::with_words(*policy, reading), process.offer_id, process.asset);
     if (!wanted) return fail(std::move(wanted));
   } else if (process.asked->is_null()) {
     // Nothing was asked for before: what was offered, in our own form.
-    wanted = offer_message(*process.offer, process.offer_id, process.asset, "/offer");
+    const auto dialect = dialect_of(process.peer, Role::consumer);
+    Json offered = dsp::with_words(*process.offer, process.reading);
+    wanted =
+        offer_message(std::move(offered), process.offer_id, process.asset, "/offer", dialect.empty);
     if (!wanted) return ended(std::move(process), wanted.error().message);
   }
   Step step;
   step.process = std::move(process);
   step.process.offer = *wanted;
+  step.process.reading = {};
   step.process.asked = step.process.offer;
   const auto pids = step.process.pids();
   const bool begins = step.process.state == NegotiationState::none;
@@ -212,6 +223,7 @@ Result<Step> NegotiationService::State::counter(Process process, const std::opti
     message.provider_pid = pids.provider;
   }
   message.offer = *std::move(wanted);
+  message.contexts = contexts_to(step.process);
   step.drafts.push_back(offered(step.process));
   const auto path = begins ? std::string(dsp::negotiation_request_path)
                            : dsp::negotiation_path(step.process.peer_pid, "request");
@@ -257,6 +269,7 @@ Result<Step> NegotiationService::State::agree(Process process) const {
     document["assignee"] = process.peer.uri;
     document["timestamp"] = agreement.made_at;
     agreement.document = to_jcs(document);
+    agreement.reading = process.reading;
     agreement.our_side = odrl::Side::provider;
     agreement.provider = settings.self;
     agreement.consumer = process.peer;
@@ -267,7 +280,7 @@ Result<Step> NegotiationService::State::agree(Process process) const {
     agreement.offer = process.offer_id;
     agreement.negotiation = process.pid;
     agreement.peer_base = process.peer_base;
-    agreement.purposes = purposes_of(document);
+    agreement.purposes = purposes_of(dsp::with_words(document, process.reading));
     const auto terms = terms_of(agreement);
     if (terms) demands_key_exchange = asks_for_key_exchange(*terms->policy);
     if (!terms) {
@@ -292,6 +305,7 @@ Result<Step> NegotiationService::State::agree(Process process) const {
   process.served_each_time = offer->served_each_time;
   auto message = addressed<dsp::ContractAgreementMessage>(process.pids(), parts.random);
   message.agreement = std::move(document);
+  message.contexts = contexts_to(process);
   auto made =
       sign(dsp::to_json(message).dump(), parts, settings, agreement.digest(), std::nullopt, now());
   agreement.provider_signature = std::move(made.archive);

@@ -28,13 +28,36 @@ Result<std::string> NegotiationService::State::base_for_new(
   return *std::move(base);
 }
 
+// An offer without rules can only be asked for as it is: with a rule in it, and be it a narrower
+// one, it would be another policy, and its provider compares.
+Result<Json> NegotiationService::State::wanted_by(const NegotiateOrder& order) const {
+  const auto dialect = parts.peers.policy_dialect(order.peer);
+  if (dsp::is_without_rules(order.policy)) {
+    if (dialect.empty == dsp::EmptyPolicy::refused) {
+      return fail(
+          ErrorKind::invalid, {"negotiation.empty-offer", {{"peer", order.peer.uri}}}, "/policy"
+      );
+    }
+    if (!order.purposes.empty()) {
+      return fail(ErrorKind::invalid, {"negotiation.empty-offer-narrowed", {}}, "/purposes");
+    }
+  }
+  const auto reading = order.contexts ? dsp::reading_of(order.policy, *order.contexts, dialect)
+                                      : dsp::reading_by_all(order.policy, dialect);
+  return offer_message(
+      with_purposes(dsp::with_words(order.policy, reading), order.purposes),
+      order.offer,
+      order.asset,
+      "/policy",
+      dialect.empty
+  );
+}
+
 awaitable<Result<Pid>> NegotiationService::negotiate(NegotiateOrder order) {
   State& state = *state_;
   auto base = state.base_for_new(order.peer, order.peer_base);
   if (!base) co_return fail(std::move(base));
-  auto wanted = offer_message(
-      with_purposes(std::move(order.policy), order.purposes), order.offer, order.asset
-  );
+  auto wanted = state.wanted_by(order);
   if (!wanted) co_return fail(std::move(wanted));
 
   Process process;
@@ -151,6 +174,7 @@ Result<Json> NegotiationService::describe(const Pid& pid) const {
   const Process& process = **found;
   Json json = describe_process(process);
   json["policy"] = *process.offer;
+  if (!process.reading.is_plain()) json["reading"] = dsp::to_json(process.reading);
   json["history"] = history_with_attempts(process.history.json(), state_->parts.store);
   json["waiting"] = to_json(state_->parts.delivery.waiting(process.key()));
   return json;

@@ -64,6 +64,12 @@ std::optional<NegotiationState> NegotiationService::State::accept(
   return to;
 }
 
+dsp::PolicyDialect NegotiationService::State::dialect_of(const PartyId& peer, Role role) const {
+  auto dialect = parts.peers.policy_dialect(peer);
+  if (role == Role::provider) dialect.empty = dsp::EmptyPolicy::refused;
+  return dialect;
+}
+
 awaitable<HttpAnswer> NegotiationService::State::begin(
     Received received, ParsedBody body, dsp::KnownPids pids, Beginning beginning
 ) {
@@ -71,12 +77,10 @@ awaitable<HttpAnswer> NegotiationService::State::begin(
     const Message missing{"negotiation.callback-missing", {}};
     co_return refuse(400, missing, pids, "/callbackAddress");
   }
-  const auto form =
-      dsp::check_wire_policy(beginning.offer, dsp::PolicyForm::message_offer, "/offer");
-  if (!form) co_return refuse(form.error(), pids);
-  const auto ids = check_offer_ids(beginning.offer);
-  if (!ids) co_return refuse(ids.error(), pids);
   const PartyId peer = received.caller.party;
+  const auto dialect = dialect_of(peer, beginning.role);
+  const auto form = check_offer(beginning.offer, dialect);
+  if (!form) co_return refuse(form.error(), pids);
   if (!parts.peers.host_allowed(peer, *beginning.callback_address)) {
     const Message outside{
         "negotiation.callback-not-allowed", {{"url", *beginning.callback_address}}};
@@ -106,6 +110,7 @@ awaitable<HttpAnswer> NegotiationService::State::begin(
     process.peer_pid = beginning.peer_pid;
     process.peer_base = *beginning.callback_address;
     process.offer = beginning.offer;
+    process.reading = dsp::reading_of(beginning.offer, beginning.contexts, dialect);
     process.offer_id = OfferId(text_of(beginning.offer, "@id"));
     process.asset = AssetId(text_of(beginning.offer, "target"));
     if (beginning.objection) {

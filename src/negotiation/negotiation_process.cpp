@@ -97,6 +97,7 @@ Result<Process> parse_process(const Row& row) {
     }
   }
   process.offer = take("offer", Json::object());
+  process.reading = dsp::policy_reading_from_json(take("reading", Json()));
   process.asked = take("asked", Json());
   process.offer_id = OfferId(text_of(*json, "offerId"));
   process.asset = AssetId(text_of(*json, "asset"));
@@ -160,6 +161,7 @@ Row to_row(const Process& process) {
         {"target", dsp::to_string(process.pending->target)},
     };
   }
+  if (!process.reading.is_plain()) body["reading"] = dsp::to_json(process.reading);
   if (!process.subject.empty()) body["subject"] = process.subject;
   if (process.approval) {
     body["approval"] = {

@@ -9,6 +9,7 @@
 #include "tally/core/store.hpp"
 #include "tally/core/viewer.hpp"
 #include "tally/dsp/messages.hpp"
+#include "tally/dsp/policy_reading.hpp"
 #include "tally/negotiation/exchange.hpp"
 #include "tally/negotiation/history.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
@@ -51,8 +52,9 @@ struct Process {
   std::map<std::string, int> entered;                         // how often, by state
   Instant since;                                              // when `state` was entered
   std::optional<Pending> pending;
-  SharedJson offer;  // on the table, as it was sent or received last, by whichever side
-  SharedJson asked;  // consumer: what it asked for last; null: it has asked for nothing
+  SharedJson offer;            // on the table, as it was sent or received last, by whichever side
+  dsp::PolicyReading reading;  // how `offer` is read, where the peer wrote it
+  SharedJson asked;            // consumer: what it asked for last; null: it has asked for nothing
   OfferId offer_id;
   AssetId asset;
   AgreementId agreement;  // empty until there is one

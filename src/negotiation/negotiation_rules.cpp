@@ -224,7 +224,8 @@ Result<NegotiationService::State::Next> NegotiationService::State::next_of_reque
 Result<NegotiationService::State::Next> NegotiationService::State::next_of_offer(Process process
 ) const {
   const bool asked = !process.asked->is_null();
-  const bool same = asked && dsp::same_rules(*process.offer, *process.asked);
+  const bool same =
+      asked && dsp::same_rules(dsp::with_words(*process.offer, process.reading), *process.asked);
   const auto decide = asked ? process.on_counter_offer : settings.unasked_offers;
   if (!same && decide == Decide::by_person) {
     const Message why{

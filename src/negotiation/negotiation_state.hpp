@@ -121,6 +121,9 @@ struct NegotiationService::State {
   // Where a new negotiation with `peer` goes to: `wanted`, or as configured. Errors: those of
   // NegotiationService::negotiate that say that there can be none.
   Result<std::string> base_for_new(const PartyId& peer, const std::string& wanted) const;
+  // What an order asks for, as the offer of a request. Errors: invalid: as of offer_message; it has
+  // no rule, and that is not said to mean anything.
+  Result<Json> wanted_by(const NegotiateOrder& order) const;
   Result<Agreement> imported(const ImportOrder& order) const;  // import_agreement.cpp
 
   // --- received messages (negotiation_messages.cpp) ---
@@ -138,6 +141,7 @@ struct NegotiationService::State {
     Pid peer_pid;
     std::optional<std::string> callback_address;
     Json offer;
+    dsp::Contexts contexts;  // of the message
     // An answer: it does not begin.
     std::function<std::optional<HttpAnswer>(const Process& process)> objection;
   };
@@ -149,6 +153,9 @@ struct NegotiationService::State {
   awaitable<HttpAnswer> take(
       Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role sender_role, Judge judge
   );
+  // How policies of `peer` are read by us in this role. As a provider we take none without rules:
+  // what is asked for has to be said.
+  dsp::PolicyDialect dialect_of(const PartyId& peer, dsp::Role role) const;
   // The state after `event` by the peer; nullopt: illegal now. Clears a pending message that this
   // shows to be known to the peer or to have lost against it, and names it in `step.dropped`.
   std::optional<dsp::NegotiationState> accept(Step& step, dsp::NegotiationEvent event) const;
@@ -204,6 +211,8 @@ struct NegotiationService::State {
       const;
   // In which way what the consumer asks for goes beyond `offer`; nullopt: it stays within.
   std::optional<Message> goes_beyond(const VisibleOffer& offer, const Process& process) const;
+  // What a message with the policy on the table says in `@context` beside the protocol's.
+  dsp::Contexts contexts_to(const Process& process) const;
   Result<Step> act(Process process, const Reaction& reaction) const;
   Result<Step> ended(Process process, const Message& reason) const;
   // An offer: `policy`, or what the catalogue offers. Errors: invalid, as of own_offer.

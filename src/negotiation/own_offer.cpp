@@ -10,7 +10,11 @@
 namespace tally::negotiation {
 
 Result<Json> offer_message(
-    Json policy, const OfferId& id, const AssetId& target, std::string_view at
+    Json policy,
+    const OfferId& id,
+    const AssetId& target,
+    std::string_view at,
+    dsp::EmptyPolicy empty
 ) {
   if (!policy.is_object()) {
     const Message malformed{
@@ -23,8 +27,9 @@ Result<Json> offer_message(
   offer["@type"] = "Offer";
   offer["@id"] = id.value;
   offer["target"] = target.value;
-  auto form =
-      dsp::check_wire_policy(offer, dsp::PolicyForm::message_offer, at, dsp::PolicyOrigin::own);
+  auto form = dsp::check_wire_policy(
+      offer, dsp::PolicyForm::message_offer, at, dsp::PolicyOrigin::own, empty
+  );
   if (!form) return fail(std::move(form));
   return offer;
 }

@@ -46,6 +46,7 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
   auto record = draft("contract.finalized", step.process);
   record.set("asset", agreement.asset.value).set("offer", agreement.offer.value);
   record.set("policy", agreement.digest());
+  if (!agreement.reading.is_plain()) record.set_json("reading", dsp::to_json(agreement.reading));
   if (!agreement.asset_version.empty()) record.set("assetVersion", agreement.asset_version);
   if (agreement.asset_level) record.set("level", *agreement.asset_level);
   if (!agreement.asset_class.empty()) record.set("class", agreement.asset_class);
@@ -81,7 +82,7 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
           {"consumer", statement_of(agreement.consumer_signature)},
       }
   );
-  record.set("assurance", agreement.confirmed ? "enforced" : "asserted");
+  record.set("assurance", agreement.is_asserted() ? "asserted" : "enforced");
   Json sources = {
       {"actor", "config"},
       {"asset", "agreement"},
@@ -89,6 +90,8 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
       {"policy", agreement.imported ? "import" : "agreement"},
       {"purposes", "agreement"},
   };
+  // What the words of the policy mean, and what it says without rules, is this side's reading.
+  if (!agreement.reading.is_plain()) sources["reading"] = "config";
   // The provider's own rating; the consumer is not told and says nothing of it.
   if (agreement.asset_level) sources["level"] = "asset";
   if (!agreement.asset_class.empty()) sources["class"] = "asset";

@@ -101,6 +101,15 @@ void Context::read_definitions(
   }
 }
 
+std::optional<std::string> Context::fixed_meaning(std::string_view word) const {
+  if (const auto prefix = prefixes_.find(word); prefix != prefixes_.end()) return prefix->second;
+  if (is_odrl_word(word)) return std::string(iri::odrl) + std::string(word);
+  const bool scheme = word == "http" || word == "https" ||
+                      std::ranges::find(opaque_schemes, word) != opaque_schemes.end();
+  if (scheme) return std::string(word) + ":";
+  return std::nullopt;
+}
+
 std::string Context::expand(std::string_view text) const {
   const auto colon = text.find(':');
   if (colon == std::string_view::npos || text.substr(colon + 1).starts_with("//")) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,9 @@ class Context {
  public:
   Context();
   void read(const Json& context, const std::string& at, std::vector<Problem>& problems);
+
+  // vocabulary.hpp, meaning_of_word.
+  [[nodiscard]] std::optional<std::string> fixed_meaning(std::string_view word) const;
 
   // An IRI with its prefix expanded; a word without ':' stays as it is.
   [[nodiscard]] std::string expand(std::string_view text) const;

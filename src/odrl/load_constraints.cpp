@@ -285,6 +285,7 @@ void Loader::read_operand(const Members& members, Node& node) {
   const auto written = read_word(members, "leftOperand");
   if (!written) return;
   const auto iri = read_term(*written, members, "leftOperand");
+  in_force_date_ = iri == iri::in_force_date;
   if (const auto known = find_operand(iri)) {
     node.operand = *known;
     const auto& term = known_operands()[*known];
@@ -414,7 +415,7 @@ bool Loader::read_right_operand(const Members& members, Node& node, NodeText& te
   if (!read_literals(
           *value, at, document_->context, options_.limits.policy_list, literals, problems_
       ) ||
-      !apply_data_type(members, literals)) {
+      !apply_data_type(members, literals) || (in_force_date_ && !settle_in_force_dates(literals))) {
     return false;
   }
   const auto kind = node.fault == Fault::unknown_operand ? ValueKind::any : term.kind;
@@ -582,29 +583,6 @@ bool Loader::check_place(const Node& node, const NodeText& text, const Beside& o
   if (!outer.chosen) return true;
   problem("odrl.lowered-under-choice", {{"operand", operand}}, text.pointer);
   return false;
-}
-
-// "column op value", of which each has to hold for a row to be handed out.
-bool Loader::check_row_filter(const Node& node, const std::string& at) {
-  if (plan_->term(node).iri != "urn:tally:profile:1#rowFilter") return true;
-  static constexpr auto known =
-      std::to_array<std::string_view>({"eq", "neq", "lt", "lteq", "gt", "gteq"});
-  for (const auto& value : plan_->values_of(node.inner)) {
-    const auto text = to_text(value);
-    const auto first = text.find(' ');
-    const auto second = first == std::string::npos ? first : text.find(' ', first + 1);
-    const bool good =
-        second != std::string::npos && first > 0 && second + 1 < text.size() &&
-        detail::holds(known, std::string_view(text).substr(first + 1, second - first - 1));
-    if (good) continue;
-    problem(
-        "odrl.invalid-literal",
-        {{"value", text}, {"expected", "column eq|neq|lt|lteq|gt|gteq value"}},
-        at
-    );
-    return false;
-  }
-  return true;
 }
 
 }  // namespace tally::odrl

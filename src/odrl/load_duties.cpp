@@ -385,4 +385,27 @@ bool Loader::add_instruction(const Node& node, const NodeText& text) {
   return true;
 }
 
+// "column op value", of which each has to hold for a row to be handed out.
+bool Loader::check_row_filter(const Node& node, const std::string& at) {
+  if (plan_->term(node).iri != "urn:tally:profile:1#rowFilter") return true;
+  static constexpr auto known =
+      std::to_array<std::string_view>({"eq", "neq", "lt", "lteq", "gt", "gteq"});
+  for (const auto& value : plan_->values_of(node.inner)) {
+    const auto text = to_text(value);
+    const auto first = text.find(' ');
+    const auto second = first == std::string::npos ? first : text.find(' ', first + 1);
+    const bool good =
+        second != std::string::npos && first > 0 && second + 1 < text.size() &&
+        detail::holds(known, std::string_view(text).substr(first + 1, second - first - 1));
+    if (good) continue;
+    problem(
+        "odrl.invalid-literal",
+        {{"value", text}, {"expected", "column eq|neq|lt|lteq|gt|gteq value"}},
+        at
+    );
+    return false;
+  }
+  return true;
+}
+
 }  // namespace tally::odrl

@@ -431,7 +431,10 @@ void Loader::read_timestamp(const Members& members) {
   if (!value) return;
   if (value->is_object() && value->contains("@value")) value = &(*value)["@value"];
   const auto* text = string_of(*value);
-  if (text && parse_date_time(*text)) return;
+  if (const auto at = text ? parse_date_time(*text) : std::nullopt) {
+    if (at->had_zone && plan_->type == PolicyType::agreement) agreed_at_ = at->instant;
+    return;
+  }
   problem(
       "odrl.member-type",
       {{"member", "timestamp"}, {"expected", "xsd:dateTime"}},

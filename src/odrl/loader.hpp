@@ -158,6 +158,7 @@ class Loader {
   bool take_deadline(const Node& node, Duty& duty);
   void add_parameters(Range nodes, Duty& duty);
   bool add_instruction(const Node& node, const NodeText& text);
+  bool check_row_filter(const Node& node, const std::string& at);
 
   // load_constraints.cpp
   // What modifiers in a list say of the constraints beside and below them.
@@ -183,12 +184,12 @@ class Loader {
   void read_operand(const Members& members, Node& node);
   void read_operator(const Members& members, Node& node);
   bool read_right_operand(const Members& members, Node& node, NodeText& text);
+  bool settle_in_force_dates(std::vector<Literal>& literals);  // in_force_date.cpp
   bool apply_data_type(const Members& members, std::vector<Literal>& literals);
   void read_unit_and_status(const Members& members, Node& node);
   void read_anchor(const Members& members);
   bool check_operator(const Node& node, std::size_t values, const std::string& at);
   bool check_place(const Node& node, const NodeText& text, const Beside& outer);
-  bool check_row_filter(const Node& node, const std::string& at);
   void count_constraint(const std::string& at);
   Range append_children(const std::vector<Index>& list);
   bool mentions_count(Range nodes) const;
@@ -213,10 +214,12 @@ class Loader {
   std::size_t lowerings_ = 0;  // how often
   std::size_t expanded_rules_ = 0;
   std::size_t constraints_ = 0;
-  std::size_t weight_ = 1;       // atomic rules of the rule being read
-  bool in_duty_ = false;         // the constraints being read are a duty's
-  bool refining_ = false;        // they are refinements: at their place already
-  std::optional<Value> anchor_;  // of the constraint being read
+  std::size_t weight_ = 1;            // atomic rules of the rule being read
+  bool in_duty_ = false;              // the constraints being read are a duty's
+  bool refining_ = false;             // they are refinements: at their place already
+  std::optional<Value> anchor_;       // of the constraint being read
+  bool in_force_date_ = false;        // its operand is EDC's
+  std::optional<Instant> agreed_at_;  // of an agreement: when it was signed
   bool uses_profile_ = false;
   bool names_profile_ = false;
 };

@@ -126,6 +126,11 @@ constexpr auto aliases = std::to_array<Alias>({
     {TALLY "inform", ODRL "inform"},
 });
 
+// Eclipse EDC's. One form of its values is no xsd:dateTime (in_force_date.cpp).
+constexpr auto other_operands = std::to_array<Alias>({
+    {iri::in_force_date, ODRL "dateTime"},
+});
+
 // ODRL's 34 left operands, the profile's, and those of neighbouring vocabularies.
 constexpr auto operands = std::to_array<OperandTerm>({
     // iri, kind, origin, role, every_value, ordered, security, enforced, vouchers, place
@@ -283,6 +288,7 @@ struct OperandTable {
       if (operands[i].enforced) enforced.push_back(operands[i].iri);
       ids.emplace(operands[i].iri, static_cast<OperandId>(i));
     }
+    for (const auto& alias : other_operands) ids.emplace(alias.from, ids.at(alias.to));
   }
 };
 
@@ -417,6 +423,10 @@ std::span<const std::string> enforced_duties() {
 }
 std::span<const Alias> action_aliases() {
   return aliases;
+}
+
+std::span<const Alias> operand_aliases() {
+  return other_operands;
 }
 
 std::optional<ActionId> find_action(std::string_view name) {

@@ -5,6 +5,7 @@
 #include "tally/core/message.hpp"
 #include "tally/odrl/evaluate.hpp"
 
+#include "context.hpp"
 #include "loader.hpp"
 
 namespace tally::odrl {
@@ -103,10 +104,16 @@ Json policy_terms() {
   for (const auto& term : known_operands()) out["leftOperands"].push_back(operand_json(term));
   for (const auto& term : known_actions()) out["actions"].push_back(action_json(term));
   for (const auto& alias : action_aliases()) out["aliases"][std::string(alias.from)] = alias.to;
+  for (const auto& alias : operand_aliases()) out["aliases"][std::string(alias.from)] = alias.to;
   for (auto i = 0; i <= static_cast<int>(Reason::clock_unreliable); ++i) {
     out["reasons"].push_back(to_string(static_cast<Reason>(i)));
   }
   return out;
+}
+
+std::optional<std::string> meaning_of_word(std::string_view word) {
+  static const Context plain;
+  return plain.fixed_meaning(word);
 }
 
 }  // namespace tally::odrl

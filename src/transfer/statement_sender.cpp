@@ -219,6 +219,7 @@ awaitable<Result<void>> StatementSender::State::issue(
   statement.origin = settings.log_origin;
   statement.size = added.size;
   statement.root = added.root;
+  statement.asserted = (*agreement)->is_asserted();
   const auto key = audit::make_verifier_key(settings.self.uri, parts.signer->public_key());
   const audit::Signer sign = [this](std::span<const std::uint8_t> bytes) -> Result<Bytes> {
     const auto signature = parts.signer->sign(bytes);
@@ -244,8 +245,8 @@ awaitable<Result<void>> StatementSender::State::issue(
   row.owner = id.value;
   // Where nobody would understand it, the statement stands in the log alone.
   row.state = base ? "sending" : "kept";
-  const Json stored = {
-      {"note", *note}, {"number", statement.number}, {"sums", statement.sums.to_json()}};
+  Json stored = {{"note", *note}, {"number", statement.number}, {"sums", statement.sums.to_json()}};
+  if (statement.asserted) stored["assurance"] = "asserted";
   row.body = stored.dump();
   if (base) {
     const Json body = {{"agreement", id.value}, {"note", *note}};
@@ -266,6 +267,7 @@ awaitable<Result<void>> StatementSender::State::issue(
   audit::RecordDraft record("statement.issued", new_event(parts.random, now));
   record.about(id).set("content", sha256(*note)).set("number", statement.number);
   record.set_json("sums", statement.sums.to_json());
+  if (statement.asserted) record.set("assurance", "asserted");
   std::vector<audit::RecordDraft> drafts;
   drafts.push_back(std::move(record));
   auto done = co_await parts.journal.commit(std::move(transaction), std::move(drafts));

@@ -48,6 +48,7 @@ class Everybody final : public Peer, public negotiation::PeerDirectory, public C
   [[nodiscard]] bool host_allowed(const PartyId&, std::string_view) const override { return true; }
   [[nodiscard]] std::optional<std::string> tally_url(const PartyId&) const override { return {}; }
   [[nodiscard]] negotiation::DataDialect data_dialect(const PartyId&) const override { return {}; }
+  [[nodiscard]] dsp::PolicyDialect policy_dialect(const PartyId&) const override { return {}; }
   [[nodiscard]] bool accepts_unsigned(const PartyId&) const override { return false; }
   [[nodiscard]] std::string jurisdiction(const PartyId&) const override { return {}; }
 

@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(SOURCE, "examples"))
 import decision_hook  # noqa: E402
 import standard_webhooks  # noqa: E402
 
+DATED = "urn:hospital:dated"
 SECRET = "whsec_" + base64.b64encode(b"a key of thirty-two bytes for it").decode()
 DEADLINE = 3
 
@@ -70,6 +71,10 @@ def setUpModule():
     with open(provider.path("policies", "cohort.json")) as file:
         document = json.load(file)
     provider.drop("policies", "cohort", {**document, "decide": "hook", "hook": "desk"})
+    provider.offer(DATED, name="dated", purposes=(), until="2030-01-01T00:00:00Z", delete=False)
+    with open(provider.path("policies", "dated.json")) as file:
+        document = json.load(file)
+    provider.drop("policies", "dated", {**document, "decide": "hook", "hook": "desk"})
     pair.start()
 
 
@@ -105,6 +110,30 @@ class Hooks(unittest.TestCase):
                 else:
                     self.assertIn(MARKETING, question["wider"]["found"])
         self.assertNotIn(b"In spring.", b"".join(provider.entries()))
+
+    def test_an_act_shows_what_a_wider_request_would_permit(self):
+        asked = policy(DATED, purposes=(), until="2031-01-01T00:00:00Z", delete=False)
+        within = policy(DATED, purposes=(), until="2029-01-01T00:00:00Z", delete=False)
+        for answer, reason in (({"decision": "agree"}, "negotiation.permits-beyond-offer"),
+                               ({"decision": "counter", "policy": within},
+                                "negotiation.offer-differs")):
+            with self.subTest(answer=answer):
+                Program.mode = answer
+                Program.questions.clear()
+                pid = consumer.begin("negotiations", {
+                    "peer": provider.party_json, "asset": DATED, "offer": DATED + ":offer",
+                    "policy": asked})
+                process = consumer.ended_process("negotiations", pid, ("FINALIZED", "TERMINATED"))
+                self.assertEqual(process["state"], "TERMINATED", process)
+                self.assertIn(reason, json.dumps(process["reason"]))
+                (_, question), = Program.questions
+                wider = question["wider"]
+                self.assertTrue(wider["constraint"].endswith("dateTime"), wider)
+                at, = [one["value"] for one in wider["act"] if one["operand"].endswith("dateTime")]
+                # A moment that the request permits and the offer does not.
+                self.assertTrue("2030-01-01T00:00:00" <= at < "2031-01-01T00:00:00", wider)
+                if reason == "negotiation.permits-beyond-offer":
+                    self.assertIn(at, json.dumps(process["reason"]))
 
     def test_silence_is_a_no(self):
         for mode, code in (("late", "events.hook-late"), ("status", "events.hook-status"),

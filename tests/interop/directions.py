@@ -9,9 +9,11 @@ import urllib.request
 
 from connectors import RESEARCH, eventually, run
 from edc import Edc
-from ours import ASSET, CONTENT, USES, Ours
+from ours import ASSET, CONTENT, NAMESPACE, OUR_DATED, USES, Ours
 
 FOREIGN = "readings"  # the asset at EDC
+DATED = "dated"  # likewise, with a rule in a word of EDC's context
+OPEN = "open"  # likewise, with an empty policy
 FOREIGN_CONTENT = b"station,value\n" + b"".join(b"%d,%d\n" % (n, 7 * n) for n in range(20000))
 
 
@@ -88,16 +90,21 @@ def meet(told, world, class_path, scheme="http"):
     ours = Ours(world, "ours", scheme)
     ours.knows(edc)
     ours.offer_counted(edc)
+    ours.offer_dated(edc)
     begun = time.monotonic()
     edc.start()
     edc.offer(FOREIGN)
+    edc.offer(DATED, permission=[{"action": "use", "constraint": [{
+        "leftOperand": NAMESPACE + "inForceDate", "operator": "lteq",
+        "rightOperand": "2099-12-31T00:00:00Z"}]}])
+    edc.offer(OPEN, permission=[])
     told.step("EDC is ready after %.1f s" % (time.monotonic() - begun))
     ours.start()
     return edc, ours
 
 
-def our_consumer(told, edc, ours):
-    agreement = ours.agreement_as_consumer(edc, FOREIGN)
+def our_consumer(told, edc, ours, asset=FOREIGN):
+    agreement = ours.agreement_as_consumer(edc, asset)
     told.step("our consumer, its provider: agreement %s" % agreement, agreements=1)
     done = ours.transfer(agreement)
     check(done["state"] == "COMPLETED", "the transfer completes", done)
@@ -114,18 +121,34 @@ def our_consumer(told, edc, ours):
     return agreement
 
 
+def own_words(told, edc, ours):
+    """What its policies say in words of its own, and by saying nothing."""
+    dated = ours.agreement(our_consumer(told, edc, ours, DATED))
+    check(dated["policy"]["permission"][0]["constraint"][0]["leftOperand"] == "inForceDate"
+          and dated["validUntil"].startswith("2099-12-31T00:00:00"), "inForceDate is read", dated)
+    free = ours.agreement(our_consumer(told, edc, ours, OPEN))
+    check(free["reading"].get("emptyPolicy") == "use", "no rule permits use", free)
+    # It compares the agreement with its request by their words' IRIs.
+    theirs = ours.agreement(its_agreement(edc, ours, OUR_DATED))
+    check(theirs["policy"]["permission"][0]["constraint"][0]["leftOperand"] == "inForceDate"
+          and theirs["validUntil"].startswith("2099-12-31T00:00:00"), "as it asked", theirs)
+    told.counts["agreements"] += 1
+    told.step("a bare inForceDate was read as a date, an empty policy as permission to use; "
+              "it took an agreement in its own words")
+
+
 def offer_of(dataset):
     """The one offer of a dataset as EDC's management API hands it over: as it came."""
     policy = dataset["hasPolicy"]
     return policy[0] if isinstance(policy, list) else policy
 
 
-def its_agreement(edc, ours):
+def its_agreement(edc, ours, asset=ASSET):
     catalogue = edc.catalog(ours.base_url, ours.uri)
-    offer = offer_of(next(entry for entry in catalogue["dataset"] if entry["@id"] == ASSET))
-    alone = offer_of(edc.dataset(ours.base_url, ours.uri, ASSET))
+    offer = offer_of(next(entry for entry in catalogue["dataset"] if entry["@id"] == asset))
+    alone = offer_of(edc.dataset(ours.base_url, ours.uri, asset))
     check(offer == alone, "catalogue and dataset say the same", (offer, alone))
-    pid = edc.negotiate(ours.base_url, ours.uri, offer, ASSET)
+    pid = edc.negotiate(ours.base_url, ours.uri, offer, asset)
     return edc.reaches("contractnegotiations", pid, "FINALIZED")["contractAgreementId"]
 
 
@@ -237,6 +260,7 @@ def plain(told, world, class_path):
     print("plain HTTP on loopback")
     edc, ours = meet(told, world, class_path)
     our_consumer(told, edc, ours)
+    own_words(told, edc, ours)
     its_consumer(told, edc, ours)
     too_early(told, edc, ours)
     many_at_once(told, edc, ours)

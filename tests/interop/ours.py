@@ -4,7 +4,12 @@ import json
 import connectors
 from connectors import HEALTH, INSTITUTE, Connector, free_port
 
+# What EDC's own context gives a meaning.
+CONTEXT = "https://w3id.org/edc/dspace/v0.0.1"
+NAMESPACE = "https://w3id.org/edc/v0.0.1/ns/"
+WORDS = ("QuerySpec", "Criterion", "inForceDate", "id", "description", "isCatalog")
 ASSET = "urn:interop:three-uses"
+OUR_DATED = "urn:interop:dated"  # with a rule in a word of EDC's
 USES = 3
 CONTENT = b"id,value\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(5000))
 
@@ -39,7 +44,8 @@ class Ours(Connector):
                 "hosts": ["localhost:%d" % edc.ports["protocol"],
                           "localhost:%d" % edc.ports["public"]],
                 "acceptUnsigned": True, "dataAddress": "full-iri-names", "dataToken": "bare",
-                "callFormat": "HttpData-PULL",
+                "callFormat": "HttpData-PULL", "emptyOffer": "use",
+                "contexts": {CONTEXT: {word: NAMESPACE + word for word in WORDS}},
                 "credential": {
                     "expects": edc.credential(self.base_url),
                     "sends": json.dumps({"region": "eu", "audience": edc.base_url,
@@ -53,10 +59,23 @@ class Ours(Connector):
         self.drop("assets", "cohort", {
             "id": ASSET, "title": "Cohort", "mediaType": "text/csv", "delivery": "call",
             "source": {"type": "file", "path": "cohort.csv"}})
-        self.drop("policies", "cohort", {
+        self._offer("cohort", edc, connectors.policy(ASSET, count=USES, purposes=()))
+
+    def offer_dated(self, edc):
+        """What EDC can say in its own words, until a date."""
+        self.drop("assets", "dated", {
+            "id": OUR_DATED, "title": "Dated", "mediaType": "text/csv", "delivery": "call",
+            "source": {"type": "file", "path": "cohort.csv"}})
+        policy = connectors.policy(OUR_DATED, purposes=())
+        policy["permission"][0]["constraint"] = [{
+            "leftOperand": NAMESPACE + "inForceDate", "operator": "lteq",
+            "rightOperand": "2099-12-31T00:00:00Z"}]
+        self._offer("dated", edc, policy)
+
+    def _offer(self, name, edc, policy):
+        self.drop("policies", name, {
             "visibleTo": [{"domain": HEALTH, "uri": edc.name}],
-            "requireSignature": False, "acceptUnconfirmed": True,
-            "policy": connectors.policy(ASSET, count=USES, purposes=())})
+            "requireSignature": False, "acceptUnconfirmed": True, "policy": policy})
 
     def agreement_as_consumer(self, edc, asset):
         process = self.ended_process("negotiations", self.begin("negotiations", {

@@ -54,12 +54,14 @@ class Directory final : public PeerDirectory {
   std::string jurisdiction(const PartyId&) const override { return home; }
   std::optional<PartyId> party_at(std::string_view) const override { return std::nullopt; }
   DataDialect data_dialect(const PartyId&) const override { return dialect; }
+  dsp::PolicyDialect policy_dialect(const PartyId&) const override { return policies; }
   bool accepts_unsigned(const PartyId&) const override { return unsigned_ok; }
   static std::string root_of(const PartyId& party);  // "https://hospital.example"
   bool tally = true;
   bool unsigned_ok = false;
   std::string home;     // of everyone
   DataDialect dialect;  // likewise
+  dsp::PolicyDialect policies;
 };
 
 class Offers final : public OfferBook {

@@ -43,6 +43,7 @@ struct Statement {
   std::string origin;  // of the log, with its size and root when it was added up
   std::uint64_t size = 0;
   Digest root{};
+  bool asserted = false;  // the agreement rests on the other side's word, in part or whole
   bool operator==(const Statement&) const = default;
 };
 

@@ -24,6 +24,10 @@ namespace tally::dsp {
 inline constexpr std::string_view context_url = "https://w3id.org/dspace/2025/1/context.jsonld";
 inline constexpr std::string_view protocol_version = "2025-1";
 
+// The contexts of a message beside the protocol's own, as it names them. Of the three messages that
+// carry a policy, whose words may come from one of them.
+using Contexts = std::vector<std::string>;
+
 // `@id` of a message: kept over all retries; the receiver recognises a repeat by it.
 using MessageId = std::optional<std::string>;
 
@@ -85,6 +89,7 @@ struct ContractRequestMessage {
   std::optional<Pid> provider_pid;
   std::optional<std::string> callback_address;
   Json offer;
+  Contexts contexts{};
 };
 
 // With consumer_pid it belongs to a negotiation; without, callback_address is there.
@@ -94,6 +99,7 @@ struct ContractOfferMessage {
   std::optional<Pid> consumer_pid;
   std::optional<std::string> callback_address;
   Json offer;
+  Contexts contexts{};
 };
 
 struct ContractAgreementMessage {
@@ -101,6 +107,7 @@ struct ContractAgreementMessage {
   Pid provider_pid;
   Pid consumer_pid;
   Json agreement;
+  Contexts contexts{};
 };
 
 struct ContractAgreementVerificationMessage {

@@ -2,6 +2,8 @@
 // reader keeps. Not its meaning: which terms exist, and what they say, is odrl's business. Pure.
 #pragma once
 
+#include <functional>
+#include <string>
 #include <string_view>
 
 #include "tally/core/json.hpp"
@@ -19,13 +21,25 @@ enum class PolicyForm {
 // nobody knows; our own may not, and holds nothing that another reader would drop or misread.
 enum class PolicyOrigin { peer, own };
 
+// What a policy without permission, prohibition and obligation says. ODRL and the protocol's schema
+// know none; some connectors mean by it that use is permitted without limits.
+enum class EmptyPolicy { refused, permits_use };
+bool is_without_rules(const Json& policy);
+
 // Errors: invalid, dsp.policy-*, at `pointer` + the place. The operands and actions of an own
 // policy must be as `with_wire_terms` leaves them.
 Result<void> check_wire_policy(
     const Json& policy,
     PolicyForm form,
     std::string_view pointer = {},
-    PolicyOrigin origin = PolicyOrigin::peer
+    PolicyOrigin origin = PolicyOrigin::peer,
+    EmptyPolicy empty = EmptyPolicy::refused
+);
+
+// Calls `each` with every left operand and every action that is a string, wherever they stand in
+// the rules; `each` may change it.
+void for_each_term(
+    Json& policy, const std::function<void(std::string& term, bool is_action)>& each
 );
 
 // The policy for comparison: without @id, @type, @context, target, assigner, assignee, timestamp;

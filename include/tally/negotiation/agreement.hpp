@@ -9,6 +9,7 @@
 #include "tally/core/ids.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/store.hpp"
+#include "tally/dsp/policy_reading.hpp"
 #include "tally/identity/contract_key.hpp"
 #include "tally/odrl/policy.hpp"
 #include "tally/usage/enforcer.hpp"
@@ -29,7 +30,8 @@ struct Agreement {
   std::uint64_t version = 0;  // of its row, as read: a change checks it
   AgreementId id;
   AgreementStatus status = AgreementStatus::agreed;
-  std::string document;  // JCS of the Agreement on the wire; its SHA-256 is what both signed
+  std::string document;        // JCS of the Agreement on the wire; its SHA-256 is what both signed
+  dsp::PolicyReading reading;  // how the document is read, as configured when it was made
   odrl::Side our_side = odrl::Side::provider;
   PartyId provider;
   PartyId consumer;
@@ -53,6 +55,11 @@ struct Agreement {
 
   [[nodiscard]] const PartyId& peer() const {
     return our_side == odrl::Side::provider ? consumer : provider;
+  }
+  // Whether something of it rests on the other side's word alone: a signature, or that the rules
+  // are enforced.
+  [[nodiscard]] bool is_asserted() const {
+    return !confirmed || provider_signature.empty() || consumer_signature.empty();
   }
   [[nodiscard]] Digest digest() const;  // of the document
   // What the other side's receipts and deletion records are verified with: the Ed25519 key of its

@@ -111,8 +111,10 @@ struct NegotiateOrder {
   std::string peer_base;  // empty: as configured
   OfferId offer;
   AssetId asset;
-  Json policy;                        // the offer as the catalogue showed it, or one's own words
-  std::vector<std::string> purposes;  // IRIs; they narrow every permission
+  Json policy;  // the offer as the catalogue showed it, or one's own words
+  // The contexts that it stood under. None: those that are declared for the peer.
+  std::optional<std::vector<std::string>> contexts = {};
+  std::vector<std::string> purposes;          // IRIs; they narrow every permission
   std::optional<Decide> counter_offers = {};  // none: as NegotiationSettings says
 };
 

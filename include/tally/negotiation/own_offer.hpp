@@ -7,6 +7,7 @@
 #include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
+#include "tally/dsp/policy_form.hpp"
 
 namespace tally::negotiation {
 
@@ -14,7 +15,11 @@ namespace tally::negotiation {
 // a context. What it says beyond that stays as it is. Errors: invalid: no object, or a form that
 // the protocol has not; with the pointer below `at`.
 Result<Json> offer_message(
-    Json policy, const OfferId& id, const AssetId& target, std::string_view at = "/policy"
+    Json policy,
+    const OfferId& id,
+    const AssetId& target,
+    std::string_view at = "/policy",
+    dsp::EmptyPolicy empty = dsp::EmptyPolicy::refused
 );
 
 // The same, and refused also when this connector could not enforce it.

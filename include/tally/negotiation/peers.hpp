@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "tally/core/ids.hpp"
+#include "tally/dsp/policy_reading.hpp"
 
 namespace tally::negotiation {
 
@@ -29,6 +30,8 @@ class PeerDirectory {
   // Where it serves /tally/v1, without a trailing slash; nullopt: nowhere, as far as is known.
   [[nodiscard]] virtual std::optional<std::string> tally_url(const PartyId& party) const = 0;
   [[nodiscard]] virtual DataDialect data_dialect(const PartyId& party) const = 0;
+  // How its policies are to be read.
+  [[nodiscard]] virtual dsp::PolicyDialect policy_dialect(const PartyId& party) const = 0;
   // Whether we, as a consumer, take agreements that this provider did not sign.
   [[nodiscard]] virtual bool accepts_unsigned(const PartyId& party) const = 0;
   // Where it is at home, as the configuration says; empty: it does not say.

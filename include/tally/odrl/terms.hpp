@@ -53,6 +53,8 @@ inline constexpr std::string_view log = "urn:tally:profile:1#log";
 inline constexpr std::string_view retention = "urn:tally:profile:1#retention";
 inline constexpr std::string_view receipt_before_key = "urn:tally:profile:1#receiptBeforeKey";
 inline constexpr std::string_view vouched_by = "urn:tally:profile:1#vouchedBy";
+// Eclipse EDC's word for dateTime (operand_aliases).
+inline constexpr std::string_view in_force_date = "https://w3id.org/edc/v0.0.1/ns/inForceDate";
 }  // namespace iri
 
 // The one word that receiptBeforeKey is compared with.
@@ -174,6 +176,8 @@ struct Alias {
 // Duties that the connector carries out today: what `usage` and the loader hold policies against.
 std::span<const std::string> enforced_duties();
 std::span<const Alias> action_aliases();  // deprecated words with an exact equivalent
+// Words of other vocabularies for an operand of ours; `find_operand` knows them.
+std::span<const Alias> operand_aliases();
 
 // The action's IRI with deprecated words replaced by their equivalents; nullopt for an unknown one.
 std::optional<std::string_view> canonical_action(std::string_view action);
