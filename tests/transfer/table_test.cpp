@@ -1,4 +1,6 @@
 // Every state × every message × both roles of a transfer, over the service itself.
+#include <tuple>
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -163,6 +165,38 @@ TEST(TransferTable, EveryStateMeetsEveryMessageInBothRoles) {
       }
     }
   }
+}
+
+// Both sides resume at once: the provider's start, which is under way, is the only one; and until
+// it has arrived the consumer, who is STARTED by its own, cannot suspend again.
+TEST(TransferTable, AConsumersStartThatMeetsOursIsAnsweredByIt) {
+  sim::World world(1);
+  sim::SimNetwork network(world);
+  Connector machine(world, network, hospital);
+  auto process = put_process(machine, Role::provider, TransferState::suspended);
+  process.pending =
+      Process::Pending{"urn:test:start", TransferEvent::start, TransferState::started};
+  Row row = to_row(process);
+  row.version = 1;
+  machine.image.rows[{row.kind, row.id}] = row;
+  machine.start();
+  const auto starts = [&] {
+    int queued = 0;
+    for (const auto& line : machine.transfers->describe(process.pid).value().at("history")) {
+      queued += line.at("direction") == "out" && line.at("message") == "TransferStartMessage";
+    }
+    return queued;
+  };
+
+  auto [path, body] = message(process, TransferEvent::start);
+  EXPECT_EQ(machine.receive("POST", path, body, institute).status, 200);
+  EXPECT_EQ(shown_state(machine, process), "STARTED");
+  EXPECT_EQ(starts(), 0) << "a second start with another token";
+
+  std::tie(path, body) = message(process, TransferEvent::suspension);
+  body["@id"] = "urn:test:suspension";
+  EXPECT_EQ(machine.receive("POST", path, body, institute).status, 503);
+  EXPECT_EQ(shown_state(machine, process), "STARTED");
 }
 
 TEST(TransferTable, EveryStateMeetsEveryCommandInBothRoles) {
