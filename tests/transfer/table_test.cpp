@@ -182,7 +182,8 @@ TEST(TransferTable, AConsumersStartThatMeetsOursIsAnsweredByIt) {
   machine.start();
   const auto starts = [&] {
     int queued = 0;
-    for (const auto& line : machine.transfers->describe(process.pid).value().at("history")) {
+    const auto shown = machine.transfers->describe(process.pid).value();
+    for (const auto& line : shown.at("history")) {
       queued += line.at("direction") == "out" && line.at("message") == "TransferStartMessage";
     }
     return queued;
