@@ -64,6 +64,26 @@ Digest sha256(std::span<const std::uint8_t> bytes) {
   return context.finish();
 }
 
+Digest hmac_sha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> message) {
+  std::array<std::uint8_t, 64> block{};  // of SHA-256
+  Digest hashed = key.size() > block.size() ? sha256(key) : Digest{};
+  if (key.size() > block.size()) key = hashed;
+  std::copy(key.begin(), key.end(), block.begin());
+  thread_local Sha256 context;
+  const auto pass = [&](std::uint8_t pad, std::span<const std::uint8_t> text) {
+    for (auto& byte : block) byte ^= pad;
+    context.update(block);
+    for (auto& byte : block) byte ^= pad;
+    context.update(text);
+    return context.finish();
+  };
+  const Digest inner = pass(0x36, message);
+  const Digest outer = pass(0x5c, inner);
+  OPENSSL_cleanse(block.data(), block.size());
+  OPENSSL_cleanse(hashed.data(), hashed.size());
+  return outer;
+}
+
 std::string to_hex(std::span<const std::uint8_t> bytes) {
   constexpr char digits[] = "0123456789abcdef";
   std::string text;

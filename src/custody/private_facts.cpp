@@ -51,23 +51,11 @@ PrivateFacts::PrivateFacts(BlobStore& blobs, KeySource& keys, Random& random)
 Result<std::string> PrivateFacts::subject_id(std::string_view subject) {
   const auto wrapping = keys_.wrapping_key();
   if (!wrapping) return tl::unexpected(wrapping.error());
-  // HMAC (RFC 2104) with SHA-256.
-  const auto pass = [&](std::uint8_t pad, std::span<const std::uint8_t> message) {
-    std::array<std::uint8_t, 64> block{};
-    block.fill(pad);
-    for (std::size_t i = 0; i < wrapping->bytes.size(); ++i) block[i] ^= wrapping->bytes[i];
-    Sha256 hash;
-    hash.update(block);
-    hash.update(message);
-    OPENSSL_cleanse(block.data(), block.size());
-    return hash.finish();
-  };
   std::string message("tally-private/subject/1");
   message += '\0';
   message += subject;
-  const Digest inner = pass(0x36, as_bytes(message));
-  const Digest outer = pass(0x5c, inner);
-  return to_hex(std::span(outer).first(subject_bytes));
+  const Digest id = hmac_sha256(wrapping->bytes, as_bytes(message));
+  return to_hex(std::span(id).first(subject_bytes));
 }
 
 // Under its own name only when it is whole.

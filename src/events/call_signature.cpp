@@ -1,10 +1,6 @@
 #include "tally/events/call_signature.hpp"
 
 #include <charconv>
-#include <cstdlib>
-
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 
 namespace tally::events {
 
@@ -42,21 +38,7 @@ std::string CallKey::signature(
 ) const {
   std::string text(id);
   text.append(".").append(timestamp).append(".").append(body);
-  Digest mac{};
-  unsigned size = 0;
-  const auto bytes = as_bytes(text);
-  // Fails only where a digest is not available at all, which `tallyd` does not start without.
-  const auto* done = ::HMAC(
-      EVP_sha256(),
-      secret_.data(),
-      static_cast<int>(secret_.size()),
-      bytes.data(),
-      bytes.size(),
-      mac.data(),
-      &size
-  );
-  if (done == nullptr || size != mac.size()) std::abort();
-  return std::string(version) + to_base64(mac);
+  return std::string(version) + to_base64(hmac_sha256(secret_, as_bytes(text)));
 }
 
 std::string CallKey::fingerprint() const {

@@ -9,6 +9,24 @@
 namespace tally {
 namespace {
 
+TEST(Digest, HmacOfTheStandardsVectors) {  // RFC 4231
+  const auto hmac = [](const std::string& key, std::string_view text) {
+    return to_hex(hmac_sha256(as_bytes(key), as_bytes(text)));
+  };
+  EXPECT_EQ(
+      hmac(std::string(20, '\x0b'), "Hi There"),
+      "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+  );
+  EXPECT_EQ(
+      hmac("Jefe", "what do ya want for nothing?"),
+      "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+  );
+  EXPECT_EQ(
+      hmac(std::string(131, '\xaa'), "Test Using Larger Than Block-Size Key - Hash Key First"),
+      "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
+  );
+}
+
 TEST(Digest, Sha256OfTheStandardsVectors) {
   EXPECT_EQ(to_hex(sha256("")), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(

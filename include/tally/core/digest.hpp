@@ -41,6 +41,9 @@ inline Digest sha256(std::string_view text) {
   return sha256(as_bytes(text));
 }
 
+// HMAC (RFC 2104) with SHA-256.
+Digest hmac_sha256(std::span<const std::uint8_t> key, std::span<const std::uint8_t> message);
+
 std::string to_hex(std::span<const std::uint8_t> bytes);  // lower case
 std::optional<Bytes> from_hex(std::string_view text);
 std::string to_base64(std::span<const std::uint8_t> bytes);     // standard alphabet, padded
