@@ -276,7 +276,7 @@ bool has_parameters(const Json& wanted, const Obligation& obligation) {
     for (const auto& one : literals) written += (written.empty() ? "" : ", ") + one.text;
     const auto operand = context.expand_term(it.key());
     const bool found = std::ranges::any_of(obligation.parameters, [&](const auto& one) {
-      return one.first == operand && one.second == written;
+      return one.operand == operand && one.text == written;
     });
     if (!found) return false;
   }

@@ -150,9 +150,13 @@ Obligation obligation_of(const Plan& plan, const Duty& duty) {
   out.at = duty.at;
   out.after = duty.after;
   for (const auto& one : duty.parameters) {
-    out.parameters.emplace_back(plan.names[one.operand], one.text);
+    const auto values = plan.values_of(one.values);
+    out.parameters.push_back(
+        {plan.names[one.operand], one.op, {values.begin(), values.end()}, one.text}
+    );
   }
   out.parties = duty.parties;
+  out.pointer = duty.pointer;
   return out;
 }
 
@@ -349,6 +353,23 @@ Decision evaluate(
   if (!in_force(policy)) return decide({}, request, world, options);
   const Evaluation one(policy.plan(), request, world, options);
   return decide({&one, 1}, request, world, options);
+}
+
+std::vector<Obligation> possible_obligations(
+    const CompiledPolicy& policy, const RuleId& permission
+) {
+  const Plan& plan = policy.plan();
+  std::vector<Obligation> out;
+  const auto rule = std::ranges::find_if(plan.rules, [&](const Rule& one) {
+    return one.kind == RuleKind::permission && one.id == permission;
+  });
+  if (rule == plan.rules.end()) return out;
+  const auto take = [&](Index index) {
+    if (!plan.duties[index].condition) out.push_back(obligation_of(plan, plan.duties[index]));
+  };
+  std::ranges::for_each(rule->duties, take);
+  std::ranges::for_each(plan.obligations, take);
+  return out;
 }
 
 Decision monitor(const CompiledPolicy& policy, const World& world) {

@@ -316,7 +316,8 @@ Truth done_alike(const Plan& in, const Duty& ours, const Plan& out, const Duty& 
       ours.parameters,
       theirs.parameters,
       [&](const Parameter& one, const Parameter& two) {
-        return in.names[one.operand] == out.names[two.operand] && one.text == two.text;
+        return in.names[one.operand] == out.names[two.operand] && one.op == two.op &&
+               std::ranges::equal(in.values_of(one.values), out.values_of(two.values));
       }
   );
   return same ? Truth::yes : Truth::unknown;

@@ -30,8 +30,8 @@ struct Instruction {
 };
 // What an instruction operand of a permission becomes: a duty of the enforcer, done with the use.
 constexpr auto instruction_actions = std::to_array<Instruction>({
-    {"urn:tally:profile:1#rowFilter", "urn:tally:profile:1#selectRows"},
-    {"urn:tally:profile:1#columns", "urn:tally:profile:1#selectColumns"},
+    {iri::row_filter, iri::select_rows},
+    {iri::columns, iri::select_columns},
     {"urn:tally:profile:1#minGroupSize", "urn:tally:profile:1#limitGroups"},
 });
 
@@ -189,7 +189,10 @@ void Loader::add_parameters(Range nodes, Duty& duty) {
     const auto& node = plan_->node(index);
     if (node.kind != NodeKind::atom) continue;
     duty.parameters.push_back(
-        {intern(std::string(plan_->term(node).iri)), node.inner, plan_->texts[index].required}
+        {intern(std::string(plan_->term(node).iri)),
+         node.op,
+         node.inner,
+         plan_->texts[index].required}
     );
   }
 }
@@ -379,7 +382,7 @@ bool Loader::add_instruction(const Node& node, const NodeText& text) {
   duty.pointer = text.pointer;
   duty.action = {find_action(found->action), intern(std::string(found->action)), {}};
   duty.phase = Phase::with;
-  duty.parameters.push_back({intern(std::string(operand)), node.inner, text.required});
+  duty.parameters.push_back({intern(std::string(operand)), node.op, node.inner, text.required});
   lowered_->instructions.push_back(static_cast<Index>(plan_->duties.size()));
   plan_->duties.push_back(std::move(duty));
   return true;
@@ -387,7 +390,7 @@ bool Loader::add_instruction(const Node& node, const NodeText& text) {
 
 // "column op value", of which each has to hold for a row to be handed out.
 bool Loader::check_row_filter(const Node& node, const std::string& at) {
-  if (plan_->term(node).iri != "urn:tally:profile:1#rowFilter") return true;
+  if (plan_->term(node).iri != iri::row_filter) return true;
   static constexpr auto known =
       std::to_array<std::string_view>({"eq", "neq", "lt", "lteq", "gt", "gteq"});
   for (const auto& value : plan_->values_of(node.inner)) {

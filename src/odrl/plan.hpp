@@ -65,7 +65,8 @@ struct Selector {
 
 struct Parameter {
   Index operand = nothing;  // into Plan::names
-  Range values;             // into Plan::values
+  Operator op = Operator::eq;
+  Range values;  // into Plan::values
   std::string text;
 };
 

@@ -156,7 +156,11 @@ std::string Reader::deadline(const Duty& duty) const {
 void Reader::duty_details(const Duty& duty) {
   for (const auto& one : duty.parameters) {
     const auto operand = word("operand", plan_.names[one.operand]);
-    const auto pair = text("odrl.phrase-eq", {{"operand", operand}, {"value", one.text}});
+    // Of rows any or all of several conditions hold; other lists are what is asked for.
+    const bool any = plan_.names[one.operand] == iri::row_filter && one.op == Operator::is_any_of;
+    const auto pair = text(
+        any ? "odrl.phrase-isAnyOf" : "odrl.phrase-eq", {{"operand", operand}, {"value", one.text}}
+    );
     say("odrl.say-parameter", {{"phrase", pair}});
   }
   for (const auto& [function, party] : duty.parties) {

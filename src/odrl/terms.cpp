@@ -307,15 +307,20 @@ constexpr auto bounds = std::to_array<Bound>({
     {"urn:tally:profile:1#payAmount", Operator::gteq},
     {"urn:tally:profile:1#paidWithin", Operator::lteq},
     {"urn:tally:profile:1#retention", Operator::gteq},
-    {"urn:tally:profile:1#rowFilter", Operator::is_all_of},
+    {iri::row_filter, Operator::is_all_of},
+    {iri::row_filter, Operator::is_any_of},
 });
 
 // A parameter says how: what is excluded or compared otherwise would be done the wrong way round.
 bool states_value(const OperandTerm& term, Operator op) {
   if (op == Operator::eq) return true;
-  const auto bound = std::ranges::find(bounds, term.iri, &Bound::operand);
-  if (bound != bounds.end()) return op == bound->op;
-  return op == Operator::is_any_of || op == Operator::is_all_of;
+  const auto of_term = [&](const Bound& one) { return one.operand == term.iri; };
+  if (std::ranges::none_of(bounds, of_term)) {
+    return op == Operator::is_any_of || op == Operator::is_all_of;
+  }
+  return std::ranges::any_of(bounds, [&](const Bound& one) {
+    return of_term(one) && one.op == op;
+  });
 }
 
 }  // namespace

@@ -104,7 +104,7 @@ Json obligation_json(const Obligation& obligation) {
   if (obligation.deadline == DeadlineKind::after_use) {
     out["afterUse"] = format_duration(obligation.after);
   }
-  for (const auto& [operand, value] : obligation.parameters) out["parameters"][operand] = value;
+  for (const auto& one : obligation.parameters) out["parameters"][one.operand] = one.text;
   for (const auto& [function, party] : obligation.parties) out[function] = party;
   return out;
 }

@@ -1,3 +1,5 @@
+#include <map>
+
 #include <gtest/gtest.h>
 
 #include "tally/core/json.hpp"
@@ -535,6 +537,38 @@ TEST(Load, DutiesHaveDeadlines) {
   EXPECT_EQ(expired.at, test::at("2026-06-01T00:00:00Z"));
   EXPECT_EQ(duty_of(nullptr, false, Json::array()).deadline, DeadlineKind::at_once);
   EXPECT_EQ(duty_of(nullptr, true, ends).deadline, DeadlineKind::at_once);
+}
+
+TEST(Load, WhatAPermitCanCarryIsKnownBeforeOne) {
+  const auto filter = [](const char* op, Json list) {
+    return atom("urn:tally:profile:1#rowFilter", op, std::move(list));
+  };
+  auto document = agreement(Json::array({filter("isAnyOf", {"a eq 1", "b eq x, y"})}));
+  document["profile"] = "urn:tally:profile:1";
+  document["permission"][0]["duty"] = Json::array(
+      {Json{{"action", "urn:tally:profile:1#dropColumn"},
+            {"constraint", Json::array({atom("urn:tally:profile:1#column", "eq", "c")})}},
+       Json{{"action", "compensate"}}}  // somebody else's to do
+  );
+  document["obligation"] = Json::array({Json{{"action", "delete"}}});
+  LoadOptions options;
+  options.enforced_only = false;
+  const auto policy = load(document, options);
+  ASSERT_TRUE(policy);
+  const auto found = possible_obligations(*policy, RuleId("urn:test:rule"));
+  ASSERT_EQ(found.size(), 3U);
+  std::map<std::string, Obligation> by_pointer;
+  for (const auto& one : found) by_pointer.emplace(one.pointer, one);
+  EXPECT_TRUE(by_pointer.contains("/obligation/0"));
+  EXPECT_EQ(by_pointer.at("/permission/0/duty/0").action, iri::drop_column);
+  const auto& rows = by_pointer.at("/permission/0/constraint/0");
+  EXPECT_EQ(rows.action, iri::select_rows);
+  ASSERT_EQ(rows.parameters.size(), 1U);
+  // A value with a comma stays one value.
+  EXPECT_EQ(rows.parameters[0].op, Operator::is_any_of);
+  ASSERT_EQ(rows.parameters[0].values.size(), 2U);
+  EXPECT_EQ(to_text(rows.parameters[0].values[1]), "b eq x, y");
+  EXPECT_TRUE(possible_obligations(*policy, RuleId("urn:test:other")).empty());
 }
 
 TEST(Load, DutiesToLogSayHowLong) {

@@ -271,6 +271,21 @@ TEST(Narrows, RulesMayNotGrow) {
   }
 }
 
+// What rows and columns are handed out is agreed as it was offered, word for word.
+TEST(Narrows, RowsStayAsTheyAreOffered) {
+  const auto rows = [](const char* op, Json list) {
+    auto out = one(atom("urn:tally:profile:1#rowFilter", op, std::move(list)));
+    out["profile"] = "urn:tally:profile:1";
+    return out;
+  };
+  const auto offer = rows("isAllOf", {"a eq 1", "b eq 2"});
+  EXPECT_FALSE(widens(offer, rows("isAllOf", {"a eq 1", "b eq 2"})));
+  EXPECT_TRUE(widens(offer, rows("isAnyOf", {"a eq 1", "b eq 2"})));
+  EXPECT_TRUE(widens(offer, rows("isAllOf", {"a eq 1, b eq 2"})));
+  EXPECT_TRUE(widens(offer, rows("isAllOf", {"a eq 1"})));
+  EXPECT_TRUE(widens(offer, agreement()));
+}
+
 TEST(Narrows, SaysWhichConstraintRequiredAndFound) {
   const auto offer = one(atom("purpose", "isAnyOf", Json::array({"urn:research", "urn:teaching"})));
   const auto request = one(atom("purpose", "eq", "urn:marketing"));

@@ -202,16 +202,25 @@ struct RuleReport {
   std::vector<DutyReport> conditions;
 };
 
+// How a duty is done: one of its parameters.
+struct DutyParameter {
+  std::string operand;         // IRI
+  Operator op = Operator::eq;  // of a rowFilter isAnyOf or isAllOf; of others what says a list
+  std::vector<Value> values;
+  std::string text;  // all of them, as people read it
+};
+
 struct Obligation {
   RuleId duty;
   RuleId permission;   // empty: of the policy
   std::string action;  // IRI
   Phase phase = Phase::after;
   DeadlineKind deadline = DeadlineKind::at_once;
-  std::optional<Instant> at;                                    // for at_instant and when_expired
-  XsdDuration after;                                            // for after_use
-  std::vector<std::pair<std::string, std::string>> parameters;  // operand IRI → value
-  std::vector<std::pair<std::string, std::string>> parties;     // "informedParty" → IRI
+  std::optional<Instant> at;  // for at_instant and when_expired
+  XsdDuration after;          // for after_use
+  std::vector<DutyParameter> parameters;
+  std::vector<std::pair<std::string, std::string>> parties;  // "informedParty" → IRI
+  std::string pointer;                                       // into the policy
 };
 
 // The counter that a permit moves. n is 0 when this act is no use here (its limit is counted by the
@@ -252,6 +261,12 @@ Decision evaluate(
     const Request& request,
     const World& world,
     const EvaluateOptions& options = {}
+);
+
+// What a permit can carry under one of the policy's permissions, whatever the world is like then:
+// every duty of it and of the policy that is not somebody else's to do. Empty: no such permission.
+std::vector<Obligation> possible_obligations(
+    const CompiledPolicy& policy, const RuleId& permission
 );
 
 // A run without a request: the state of every rule and obligation, as far as the world tells it.

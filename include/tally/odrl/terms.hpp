@@ -35,6 +35,13 @@ inline constexpr std::string_view aggregate = "http://www.w3.org/ns/odrl/2/aggre
 inline constexpr std::string_view transfer = "http://www.w3.org/ns/odrl/2/transfer";
 inline constexpr std::string_view delete_ = "http://www.w3.org/ns/odrl/2/delete";
 inline constexpr std::string_view export_ = "urn:tally:profile:1#export";  // leaves our control
+inline constexpr std::string_view select_rows = "urn:tally:profile:1#selectRows";
+inline constexpr std::string_view select_columns = "urn:tally:profile:1#selectColumns";
+inline constexpr std::string_view mask_keep = "urn:tally:profile:1#maskKeep";
+inline constexpr std::string_view pseudonymize = "urn:tally:profile:1#pseudonymize";
+inline constexpr std::string_view generalize = "urn:tally:profile:1#generalize";
+inline constexpr std::string_view drop_column = "urn:tally:profile:1#dropColumn";
+inline constexpr std::string_view replace_value = "urn:tally:profile:1#replaceValue";
 
 // Left operands.
 inline constexpr std::string_view date_time = "http://www.w3.org/ns/odrl/2/dateTime";
@@ -53,6 +60,16 @@ inline constexpr std::string_view log = "urn:tally:profile:1#log";
 inline constexpr std::string_view retention = "urn:tally:profile:1#retention";
 inline constexpr std::string_view receipt_before_key = "urn:tally:profile:1#receiptBeforeKey";
 inline constexpr std::string_view vouched_by = "urn:tally:profile:1#vouchedBy";
+// How rows and columns are handed out, and values masked.
+inline constexpr std::string_view row_filter = "urn:tally:profile:1#rowFilter";
+inline constexpr std::string_view columns = "urn:tally:profile:1#columns";
+inline constexpr std::string_view column = "urn:tally:profile:1#column";
+inline constexpr std::string_view json_path = "urn:tally:profile:1#jsonPath";
+inline constexpr std::string_view keep_head = "urn:tally:profile:1#keepHead";
+inline constexpr std::string_view keep_tail = "urn:tally:profile:1#keepTail";
+inline constexpr std::string_view key_name = "urn:tally:profile:1#keyName";
+inline constexpr std::string_view level = "urn:tally:profile:1#level";
+inline constexpr std::string_view replace_with = "urn:tally:profile:1#replaceWith";
 // Eclipse EDC's word for dateTime (operand_aliases).
 inline constexpr std::string_view in_force_date = "https://w3id.org/edc/v0.0.1/ns/inForceDate";
 }  // namespace iri
