@@ -12,13 +12,13 @@
 #include "tally/odrl/terms.hpp"
 
 #include "publish.hpp"
+#include "read_schema.hpp"
 
 namespace tally::catalog {
 
 namespace {
 
 constexpr std::size_t longest_id = 512;
-constexpr int highest_level = 9;
 constexpr std::size_t most_keywords = 64;
 
 // An id goes into URLs, records and terminals.
@@ -238,6 +238,11 @@ void read_terms(
     }
     if (!options.keeps_keys) in.fault({"catalog.receipt-before-key-wrapping", {}}, at);
   }
+  if (asset.schema && options.check_shape) {
+    const auto faults = options.check_shape(**loaded, *asset.schema);
+    for (const odrl::Problem& fault : faults) in.fault(fault.message, at + fault.pointer);
+    if (!faults.empty()) return;
+  }
   const Json published = publish(policy, load.default_owner);
   const auto form = dsp::check_wire_policy(
       published, dsp::PolicyForm::catalogue_offer, at, dsp::PolicyOrigin::own
@@ -285,6 +290,7 @@ Read<Asset> read_asset(const Document& document, const BuildOptions& options) {
     asset.source = *source;
     check_source(in, asset.source, options);
   }
+  asset.schema = read_schema(in, asset.media_type, asset.level, document, faults);
   Json metadata = read_metadata(in);
   read_keywords(in, metadata);
   in.refuse_others();

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/catalog/schema.hpp"
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/instant.hpp"
@@ -48,6 +49,8 @@ struct Asset {
   std::string class_;  // its class in the owner's own scheme, or empty
   Delivery delivery = Delivery::custody;
   Json source;  // opaque here: {"type": "file", "path": …}
+  // Of what can be handed out in rows and columns; absent: bytes that nobody looks into.
+  std::optional<Schema> schema;
   // The Dataset as it is published, but for its distribution and offers: JSON text that ends in a
   // comma, since of thousands of assets a tree each would be most of the memory. Holds description
   // and metadata.
