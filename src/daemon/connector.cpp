@@ -9,6 +9,7 @@
 #include "tally/audit/new_log.hpp"
 #include "tally/audit/pruned.hpp"
 #include "tally/audit/recovery.hpp"
+#include "tally/dataplane/shape.hpp"
 #include "tally/negotiation/agreement.hpp"
 
 #include "in_force.hpp"
@@ -304,6 +305,7 @@ Result<void> Connector::assemble(Opened opened) {
     if (!source) return fail(std::move(source));
     return {};
   };
+  build.check_shape = dataplane::check_shape;
   build.keeps_keys = !config_.wrapping_key.empty();
   for (const auto& hook : config_.hooks) build.hooks.push_back(hook.name);
   catalog_ = std::make_unique<CatalogKeeper>(

@@ -79,7 +79,27 @@ def tokens():
         yield base64.urlsafe_b64encode(text).rstrip(b"=")
 
 
+def records():
+    """The inputs of tests/data/shape, behind the two bytes that dataplane_records_fuzz.cpp reads."""
+    forms = {"text/csv": 0, "application/json": 1, "application/x-ndjson": 2}
+    encodings = {"UTF-8": 0, "UTF-8-BOM": 3, "GB18030": 6}
+    for file in sorted((ROOT / "tests/data/shape").glob("*.json")):
+        case = json.loads(file.read_text(encoding="utf-8"))
+        text = case.get("input", "").encode() or base64.b64decode(case.get("inputBase64", ""))
+        csv = case["schema"].get("csv", {})
+        choice = forms[case["mediaType"]] + encodings[csv.get("encoding", "UTF-8")]
+        yield bytes([choice, 3]) + text
+    for choice in (0, 9, 64):  # with the columns and the header that the target has
+        yield bytes([choice, 1]) + (b"" if choice == 9 else b"a;b;n\n" if choice else b"a,b,n\n") + \
+            b'1,"x\n""y",\r\n,,z\n'
+    yield bytes([2, 1]) + b'{"a":"\\ud840\\udc00","n":-1.5e3,"b":null}\n{"b":true}\n'
+    yield bytes([1, 1]) + b'[{"a":"}"},\n {"n":0}]\n'
+
+
 def texts(target):
+    if target == "dataplane_records_fuzz":
+        yield from records()
+        return
     if target == "catalog_filter_fuzz":
         yield from map(json.dumps, FILTERS)
         yield from tokens()

@@ -47,7 +47,8 @@ struct Limits {
 
   // Data.
   std::size_t stream_piece = 128 << 10;
-  std::size_t stream_resumes = 16;  // continuations of one use within stream_resume_window
+  std::size_t record_bytes = 1 << 20;  // one row of what is handed out in rows and columns
+  std::size_t stream_resumes = 16;     // continuations of one use within stream_resume_window
   Nanos stream_resume_window = seconds(24L * 3600);
 
   // Uses.
