@@ -324,9 +324,14 @@ TEST(Policies, TheExamplesOfTheDocumentationAreGood) {
       blocks.back() += line + "\n";
     }
   }
-  ASSERT_EQ(blocks.size(), 2U);
-  const auto built = build({{"asset", blocks[0]}}, {{"policy", blocks[1]}}, options());
+  ASSERT_EQ(blocks.size(), 3U);
+  const auto built = build({{"asset", blocks[0]}}, {{"policy", blocks[2]}}, options());
   EXPECT_TRUE(built.problems.empty()) << all(built.problems);
+  Json with_schema = Json::parse(blocks[0]);
+  with_schema["schema"] = Json::parse(blocks[1]);
+  const auto read = read_asset(document("asset", with_schema), options());
+  ASSERT_TRUE(read) << all(read.error());
+  EXPECT_TRUE(read->schema);
 }
 
 TEST(Policies, EverySentenceOfThisModuleIsInTheTable) {

@@ -84,6 +84,25 @@ def ids(body):
     return [dataset["@id"] for dataset in body.get("dataset", [])]
 
 
+class Schemas(unittest.TestCase):
+    """An offer is held against the schema of its asset when it is loaded."""
+
+    def test_an_unmasked_private_column_is_no_offer(self):
+        provider.drop("assets", "residents", {
+            "id": "urn:hospital:residents", "mediaType": "text/csv", "delivery": "call",
+            "source": {"type": "file", "path": "open-00.csv"},
+            "schema": {"columns": [{"name": "id", "class": "enterprise"},
+                                   {"name": "value", "class": "personal", "privacy": "name"}]}})
+        provider.drop("policies", "residents", {
+            "visibleTo": ["*"], "policy": connectors.policy("urn:hospital:residents")})
+        shown = eventually(
+            lambda: [problem for problem in provider.get("/api/v1/policies")["problems"]
+                     if problem["file"] == "policies/residents.json"], "the problem is shown")
+        self.assertEqual([problem["pointer"] for problem in shown], ["/policy/permission/0"])
+        self.assertIn("/schema/columns/1", shown[0]["text"])
+        self.assertEqual(fetch(DATASET + "urn:hospital:residents").status, 404)
+
+
 class Pages(unittest.TestCase):
     def test_links_lead_through_all_of_it_by_post_and_by_get(self):
         everything = ["urn:hospital:open-%02d" % number for number in range(OPEN)]

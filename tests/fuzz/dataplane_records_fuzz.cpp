@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tally/core/digest.hpp"
+
 #include "dataplane/record.hpp"
 #include "dataplane/record_writer.hpp"
 

@@ -278,12 +278,14 @@ TEST(Narrows, RowsStayAsTheyAreOffered) {
     out["profile"] = "urn:tally:profile:1";
     return out;
   };
+  LoadOptions options;
+  options.enforced_only = false;
   const auto offer = rows("isAllOf", {"a eq 1", "b eq 2"});
-  EXPECT_FALSE(widens(offer, rows("isAllOf", {"a eq 1", "b eq 2"})));
-  EXPECT_TRUE(widens(offer, rows("isAnyOf", {"a eq 1", "b eq 2"})));
-  EXPECT_TRUE(widens(offer, rows("isAllOf", {"a eq 1, b eq 2"})));
-  EXPECT_TRUE(widens(offer, rows("isAllOf", {"a eq 1"})));
-  EXPECT_TRUE(widens(offer, agreement()));
+  EXPECT_FALSE(widens(offer, rows("isAllOf", {"a eq 1", "b eq 2"}), options));
+  EXPECT_TRUE(widens(offer, rows("isAnyOf", {"a eq 1", "b eq 2"}), options));
+  EXPECT_TRUE(widens(offer, rows("isAllOf", {"a eq 1, b eq 2"}), options));
+  EXPECT_TRUE(widens(offer, rows("isAllOf", {"a eq 1"}), options));
+  EXPECT_TRUE(widens(offer, one(atom("count", "lteq", 1)), options));
 }
 
 TEST(Narrows, SaysWhichConstraintRequiredAndFound) {
