@@ -273,12 +273,14 @@ class ShapeCompiler {
     if (level != nullptr && is_time(masked.type)) {
       if (level->text == "year") return Calendar::year;
       if (level->text == "month") return Calendar::month;
-      if (level->text == "day") return Calendar::day;
+      // A date has nothing finer than its day, and an integer than one: those would hide nothing.
+      if (level->text == "day" && masked.type == ColumnType::date_time) return Calendar::day;
     }
     if (level != nullptr && is_number(masked.type)) {
       const auto number = odrl::parse_decimal(level->text);
       const auto step = number ? odrl::integral(*number) : std::nullopt;
-      if (step && *step >= 1 && *step <= most_step) return Round{*step};
+      const std::int64_t least = masked.type == ColumnType::integer ? 2 : 1;
+      if (step && *step >= least && *step <= most_step) return Round{*step};
     }
     fault(
         "dataplane.shape-level",

@@ -3,7 +3,6 @@
 #include <charconv>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "typed_cell.hpp"
 #include "utf8.hpp"
@@ -26,19 +25,18 @@ void set_text(Cell& cell, std::string text) {
 }
 
 void keep(const Keep& mask, Cell& cell) {
-  std::vector<std::size_t> sizes;  // of the characters, in bytes
-  std::string_view rest = cell.text;
-  while (!rest.empty()) {
-    sizes.push_back(character_bytes(rest));
-    rest.remove_prefix(sizes.back());
+  std::size_t characters = 0;
+  for (std::string_view rest = cell.text; !rest.empty(); ++characters) {
+    rest.remove_prefix(character_bytes(rest));
   }
-  const bool all = sizes.size() <= mask.head || sizes.size() - mask.head <= mask.tail;
+  const bool all = characters <= mask.head || characters - mask.head <= mask.tail;
   std::string out;
-  rest = cell.text;
-  for (std::size_t i = 0; i < sizes.size(); ++i) {
-    const bool stays = !all && (i < mask.head || i >= sizes.size() - mask.tail);
-    out += stays ? rest.substr(0, sizes[i]) : std::string_view("*");
-    rest.remove_prefix(sizes[i]);
+  std::string_view rest = cell.text;
+  for (std::size_t i = 0; i < characters; ++i) {
+    const bool stays = !all && (i < mask.head || i >= characters - mask.tail);
+    const std::size_t bytes = character_bytes(rest);
+    out += stays ? rest.substr(0, bytes) : std::string_view("*");
+    rest.remove_prefix(bytes);
   }
   set_text(cell, std::move(out));
 }
