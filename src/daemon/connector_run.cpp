@@ -7,6 +7,7 @@
 
 #include "connector.hpp"
 #include "in_force.hpp"
+#include "program_pages.hpp"
 #include "serving.hpp"
 
 namespace tally::daemon {
@@ -96,6 +97,7 @@ awaitable<void> Connector::start_and_report() {
   }
   if (config_.former_form) notices_.note(Severity::warning, {"daemon.config-former-form", {}});
   say_insecure();
+  give_back_program_pages();
   if (std::exchange(reload_after_start_, false)) reload();
 }
 
