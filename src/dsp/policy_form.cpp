@@ -297,10 +297,15 @@ class Check {
 }  // namespace
 
 bool is_without_rules(const Json& policy) {
-  return policy.is_object() &&
-         std::none_of(rule_keys.begin(), rule_keys.end(), [&](std::string_view key) {
-           return policy.contains(key);
-         });
+  if (!policy.is_object()) return false;
+  const auto items = policy.items();
+  return std::none_of(items.begin(), items.end(), [](const auto& member) {
+    // Under any prefix and as an IRI: what a prefix stands for is not known here, and odrl's loader
+    // reads rules by all of these.
+    const std::string_view name = member.key();
+    const auto behind = name.find_last_of(":/#");
+    return holds(rule_keys, behind == std::string_view::npos ? name : name.substr(behind + 1));
+  });
 }
 
 Result<void> check_wire_policy(

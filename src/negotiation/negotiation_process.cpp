@@ -127,7 +127,7 @@ Result<Process> parse_process(const Row& row) {
     if (times.is_number_integer()) process.entered[state] = times.get<int>();
   }
   process.history = History(take("history", Json::array()));
-  process.as_read = process.now();
+  process.as_read = process.as_written();
   return process;
 }
 

@@ -91,8 +91,8 @@ struct Process {
   [[nodiscard]] dsp::NegotiationState heading() const { return pending ? pending->target : state; }
   [[nodiscard]] dsp::ContractNegotiation as_message() const;
   [[nodiscard]] dsp::KnownPids pids() const;
-  // As its row says it from now on.
-  [[nodiscard]] AsRead now() const { return {approval.has_value(), shown(), heading()}; }
+  // What its row says once it is written as it is.
+  [[nodiscard]] AsRead as_written() const { return {approval.has_value(), shown(), heading()}; }
 };
 
 Result<Process> parse_process(const Row& row);

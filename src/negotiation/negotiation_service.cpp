@@ -76,11 +76,16 @@ Result<std::optional<Process>> NegotiationService::State::find(const Pid& pid) c
 }
 
 Result<Process::AsRead> NegotiationService::State::as_stored(const Process& process) const {
-  if (process.version == 0) return Process::AsRead{};
-  auto stored = find(process.pid);
-  if (!stored) return fail(std::move(stored));
-  // Where another step was quicker, this one will not be committed.
-  return *stored ? (*stored)->as_read : process.as_read;
+  if (process.version == 0) return Process::AsRead{};  // a new one
+  if (const auto* kept = under_way.find(process.pid)) return kept->process.as_read;
+  auto row = parts.store.row(process_kind, process.pid.value);
+  if (!row) return fail(std::move(row));
+  if (!*row) return Process::AsRead{};
+  if ((*row)->version == process.version) return process.as_read;
+  // Another step was quicker: this one will not be committed.
+  auto moved = parse_process(**row);
+  if (!moved) return fail(std::move(moved));
+  return moved->as_read;
 }
 
 Result<Agreement> NegotiationService::State::agreement_of(const Process& process) const {
@@ -178,7 +183,7 @@ awaitable<Result<void>> NegotiationService::State::commit(Step step) {
 void NegotiationService::State::keep(Process process, std::optional<Agreement> agreement) {
   // As the store has it now.
   ++process.version;
-  process.as_read = process.now();
+  process.as_read = process.as_written();
   if (agreement) {
     ++agreement->version;
   } else if (const auto* kept = under_way.find(process.pid)) {

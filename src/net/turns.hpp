@@ -41,7 +41,7 @@ class Turns {
     std::string place_;
   };
 
-  // Nothing: the caller was cancelled while it waited. Must outlive the turn.
+  // Nothing: the caller was cancelled while it waited. The turns must outlive what they gave.
   awaitable<std::optional<Turn>> take(std::string place) {
     Line& line = lines_[place];
     if (line.taken < most_) {
@@ -51,7 +51,7 @@ class Turns {
     const auto executor = co_await boost::asio::this_coro::executor;
     Waiter waiter(line, boost::asio::steady_timer(executor));
     co_await waiter.timer.async_wait(no_throw);
-    // Given, and cancelled before it was told: somebody else may have it.
+    // Also where it was cancelled after that: the turn goes on when its holder ends.
     if (waiter.given) co_return std::optional<Turn>(std::in_place, *this, std::move(place));
     co_return std::nullopt;
   }

@@ -81,4 +81,33 @@ TEST(PolicyReading, AnEmptyPolicyIsTakenOnlyWhereItMeansSomething) {
   EXPECT_EQ(check(with, EmptyPolicy::permits_use), "dsp.policy-empty-list");
 }
 
+// Use without limits must not be read into rules that stand under another spelling of their name,
+// which the policy engine understands.
+TEST(PolicyReading, ARuleUnderAnyPrefixIsARule) {
+  PolicyDialect dialect;
+  dialect.empty = EmptyPolicy::permits_use;
+  for (const char* member :
+       {"odrl:permission",
+        "odrl:prohibition",
+        "odrl:obligation",
+        "http://www.w3.org/ns/odrl/2/permission",
+        "zz:2/prohibition",
+        "zz:#obligation"}) {
+    SCOPED_TRACE(member);
+    const Json offer = {
+        {"@id", "urn:o"},
+        {"@type", "Offer"},
+        {"target", "urn:t"},
+        {member, Json::array({{{"action", "use"}}})}};
+    const auto done = check_wire_policy(
+        offer, PolicyForm::message_offer, "/offer", PolicyOrigin::peer, dialect.empty
+    );
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().message.code, "dsp.policy-without-rule");
+    EXPECT_FALSE(reading_of(offer, {}, dialect).empty_is_use);
+    // Nor where it was read so before.
+    EXPECT_EQ(as_read(offer, {{}, {}, true}), offer);
+  }
+}
+
 }  // namespace tally::dsp

@@ -74,7 +74,8 @@ class HttpsPeer : public Peer {
   // net.peer-insecure, net.address-*, net.peer-other-identity, net.peer-certificate-refused
   // (forbidden); net.peer-unreachable, net.peer-timeout, net.peer-cut, net.peer-tls-failed,
   // net.peer-answer-malformed, net.peer-answer-too-large (unavailable). A redirect is an answer
-  // like any other.
+  // like any other. At most 32 are under way to a host; a further one waits for its turn first,
+  // for as long as its caller does.
   awaitable<Result<PeerAnswer>> send(PeerRequest request) override;
   awaitable<Result<PeerStream>> open(PeerRequest request) override;
 

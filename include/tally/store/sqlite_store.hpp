@@ -58,7 +58,8 @@ class SqliteStore final : public Store {
   // Commits what waits, at most one batch, and posts the outcomes: one post for each executor.
   // Returns how many units it took.
   std::size_t commit_pending();
-  // Blocks until something waits or `stop_waiting` was called; false after the latter.
+  // Blocks until something waits or `stop_waiting` was called; false after the latter. For the one
+  // thread that commits: after two seconds of rest it gives the pages back that it worked with.
   bool wait_for_pending();
   void stop_waiting();
 
