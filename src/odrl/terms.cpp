@@ -89,6 +89,7 @@ constexpr auto actions = std::to_array<ActionTerm>({
     {TALLY "encrypt", ODRL "use", "", with, true, false},
     {TALLY "selectRows", ODRL "use", "", with, true, false},
     {TALLY "selectColumns", ODRL "use", "", with, true, false},
+    {TALLY "limitRows", ODRL "use", "", with, true, false},
     {TALLY "limitGroups", ODRL "use", "", with, true, false},
     {IDS "LOG", ODRL "use", "", with, true, false},
     {IDS "REPLACE", ODRL "use", "", with, true, false},
@@ -185,6 +186,7 @@ constexpr auto operands = std::to_array<OperandTerm>({
     {TALLY "vouchedBy", ValueKind::name, Origin::given, OperandRole::modifier, true, false, false, false, ""},
     {TALLY "rowFilter", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, true, ""},
     {TALLY "columns", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, true, ""},
+    {TALLY "maxRows", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, true, ""},
     {TALLY "minGroupSize", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, false, ""},
     {TALLY "column", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
     {TALLY "jsonPath", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
@@ -304,6 +306,7 @@ struct Bound {
 // What a parameter or an instruction is compared with besides eq; the others name lists.
 constexpr auto bounds = std::to_array<Bound>({
     {"urn:tally:profile:1#minGroupSize", Operator::gteq},
+    {iri::max_rows, Operator::lteq},
     {"urn:tally:profile:1#payAmount", Operator::gteq},
     {"urn:tally:profile:1#paidWithin", Operator::lteq},
     {"urn:tally:profile:1#retention", Operator::gteq},
@@ -429,6 +432,7 @@ std::span<const std::string> enforced_duties() {
        std::string(iri::log),
        std::string(iri::select_rows),
        std::string(iri::select_columns),
+       std::string(iri::limit_rows),
        std::string(iri::drop_column),
        std::string(iri::mask_keep),
        std::string(iri::pseudonymize),
