@@ -397,11 +397,12 @@ std::vector<odrl::Problem> check_shape(
   const RuleShapes shapes(policy, schema, keeps_keys ? &any : nullptr);
   std::vector<odrl::Problem> out;
   for (const auto& rule : policy.rules()) {
-    const bool only_groups =
+    const bool no_rows =
         !rule.actions.empty() && std::ranges::all_of(rule.actions, [](const std::string& action) {
-          return odrl::is_or_below(action, iri::aggregate);
+          return odrl::is_or_below(action, iri::aggregate) ||
+                 odrl::is_or_below(action, iri::derive);
         });
-    const auto* form = only_groups ? nullptr : shapes.of(rule.id);
+    const auto* form = no_rows ? nullptr : shapes.of(rule.id);
     if (form == nullptr) continue;
     for (auto problem : form->problems) {
       if (problem.pointer.empty()) problem.pointer = rule.pointer;

@@ -96,8 +96,9 @@ tl::expected<ShapePtr, std::vector<odrl::Problem>> compile_shape(
 );
 
 // For loading an offer: the same for whatever a permit under the policy could ask. A permission of
-// `aggregate` alone hands no rows out and is not looked at. Pointers into the policy. `schema`
-// null: nobody can look into the data; `keeps_keys`: this side has a secret for pseudonyms.
+// `aggregate` or `derive` alone hands no rows out and is not looked at. Pointers into the policy.
+// `schema` null: nobody can look into the data; `keeps_keys`: this side has a secret for
+// pseudonyms.
 std::vector<odrl::Problem> check_shape(
     const odrl::CompiledPolicy& policy, const catalog::Schema* schema, bool keeps_keys
 );
