@@ -33,6 +33,12 @@ Json contents_of(const std::vector<Holding>& holdings) {
   return contents;
 }
 
+Json ids_of(const std::vector<Holding>& holdings) {
+  Json ids = Json::array();
+  for (const Holding& one : holdings) ids.push_back(one.id.value);
+  return ids;
+}
+
 void earliest(std::optional<Instant>& next, Instant at) {
   if (!next || at < *next) next = at;
 }
@@ -69,6 +75,8 @@ struct Keeper::State {
   awaitable<Result<void>> tell(AgreementId agreement);
   awaitable<Result<void>> destroy(AgreementId agreement, Message reason, RuleId rule, bool is_duty);
   awaitable<std::optional<Instant>> look();
+  awaitable<Result<void>> set_destroying(Holding holding, Message reason);
+  awaitable<Result<void>> destroy_unknown(std::vector<ArtefactId> there);
   awaitable<void> look_after(AgreementId id, ClockReading reading, std::optional<Instant>& next);
 };
 
@@ -191,6 +199,7 @@ awaitable<Result<void>> Keeper::State::shred(AgreementId agreement) {
     audit::RecordDraft record("data.destroyed", event(now));
     record.about(agreement)
         .set_json("contents", contents_of(now_gone))
+        .set_json("artefacts", ids_of(now_gone))
         .set("bytes", bytes)
         .set("method", method)
         .set("reason", now_gone.front().reason)
@@ -361,6 +370,49 @@ awaitable<std::optional<Instant>> Keeper::State::look() {
   co_return next;
 }
 
+awaitable<Result<void>> Keeper::State::set_destroying(Holding holding, Message reason) {
+  holding.state = HoldingState::destroying;
+  holding.reason = std::move(reason);
+  std::vector<Holding> changed{std::move(holding)};
+  std::vector<audit::RecordDraft> none;
+  auto saved = co_await parts.holdings.save(std::move(changed), std::move(none));
+  if (!saved) co_return fail(std::move(saved));
+  co_return Result<void>();
+}
+
+// A fetch that a stop cut short before its row, an older copy of the database, or something that
+// somebody put there: no end of an agreement would ever reach it.
+awaitable<Result<void>> Keeper::State::destroy_unknown(std::vector<ArtefactId> there) {
+  std::erase_if(there, [this](const ArtefactId& id) {
+    return parts.holdings.find(id).has_value();
+  });
+  while (!there.empty()) {
+    Json ids = Json::array();
+    std::vector<ArtefactId> now_gone;
+    while (!there.empty() && now_gone.size() < contents_per_record) {
+      ids.push_back(there.back().value);
+      now_gone.push_back(std::move(there.back()));
+      there.pop_back();
+    }
+    audit::RecordDraft record("data.unknown", event(parts.clock.read().at));
+    record.set_json("artefacts", ids);
+    std::vector<Holding> unchanged;
+    std::vector<audit::RecordDraft> records{std::move(record)};
+    auto saved = co_await parts.holdings.save(
+        std::move(unchanged), std::move(records), audit::Priority::reserved
+    );
+    if (!saved) co_return fail(std::move(saved));
+    for (const ArtefactId& id : now_gone) {
+      auto gone = co_await parts.custody.destroy(id);
+      if (!gone) co_return gone;
+      parts.notices.note(
+          Severity::warning, {"custody.unknown-destroyed", {{"artefact", id.value}}}
+      );
+    }
+  }
+  co_return Result<void>();
+}
+
 Keeper::Keeper(KeeperParts parts, OnDestroyed on_destroyed, OnExpired on_expired)
     : state_(std::make_shared<State>(parts, std::move(on_destroyed), std::move(on_expired))) {}
 
@@ -388,18 +440,28 @@ awaitable<Result<void>> Keeper::start() {
   for (const std::string& id : recovered->stray_keys) {
     note(Severity::warning, "custody.stray-key-destroyed", id);
   }
+  for (const std::string& name : recovered->unknown) {
+    notices.note(Severity::warning, {"custody.file-unknown", {{"file", name}}});
+  }
+  auto unknown = co_await state.destroy_unknown(std::move(recovered->there));
+  if (!unknown) co_return unknown;
   for (Holding& one : state.parts.holdings.all()) {
-    if (one.state == HoldingState::destroyed) {
+    const bool kept = one.state == HoldingState::held || one.state == HoldingState::staged;
+    if (kept && state.parts.log.destroyed(one)) {
+      // The log is the authority: the row is an older copy.
+      const Message reason{"custody.destroyed-by-log", {{"artefact", one.id.value}}};
+      notices.note(Severity::warning, reason);
+      auto saved = co_await state.set_destroying(std::move(one), reason);
+      if (!saved) co_return saved;
+    } else if (one.state == HoldingState::destroyed) {
       auto key = co_await state.parts.custody.key_exists(one.id);
       if (!key) co_return fail(std::move(key));
       if (!*key) continue;
       // A restored copy, or a destruction that the disk forgot: again, and said again.
       note(Severity::warning, "custody.stray-key-destroyed", one.id.value);
-      one.state = HoldingState::destroying;
-      std::vector<Holding> changed{std::move(one)};
-      std::vector<audit::RecordDraft> none;
-      auto saved = co_await state.parts.holdings.save(std::move(changed), std::move(none));
-      if (!saved) co_return fail(std::move(saved));
+      Message reason = one.reason;
+      auto saved = co_await state.set_destroying(std::move(one), std::move(reason));
+      if (!saved) co_return saved;
     } else if (one.state == HoldingState::held) {
       // Its row was stored, and the machine stopped before the bytes were made visible.
       auto published = co_await state.parts.custody.publish(one.id);

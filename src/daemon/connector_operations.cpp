@@ -193,8 +193,16 @@ Result<void> Connector::held(const AgreementId& agreement) {
   std::optional<Instant> destroyed;
   bool destroying = false;
   if (holdings_) {
+    // Before anything is counted: a use of what is not what was received would be of nothing.
+    const auto readable = custody::to_read(*holdings_, agreement);
+    if (readable && readable->altered.code.empty()) return {};
+    if (readable) {
+      return fail(
+          ErrorKind::unavailable,
+          {"api.altered", {{"agreement", agreement.value}, {"artefact", readable->id.value}}}
+      );
+    }
     for (const auto& holding : holdings_->of(agreement)) {
-      if (holding.state == custody::HoldingState::held) return {};
       if (holding.state == custody::HoldingState::destroying) destroying = true;
       if (holding.destroyed) destroyed = holding.destroyed;
     }
@@ -214,16 +222,16 @@ Result<void> Connector::held(const AgreementId& agreement) {
 awaitable<Result<api::HeldData>> Connector::open(AgreementId agreement) {
   if (auto there = held(agreement); !there) co_return fail(std::move(there));
   // Several pulls under one agreement share its counter; the latest is what is read.
-  std::optional<custody::Holding> latest;
-  for (auto& holding : holdings_->of(agreement)) {
-    if (holding.state != custody::HoldingState::held) continue;
-    if (!latest || latest->received < holding.received) latest = std::move(holding);
-  }
+  const auto latest = custody::to_read(*holdings_, agreement);
   if (!latest) {
     co_return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
   }
   auto opened = co_await custody_->open(latest->id);
-  if (!opened) co_return fail(std::move(opened));
+  if (!opened) {
+    co_await rechecker_->found(latest->id, opened.error());
+    if (auto there = held(agreement); !there) co_return fail(std::move(there));
+    co_return fail(std::move(opened));
+  }
   api::HeldData out;
   out.body = std::move(opened->body);
   out.length = opened->length;

@@ -6,6 +6,7 @@
 
 #include "tally/custody/posix_blob_store.hpp"
 
+#include "custody/machine.hpp"
 #include "custody/sealing.hpp"
 #include "sim/node.hpp"
 #include "sim/sim_blob_store.hpp"
@@ -15,14 +16,7 @@
 namespace tally::custody {
 namespace {
 
-class FixedKey : public KeySource {
- public:
-  explicit FixedKey(std::uint8_t fill) { key_.bytes.fill(fill); }
-  Result<SecretKey> wrapping_key() override { return key_; }
-
- private:
-  SecretKey key_;
-};
+using test::FixedKey;
 
 std::string pattern(std::size_t size) {
   std::string text(size, '\0');

@@ -88,10 +88,12 @@ class PullerTest : public ::testing::Test {
 
   void restart_puller() {
     peer = network.peer(*m.rig.node, usage::test::consumer);
+    quota = std::make_unique<Quota>(*m.holdings, m.rig.node->notices());
     puller = std::make_unique<Puller>(
         *peer,
         *m.custody,
         *m.holdings,
+        *quota,
         m.rig.node->clock(),
         m.rig.node->timers(),
         m.rig.node->notices(),
@@ -145,6 +147,7 @@ class PullerTest : public ::testing::Test {
   sim::SimNetwork network{m.rig.world};
   std::unique_ptr<sim::Node> serving_;
   std::unique_ptr<Peer> peer;
+  std::unique_ptr<Quota> quota;
   std::unique_ptr<Puller> puller;
   Provider provider;
 };
