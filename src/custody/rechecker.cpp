@@ -253,7 +253,10 @@ awaitable<void> Rechecker::run() {
       co_await inner_->check(next->second, true);
       continue;
     }
-    auto slept = inner_->parts.timers.sleep_for(look_again);
+    // A minute of the clock at most: it may be moved.
+    Instant wake = now.at + look_again;
+    if (next && now.reliable) wake = std::min(wake, next->first);
+    auto slept = inner_->parts.timers.sleep_until(wake);
     auto rung = inner_->bell.wait();
     co_await (std::move(slept) || std::move(rung));
   }
