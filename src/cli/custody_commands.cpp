@@ -121,7 +121,15 @@ int custody_check(const Console& console, Management& api, const CustodyCheckOpt
   if (!answer->second) {
     return console.fail(Message{"cli.custody-check-goes-on", {}}, incomplete);
   }
-  return show(console, answer->first);
+  if (options.artefact.empty()) return show(console, answer->first);
+  // Whether this one is whole was asked.
+  Json asked = answer->first;
+  Json altered = Json::array();
+  for (auto& one : items_of(asked, "altered")) {
+    if (text_of(one, "artefact") == options.artefact) altered.push_back(std::move(one));
+  }
+  asked["altered"] = std::move(altered);
+  return show(console, asked);
 }
 
 int rotate_wrapping_key(const Console& console, Management& api, int wait_seconds) {

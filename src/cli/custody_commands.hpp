@@ -13,7 +13,7 @@ namespace tally::cli {
 int custody(const Console& console, Management& api);
 
 struct CustodyCheckOptions {
-  std::string artefact;  // empty: all that are held
+  std::string artefact;  // the answer is of this one alone; empty: of all that are held
   int wait_seconds = 3600;
 };
 // Looks and waits until it was looked at; exit 1 when something is altered, 2 when the time is

@@ -194,7 +194,8 @@ awaitable<Result<void>> Rechecker::Inner::check(ArtefactId id, bool paced) {
   } else {
     done = fail(std::move(verdict));
   }
-  if (!done && done.error().kind != ErrorKind::not_found) {
+  const auto still = parts.holdings.find(id);
+  if (!done && still && still->state == HoldingState::held) {
     failed[id.value] = parts.clock.read().at;
     parts.notices.note(Severity::warning, done.error().message);
   }
