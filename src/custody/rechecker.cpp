@@ -233,12 +233,9 @@ awaitable<Result<void>> Rechecker::check(ArtefactId id, bool paced) {
   co_return co_await inner->check(std::move(id), paced);
 }
 
-awaitable<void> Rechecker::found(ArtefactId id, Error error) {
-  auto inner = inner_;
-  auto verdict = verdict_of(error, id);
-  if (!verdict) co_return;
-  auto noted = co_await inner->note(std::move(id), std::move(verdict));
-  if (!noted) inner->parts.notices.note(Severity::warning, noted.error().message);
+void Rechecker::suspect(const ArtefactId& id) {
+  inner_->put(id);
+  inner_->bell.ring();
 }
 
 awaitable<void> Rechecker::run() {

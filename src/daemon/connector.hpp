@@ -43,11 +43,13 @@
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
+#include "held_reader.hpp"
 #include "keys.hpp"
 #include "log_key_rotation.hpp"
 #include "peer_credentials.hpp"
 #include "peer_directory.hpp"
 #include "programs.hpp"
+#include "pseudonym_secret.hpp"
 #include "real_world.hpp"
 #include "refusal_log.hpp"
 #include "rule_keeper.hpp"
@@ -55,7 +57,7 @@
 
 namespace tally::daemon {
 
-class Connector final : public api::Connector, public api::HeldDataReader {
+class Connector final : public api::Connector {
  public:
   // Opens store and log, recovers, and is ready to run. Nothing listens yet. Errors name what is
   // wrong and where; nothing was changed that recovery must not change.
@@ -79,9 +81,6 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<Result<Json>> opening(std::uint64_t seq) override;
   awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   awaitable<Result<Json>> prune_log(Lang lang) override;
-  // --- api::HeldDataReader ---
-  awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
-  Result<void> held(const AgreementId& agreement) override;
 
  private:
   // What `open` finds before the parts can be built.
@@ -174,6 +173,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<custody::Holdings> holdings_;
   std::unique_ptr<custody::Quota> quota_;
   std::unique_ptr<custody::Puller> puller_;
+  PseudonymSecret pseudonyms_;
+  std::unique_ptr<HeldReader> held_;
   std::unique_ptr<custody::Keeper> keeper_;
   std::unique_ptr<custody::KeyRotation> key_rotation_;
   std::unique_ptr<custody::Rechecker> rechecker_;

@@ -174,17 +174,16 @@ TEST_F(RecheckerTest, TheMarkSurvivesARestartAndAWholeOneIsReadInItsPlace) {
   EXPECT_TRUE(unreadable(*m.holdings).empty());
 }
 
-TEST_F(RecheckerTest, ADiskThatCannotBeReadSaysNothingAboutTheBytes) {
+TEST_F(RecheckerTest, WhatAUseMetIsLookedAt) {
   hold(m, "x", "a", "data");
-  Error error;
-  error.kind = ErrorKind::unavailable;
-  error.message = {"custody.file-failed", {}};
-  m.run(checker->found(x, error));
+  auto changed = bytes("blobs/x.blob");
+  changed.back() ^= 1;
+  put("blobs/x.blob", changed);
+  run_checker();
+  m.rig.world.run_for(seconds(1));
   EXPECT_EQ(altered(), "");
-  EXPECT_FALSE(m.holdings->find(x)->checked);
-  error.kind = ErrorKind::internal;
-  error.message = {"custody.damaged", {{"artefact", "x"}, {"at", "0"}}};
-  m.run(checker->found(x, error));
+  checker->suspect(x);
+  m.rig.world.run_for(seconds(1));
   EXPECT_EQ(altered(), "custody.damaged");
 }
 

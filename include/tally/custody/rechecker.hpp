@@ -3,7 +3,8 @@
 // the disk to others; on an order at once.
 //
 // What is altered, truncated or missing is marked in its holding, with a record, so that no use is
-// permitted of it; one that is whole again loses the mark. Home executor, but for `state`.
+// permitted of it; one that is whole again loses the mark. Home executor, but for `state` and
+// `suspect`.
 #pragma once
 
 #include <memory>
@@ -47,9 +48,8 @@ class Rechecker {
   // One of them now. The holding says afterwards what came of it. Errors: unavailable (its bytes
   // could not be read now, or the mark not be stored), not_found (it is not held any more).
   awaitable<Result<void>> check(ArtefactId id, bool paced);
-  // What a use found out by itself; marks it like a check. A reason that says nothing about the
-  // bytes (unavailable) marks nothing.
-  awaitable<void> found(ArtefactId id, Error error);
+  // A use met something: it is looked at as with an order. Any thread.
+  void suspect(const ArtefactId& id);
 
   struct State {
     std::optional<ArtefactId> checking;
