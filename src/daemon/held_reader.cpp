@@ -13,8 +13,7 @@ namespace {
 tl::unexpected<Error> altered(const custody::Holding& holding) {
   return fail(
       ErrorKind::unavailable,
-      {"api.altered",
-       {{"agreement", holding.agreement.value}, {"artefact", holding.id.value}}}
+      {"api.altered", {{"agreement", holding.agreement.value}, {"artefact", holding.id.value}}}
   );
 }
 
@@ -52,7 +51,11 @@ HeldReader::HeldReader(
     const usage::Enforcer& enforcer,
     const PseudonymSecret& secret
 )
-    : custody_(custody), holdings_(holdings), rechecker_(rechecker), enforcer_(enforcer), secret_(secret) {}
+    : custody_(custody),
+      holdings_(holdings),
+      rechecker_(rechecker),
+      enforcer_(enforcer),
+      secret_(secret) {}
 
 // The data came in the form that their provider said: what it did is not done again.
 Result<HeldReader::Shapes> HeldReader::shapes_of(const custody::Holding& holding) {
