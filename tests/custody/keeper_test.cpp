@@ -259,9 +259,19 @@ TEST_F(KeeperTest, ADutyThatIsDueAndCannotBeDoneIsViolatedOnce) {
   m.run(m.keeper->check());
   m.run(m.keeper->check());
   EXPECT_EQ(story("a"), "obligation.due data.destroy_failed obligation.violated ");
+  // Nothing more may be done under its rule until it is done, also after a restart.
+  const auto use = [this] { return usage::test::outcome(m.rig.authorise(usage::test::act("a"))); };
+  EXPECT_EQ(use(), "usage.duty-overdue");
+  m.off();
+  m.start();
+  ASSERT_TRUE(m.holdings->load());
+  m.blobs->fail_shred = true;
+  ASSERT_TRUE(m.run(m.keeper->start()));
+  EXPECT_EQ(use(), "usage.duty-overdue");
   m.blobs->fail_shred = false;
   m.run(m.keeper->check());
   EXPECT_FALSE(is_held("x"));
+  EXPECT_NE(use(), "usage.duty-overdue");
 }
 
 TEST_F(KeeperTest, ANoteThatCouldNotBeHandedOverIsHandedOverLater) {
