@@ -16,6 +16,7 @@
 #include "approval_routes.hpp"
 #include "catalog_tree.hpp"
 #include "code.hpp"
+#include "custody_admin.hpp"
 #include "event_routes.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
@@ -536,6 +537,22 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        home,
        ends("complete-transfer", on(post_completion))},
       {"GET", "/api/v1/artefacts", auditor, home, shown(rows_of(parts, "artefact"))},
+      {"POST",
+       "/api/v1/artefacts/:id/check",
+       operates,
+       home,
+       starts("check-artefact", on(post_artefact_check))},
+      {"GET", "/api/v1/custody", auditor, home, shown(on(get_custody))},
+      {"POST",
+       "/api/v1/custody/check",
+       operates,
+       home,
+       starts("check-custody", on(post_custody_check))},
+      {"POST",
+       "/api/v1/custody/key-rotation",
+       admin,
+       home,
+       starts("rotate-wrapping-key", on(post_wrapping_key_rotation))},
       {"GET", "/api/v1/lineage/:artefact", auditor, home, on(get_lineage)},
       {"GET", "/api/v1/statements", auditor, home, shown(rows_of(parts, "statement"))},
       {"GET",

@@ -26,8 +26,11 @@ const std::vector<RecordType>& record_types() {
       {"contract.verified",
        {"agreement", "counterparty", "pid", "policy"},
        {"assurance", "enforces"}},
+      {"data.altered", {"agreement", "artefact", "content", "reason"}},
       {"data.destroy_failed", {"agreement", "contents", "reason"}},
-      {"data.destroyed", {"agreement", "contents", "method"}},
+      {"data.destroyed", {"agreement", "contents", "method"}, {"artefacts"}},
+      {"data.intact", {"agreement", "artefact", "content"}},
+      {"data.unknown", {"artefacts"}},
       {"equivocation.found", {"peer"}},
       {"equivocation.lifted", {"contents", "peer", "reason"}},
       {"export.made", {"content"}},
@@ -78,6 +81,7 @@ const std::vector<RecordType>& record_types() {
       {"use.permitted", {"action", "agreement", "decision", "rules"}},
       {"witness.missing", {"counterparty"}},
       {"witness.rekeyed", {"peer", "vkey"}},
+      {"wrapping.rotated", {"before", "key"}, {"rewrapped", "unopened"}},
   };
   return types;
 }

@@ -15,11 +15,12 @@
 
 #include "tally/core/clock.hpp"
 #include "tally/core/digest.hpp"
-#include "tally/custody/key_source.hpp"
+#include "tally/custody/key_ring.hpp"
 #include "tally/identity/enrolment.hpp"
 #include "tally/net/url.hpp"
 
 #include "system_random.hpp"
+#include "wall_clock.hpp"
 
 namespace tally::cli {
 
@@ -167,7 +168,7 @@ int init(const Console& console, const InitOptions& options) {
   if (!fs::exists(wrapping)) {
     fs::create_directories(wrapping.parent_path(), failed);
     SystemRandom random;
-    if (auto made = custody::create_key_file(wrapping, random); !made) {
+    if (auto made = custody::create_key_ring(wrapping, random, WallClock().read().at); !made) {
       return console.fail(made.error());
     }
   }

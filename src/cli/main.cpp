@@ -12,6 +12,7 @@
 #include "audit_commands.hpp"
 #include "bundle_commands.hpp"
 #include "commands.hpp"
+#include "custody_commands.hpp"
 #include "init.hpp"
 #include "inquiry_commands.hpp"
 #include "log_commands.hpp"
@@ -314,6 +315,34 @@ int main(int argc, char** argv) {
   terminate_command->add_option("--reason", reason, help("help-reason"))->required();
   terminate_command->callback([&] {
     run = with_api([&](Management& api) { return terminate(console, api, agreement, reason); });
+  });
+
+  auto* custody_command = command(app, "custody", "help-custody");
+  custody_command->require_subcommand(0, 1);
+  CustodyCheckOptions custody_check_options;
+  auto* custody_check_command = command(*custody_command, "check", "help-custody-check");
+  custody_check_command->add_option(
+      "artefact", custody_check_options.artefact, help("help-custody-artefact")
+  );
+  custody_check_command->add_option(
+      "--wait", custody_check_options.wait_seconds, help("help-wait")
+  );
+  custody_check_command->callback([&] {
+    run = with_api([&](Management& api) {
+      return custody_check(console, api, custody_check_options);
+    });
+  });
+  int rotation_seconds = 3600;
+  auto* wrapping_command = command(*custody_command, "rotate-key", "help-custody-rotate-key");
+  wrapping_command->add_option("--wait", rotation_seconds, help("help-wait"));
+  wrapping_command->callback([&] {
+    run = with_api([&](Management& api) {
+      return rotate_wrapping_key(console, api, rotation_seconds);
+    });
+  });
+  custody_command->callback([&] {
+    if (!custody_command->get_subcommands().empty()) return;
+    run = with_api([&](Management& api) { return custody(console, api); });
   });
 
   auto* app_command = command(app, "app", "help-app");

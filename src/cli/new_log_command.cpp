@@ -1,6 +1,5 @@
 #include "new_log_command.hpp"
 
-#include <chrono>
 #include <cstdint>
 
 #include <nlohmann/json.hpp>
@@ -18,23 +17,13 @@
 
 #include "files.hpp"
 #include "system_random.hpp"
+#include "wall_clock.hpp"
 
 namespace tally::cli {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-class WallClock final : public Clock {
- public:
-  ClockReading read() override {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const auto nanos = std::chrono::duration_cast<std::chrono::nanoseconds>(now).count();
-    ClockReading reading;
-    reading.at = Instant{} + Nanos{nanos};
-    return reading;
-  }
-};
 
 class ToConsole final : public Notices {
  public:

@@ -9,6 +9,7 @@
 
 #include <openssl/crypto.h>
 
+#include "rewrap.hpp"
 #include "sealing.hpp"
 
 namespace tally::custody {
@@ -48,7 +49,8 @@ tl::unexpected<Error> damaged(const ArtefactId& id, std::uint64_t chunk) {
 
 // What an open reader and the destruction of its artefact share.
 struct Opened {
-  explicit Opened(const SecretKey& key) : aead(std::in_place, key.bytes) {}
+  Opened(const SecretKey& key, bool is_use_) : is_use(is_use_), aead(std::in_place, key.bytes) {}
+  const bool is_use;  // else somebody looks whether it is whole
   std::mutex mutex;
   std::optional<Aead> aead;  // mutex; empty: destroyed
 };
@@ -72,6 +74,10 @@ struct Custody::State : std::enable_shared_from_this<Custody::State> {
   KeySource& keys;
   Worker& worker;
   Random& random;
+
+  // One at a time makes, reads, wraps anew or destroys a key's file: a key that is made while the
+  // wrapping key changes lies under one that stays, and nobody reads what is being overwritten.
+  std::mutex key_files;
 
   mutable std::mutex mutex;
   std::multimap<std::string, std::weak_ptr<Opened>> opened;  // mutex
@@ -98,6 +104,7 @@ struct Custody::State : std::enable_shared_from_this<Custody::State> {
 
 Result<SecretKey> Custody::State::read_key(const ArtefactId& id) {
   const std::string name = key_name(id);
+  const std::lock_guard guard(key_files);
   auto file = blobs.open(name);
   if (!file) {
     if (file.error().kind == ErrorKind::not_found) return unknown(id);
@@ -106,9 +113,7 @@ Result<SecretKey> Custody::State::read_key(const ArtefactId& id) {
   std::array<std::uint8_t, 256> bytes{};
   const auto n = (*file)->read_at(0, bytes);
   if (!n) return tl::unexpected(n.error());
-  const auto wrapping = keys.wrapping_key();
-  if (!wrapping) return tl::unexpected(wrapping.error());
-  return unwrap_key(std::span(bytes).first(*n), *wrapping, id);
+  return unwrap_key(std::span(bytes).first(*n), keys, id);
 }
 
 // The key is durable before the first byte that it opens is written.
@@ -120,13 +125,16 @@ Result<std::unique_ptr<BlobFile>> Custody::State::start_blob(
     if (!there) return tl::unexpected(there.error());
     if (*there) return fail(ErrorKind::conflict, {"custody.exists", {{"artefact", id.value}}});
   }
-  const auto wrapping = keys.wrapping_key();
-  if (!wrapping) return tl::unexpected(wrapping.error());
-  const Bytes wrapped = wrap_key(key, *wrapping, id, nonce);
-  auto key_file = blobs.create(key_name(id));
-  if (!key_file) return key_file;
-  if (auto written = (*key_file)->write_at(0, wrapped); !written) return fail(std::move(written));
-  if (auto synced = (*key_file)->sync(); !synced) return fail(std::move(synced));
+  {
+    const std::lock_guard guard(key_files);
+    const auto wrapping = keys.current();
+    if (!wrapping) return tl::unexpected(wrapping.error());
+    const Bytes wrapped = wrap_key(key, *wrapping, id, nonce);
+    auto key_file = blobs.create(key_name(id));
+    if (!key_file) return key_file;
+    if (auto written = (*key_file)->write_at(0, wrapped); !written) return fail(std::move(written));
+    if (auto synced = (*key_file)->sync(); !synced) return fail(std::move(synced));
+  }
   auto blob = blobs.create(blob_name(id, part_suffix));
   if (!blob) return blob;
   const auto header = blob_header();
@@ -136,7 +144,10 @@ Result<std::unique_ptr<BlobFile>> Custody::State::start_blob(
 
 Result<void> Custody::State::destroy_now(const ArtefactId& id) {
   close_readers(id);
-  if (auto shredded = blobs.shred(key_name(id)); !shredded) return shredded;
+  {
+    const std::lock_guard guard(key_files);
+    if (auto shredded = blobs.shred(key_name(id)); !shredded) return shredded;
+  }
   for (const std::string_view suffix : {held_suffix, sealed_suffix, part_suffix}) {
     if (auto removed = blobs.remove(blob_name(id, suffix)); !removed) return removed;
   }
@@ -150,15 +161,26 @@ Result<Recovered> Custody::State::recover_now() {
   if (!blob_names) return tl::unexpected(blob_names.error());
   std::set<std::string> with_key;
   std::set<std::string> with_blob;
-  for (const std::string& name : *key_names) {
-    if (const auto id = stem(name, key_suffix)) with_key.insert(*id);
-  }
   Recovered found;
+  for (const std::string& name : *key_names) {
+    if (const auto id = stem(name, key_suffix); id && is_valid_id(ArtefactId(*id))) {
+      with_key.insert(*id);
+    } else if (name.ends_with(rewrap_suffix)) {
+      if (auto gone = blobs.shred("keys/" + name); !gone) return fail(std::move(gone));
+    } else {
+      found.unknown.push_back("keys/" + name);
+    }
+  }
   std::set<std::string> incomplete;
   for (const std::string& name : *blob_names) {
-    if (const auto id = stem(name, part_suffix)) incomplete.insert(*id);
-    if (const auto id = stem(name, sealed_suffix)) with_blob.insert(*id);
-    if (const auto id = stem(name, held_suffix)) with_blob.insert(*id);
+    bool known = false;
+    for (const std::string_view suffix : {part_suffix, sealed_suffix, held_suffix}) {
+      const auto id = stem(name, suffix);
+      if (!id || !is_valid_id(ArtefactId(*id))) continue;
+      (suffix == part_suffix ? incomplete : with_blob).insert(*id);
+      known = true;
+    }
+    if (!known) found.unknown.push_back("blobs/" + name);
   }
   for (const std::string& id : incomplete) {
     if (auto gone = destroy_now(ArtefactId(id)); !gone) return fail(std::move(gone));
@@ -167,7 +189,10 @@ Result<Recovered> Custody::State::recover_now() {
     with_blob.erase(id);
   }
   for (const std::string& id : with_blob) {
-    if (with_key.erase(id) > 0) continue;
+    if (with_key.erase(id) > 0) {
+      found.there.emplace_back(id);
+      continue;
+    }
     if (auto gone = destroy_now(ArtefactId(id)); !gone) return fail(std::move(gone));
     found.shredded.push_back(id);
   }
@@ -381,12 +406,13 @@ Result<OpenedArtefact> open_now(
     const std::shared_ptr<Custody::State>& state,
     const ArtefactId& id,
     std::string_view suffix,
-    std::uint64_t offset
+    std::uint64_t offset,
+    bool is_use = true
 ) {
   if (!is_valid_id(id)) return unknown(id);
   auto key = state->read_key(id);
   if (!key) return fail(std::move(key));
-  auto opened = std::make_shared<Opened>(*key);
+  auto opened = std::make_shared<Opened>(*key, is_use);
   {
     // Registered before the bytes are looked for: a destruction from here on reaches the reader.
     const std::lock_guard guard(state->mutex);
@@ -472,6 +498,12 @@ awaitable<Result<OpenedArtefact>> Custody::open(ArtefactId id, std::uint64_t off
   co_return co_await state->off_loop(job);
 }
 
+awaitable<Result<OpenedArtefact>> Custody::open_to_check(ArtefactId id) {
+  auto state = state_;
+  auto job = [&state, &id] { return open_now(state, id, held_suffix, 0, false); };
+  co_return co_await state->off_loop(job);
+}
+
 awaitable<Result<OpenedArtefact>> Custody::open_sealed(ArtefactId id) {
   auto state = state_;
   auto job = [&state, &id] { return open_now(state, id, sealed_suffix, 0); };
@@ -512,7 +544,25 @@ awaitable<Result<std::vector<ArtefactId>>> Custody::list() {
 
 bool Custody::in_use(const ArtefactId& id) const {
   const std::lock_guard guard(state_->mutex);
-  return state_->opened.contains(id.value);
+  const auto [begin, end] = state_->opened.equal_range(id.value);
+  return std::any_of(begin, end, [](const auto& entry) {
+    const auto one = entry.second.lock();
+    return one && one->is_use;
+  });
+}
+
+Result<std::vector<std::string>> Custody::wrapped() {
+  const std::lock_guard guard(state_->key_files);
+  auto names = state_->blobs.list("keys");
+  if (names) std::erase_if(*names, [](const auto& name) { return !name.ends_with(key_suffix); });
+  return names;
+}
+
+Result<Rewrapped> Custody::rewrap(const std::string& name) {
+  const ArtefactId id(stem(name, key_suffix).value_or(""));
+  if (!is_valid_id(id)) return Rewrapped::unopened;
+  const std::lock_guard guard(state_->key_files);
+  return rewrap_file(state_->blobs, key_name(id), id, artefact_key, state_->keys, state_->random);
 }
 
 }  // namespace tally::custody

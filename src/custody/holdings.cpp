@@ -24,6 +24,16 @@ Instant instant_of(const Json& json) {
   return {json.at(0).get<std::int64_t>(), json.at(1).get<std::int32_t>()};
 }
 
+Json to_json(const Message& message) {
+  return {{"code", message.code}, {"params", message.params}};
+}
+Message message_of(const Json& json) {
+  Message message;
+  message.code = json.at("code").get<std::string>();
+  json.at("params").get_to(message.params);
+  return message;
+}
+
 Row to_row(const Holding& holding) {
   Json body = {
       {"asset", holding.asset.value},
@@ -37,9 +47,9 @@ Row to_row(const Holding& holding) {
   };
   if (!holding.form.is_null()) body["form"] = holding.form;
   if (holding.destroyed) body["destroyed"] = to_json(*holding.destroyed);
-  if (!holding.reason.code.empty()) {
-    body["reason"] = {{"code", holding.reason.code}, {"params", holding.reason.params}};
-  }
+  if (!holding.reason.code.empty()) body["reason"] = to_json(holding.reason);
+  if (holding.checked) body["checked"] = to_json(*holding.checked);
+  if (!holding.altered.code.empty()) body["altered"] = to_json(holding.altered);
   Row row;
   row.kind = kind;
   row.id = holding.id.value;
@@ -80,8 +90,13 @@ Result<Holding> parse(const Row& row) {
       holding.destroyed = instant_of(*found);
     }
     if (const auto found = body.find("reason"); found != body.end()) {
-      holding.reason.code = found->at("code").get<std::string>();
-      found->at("params").get_to(holding.reason.params);
+      holding.reason = message_of(*found);
+    }
+    if (const auto found = body.find("checked"); found != body.end()) {
+      holding.checked = instant_of(*found);
+    }
+    if (const auto found = body.find("altered"); found != body.end()) {
+      holding.altered = message_of(*found);
     }
   } catch (const Json::exception&) {
     return malformed();
@@ -157,6 +172,11 @@ std::vector<Holding> Holdings::all() const {
   const std::lock_guard guard(state_->mutex);
   for (const auto& [id, holding] : state_->all) found.push_back(holding);
   return found;
+}
+
+void Holdings::each(const std::function<void(const Holding&)>& look) const {
+  const std::lock_guard guard(state_->mutex);
+  for (const auto& [id, holding] : state_->all) look(holding);
 }
 
 awaitable<Result<std::vector<audit::Appended>>> Holdings::save(

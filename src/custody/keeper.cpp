@@ -17,6 +17,7 @@
 #include "tally/core/wakeup.hpp"
 
 #include "due.hpp"
+#include "keeper_state.hpp"
 
 namespace tally::custody {
 
@@ -25,7 +26,6 @@ namespace {
 constexpr Nanos look_again = seconds(60);
 constexpr Nanos reader_look_again = seconds(1);
 constexpr std::string_view method = "key-shredded";
-constexpr std::size_t contents_per_record = 64;
 
 Json contents_of(const std::vector<Holding>& holdings) {
   Json contents = Json::array();
@@ -33,44 +33,17 @@ Json contents_of(const std::vector<Holding>& holdings) {
   return contents;
 }
 
+Json ids_of(const std::vector<Holding>& holdings) {
+  Json ids = Json::array();
+  for (const Holding& one : holdings) ids.push_back(one.id.value);
+  return ids;
+}
+
 void earliest(std::optional<Instant>& next, Instant at) {
   if (!next || at < *next) next = at;
 }
 
 }  // namespace
-
-struct Keeper::State {
-  State(KeeperParts parts_, OnDestroyed on_destroyed_, OnExpired on_expired_)
-      : parts(parts_), on_destroyed(std::move(on_destroyed_)), on_expired(std::move(on_expired_)) {}
-
-  KeeperParts parts;
-  OnDestroyed on_destroyed;
-  OnExpired on_expired;
-
-  std::set<std::string> followed;  // expired agreements whose row has followed
-  Runs destructions;               // one for each agreement
-  // Where the record of a destruction stands, until the provider's note is handed over.
-  std::map<std::string, audit::Appended> places;
-
-  mutable std::mutex mutex;
-  bool kicked = false;                      // mutex
-  std::shared_ptr<Wakeup> sleeper;          // mutex
-  std::map<std::string, Message> problems;  // mutex; by agreement
-
-  [[nodiscard]] EventId event(Instant at) { return new_event(parts.random, at); }
-  void problem(const AgreementId& agreement, std::optional<Message> message);
-  void no_longer(const AgreementId& agreement, std::string_view code);
-  bool is_failing(const AgreementId& agreement) const;  // its destruction, at the last try
-  std::vector<Holding> of(const AgreementId& agreement, std::set<HoldingState> states) const;
-
-  awaitable<bool> expire(AgreementId agreement, Due due);
-  awaitable<Result<void>> begin(AgreementId agreement, Message reason, RuleId rule, bool is_duty);
-  awaitable<Result<void>> shred(AgreementId agreement);
-  awaitable<Result<void>> tell(AgreementId agreement);
-  awaitable<Result<void>> destroy(AgreementId agreement, Message reason, RuleId rule, bool is_duty);
-  awaitable<std::optional<Instant>> look();
-  awaitable<void> look_after(AgreementId id, ClockReading reading, std::optional<Instant>& next);
-};
 
 void Keeper::State::problem(const AgreementId& agreement, std::optional<Message> message) {
   bool fresh = false;
@@ -191,6 +164,7 @@ awaitable<Result<void>> Keeper::State::shred(AgreementId agreement) {
     audit::RecordDraft record("data.destroyed", event(now));
     record.about(agreement)
         .set_json("contents", contents_of(now_gone))
+        .set_json("artefacts", ids_of(now_gone))
         .set("bytes", bytes)
         .set("method", method)
         .set("reason", now_gone.front().reason)
@@ -274,6 +248,7 @@ awaitable<Result<void>> Keeper::State::destroy(
     );
     if (!saved) done = fail(std::move(saved));
   }
+  tell_overdue(agreement, done.has_value());
   if (done) done = co_await tell(agreement);
   if (done) {
     problem(agreement, std::nullopt);
@@ -284,6 +259,26 @@ awaitable<Result<void>> Keeper::State::destroy(
     problem(agreement, std::move(message));
   }
   co_return done;
+}
+
+// A duty to delete that is due and could not be carried out stops every use under its rule. Also
+// after a restart, where only the state of the holdings says that one is being destroyed.
+void Keeper::State::tell_overdue(const AgreementId& agreement, bool done) {
+  if (done) {
+    if (overdue.erase(agreement.value) > 0) parts.enforcer.set_overdue(agreement, {});
+    return;
+  }
+  const auto state = parts.enforcer.state(agreement);
+  if (!state) return;
+  std::vector<RuleId> late;
+  const Instant now = parts.clock.read().at;
+  for (const Holding& one : of(agreement, {HoldingState::destroying})) {
+    const auto due = destruction_of(*state, one.received);
+    if (due && due->is_duty && due->at <= now) late.push_back(due->rule);
+  }
+  if (late.empty()) return;
+  overdue.insert(agreement.value);
+  parts.enforcer.set_overdue(agreement, std::move(late));
 }
 
 awaitable<void> Keeper::State::look_after(
@@ -369,56 +364,6 @@ Keeper::~Keeper() {
   std::shared_ptr<Wakeup> sleeper;
   const std::lock_guard guard(state_->mutex);
   sleeper.swap(state_->sleeper);
-}
-
-awaitable<Result<void>> Keeper::start() {
-  State& state = *state_;
-  Notices& notices = state.parts.notices;
-  const auto note = [&notices](Severity severity, const char* code, const std::string& id) {
-    notices.note(severity, {code, {{"artefact", id}}});
-  };
-  auto recovered = co_await state.parts.custody.recover();
-  if (!recovered) co_return fail(std::move(recovered));
-  for (const std::string& id : recovered->incomplete) {
-    note(Severity::info, "custody.incomplete-removed", id);
-  }
-  for (const std::string& id : recovered->shredded) {
-    note(Severity::warning, "custody.shred-finished", id);
-  }
-  for (const std::string& id : recovered->stray_keys) {
-    note(Severity::warning, "custody.stray-key-destroyed", id);
-  }
-  for (Holding& one : state.parts.holdings.all()) {
-    if (one.state == HoldingState::destroyed) {
-      auto key = co_await state.parts.custody.key_exists(one.id);
-      if (!key) co_return fail(std::move(key));
-      if (!*key) continue;
-      // A restored copy, or a destruction that the disk forgot: again, and said again.
-      note(Severity::warning, "custody.stray-key-destroyed", one.id.value);
-      one.state = HoldingState::destroying;
-      std::vector<Holding> changed{std::move(one)};
-      std::vector<audit::RecordDraft> none;
-      auto saved = co_await state.parts.holdings.save(std::move(changed), std::move(none));
-      if (!saved) co_return fail(std::move(saved));
-    } else if (one.state == HoldingState::held) {
-      // Its row was stored, and the machine stopped before the bytes were made visible.
-      auto published = co_await state.parts.custody.publish(one.id);
-      if (published) continue;
-      if (published.error().kind != ErrorKind::not_found) co_return published;
-      note(Severity::error, "custody.missing", one.id.value);
-    }
-  }
-  std::set<std::string> unfinished;
-  for (const Holding& one : state.parts.holdings.all()) {
-    const bool half = one.state == HoldingState::destroying ||
-                      (one.state == HoldingState::destroyed && !one.told);
-    if (half) unfinished.insert(one.agreement.value);
-  }
-  for (const std::string& agreement : unfinished) {
-    // What fails here is tried again by `run`, and red until then.
-    co_await state.destroy(AgreementId(agreement), Message(), RuleId(), false);
-  }
-  co_return Result<void>();
 }
 
 awaitable<std::optional<Instant>> Keeper::check() {

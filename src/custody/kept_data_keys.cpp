@@ -6,6 +6,7 @@
 #include "tally/core/aead.hpp"
 #include "tally/custody/puller.hpp"
 
+#include "rewrap.hpp"
 #include "sealing.hpp"
 
 namespace tally::custody {
@@ -63,10 +64,8 @@ Result<KeptDataKeys::Secret> KeptDataKeys::read(const ArtefactId& id) {
   std::array<std::uint8_t, 256> bytes{};
   const auto n = (*file)->read_at(0, bytes);
   if (!n) return tl::unexpected(n.error());
-  const auto wrapping = wrapping_.wrapping_key();
-  if (!wrapping) return tl::unexpected(wrapping.error());
   std::array<std::uint8_t, payload_key.secret_bytes> plain{};
-  auto opened = unwrap(payload_key, std::span(bytes).first(*n), *wrapping, id, plain);
+  auto opened = unwrap(payload_key, std::span(bytes).first(*n), wrapping_, id, plain);
   if (!opened) return fail(std::move(opened));
   Secret secret;
   std::copy_n(plain.begin(), key_bytes, secret.key.bytes.begin());
@@ -77,7 +76,7 @@ Result<KeptDataKeys::Secret> KeptDataKeys::read(const ArtefactId& id) {
 
 // Under its own name only when it is whole, and durable before anybody has the key.
 Result<KeptDataKeys::Secret> KeptDataKeys::make(const ArtefactId& id, const Digest& version) {
-  const auto wrapping = wrapping_.wrapping_key();
+  const auto wrapping = wrapping_.current();
   if (!wrapping) return tl::unexpected(wrapping.error());
   Secret secret;
   secret.version = version;
@@ -153,6 +152,20 @@ awaitable<Result<void>> KeptDataKeys::destroy(Pid process) {
   };
   co_await worker_.run(std::move(job));
   co_return done;
+}
+
+Result<std::vector<std::string>> KeptDataKeys::wrapped() {
+  const std::lock_guard guard(working_);
+  auto names = files_.list("keys");
+  if (names) std::erase_if(*names, [](const auto& name) { return !name.ends_with(key_suffix); });
+  return names;
+}
+
+Result<Rewrapped> KeptDataKeys::rewrap(const std::string& name) {
+  if (!name.ends_with(key_suffix)) return Rewrapped::unopened;
+  const ArtefactId id(name.substr(0, name.size() - key_suffix.size()));
+  const std::lock_guard guard(working_);
+  return rewrap_file(files_, file_name(id), id, payload_key, wrapping_, random_);
 }
 
 bool KeptDataKeys::holds(const Pid& process) const {

@@ -30,6 +30,23 @@ tl::unexpected<Error> file_failed(std::string_view file, std::string_view action
   );
 }
 
+tl::unexpected<Error> foreign(std::string_view file, std::string_view why) {
+  return fail(
+      ErrorKind::invalid,
+      {"custody.file-foreign", {{"file", std::string(file)}, {"why", std::string(why)}}}
+  );
+}
+
+// Why a file in the custody is none that this program made; empty: it may be one.
+std::string_view what_is_foreign(const struct stat& found) {
+  if (S_ISLNK(found.st_mode)) return "symbolic-link";
+  if (!S_ISREG(found.st_mode)) return "not-a-file";
+  if (found.st_uid != ::geteuid()) return "owner";
+  if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0) return "mode";
+  if (found.st_nlink > 1) return "hard-link";
+  return {};
+}
+
 class Descriptor {
  public:
   explicit Descriptor(int fd) : fd_(fd) {}
@@ -144,6 +161,16 @@ class PosixBlobStore final : public BlobStore {
     return sync_folder(to);
   }
 
+  Result<void> exchange(std::string_view one, std::string_view other) override {
+    const std::string first(one);
+    const std::string second(other);
+    if (::renameat2(root_.get(), first.c_str(), root_.get(), second.c_str(), RENAME_EXCHANGE) !=
+        0) {
+      return file_failed(first, "exchange", errno);
+    }
+    return sync_folder(one);
+  }
+
   Result<void> remove(std::string_view name) override {
     if (::unlinkat(root_.get(), std::string(name).c_str(), 0) != 0 && errno != ENOENT) {
       return file_failed(name, "remove", errno);
@@ -153,10 +180,12 @@ class PosixBlobStore final : public BlobStore {
 
   Result<void> shred(std::string_view name) override {
     const std::string path(name);
-    const Descriptor fd(::openat(root_.get(), path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+    const Descriptor fd(
+        ::openat(root_.get(), path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+    );
     if (!fd) {
       if (errno == ENOENT) return sync_folder(name);
-      return file_failed(name, "open", errno);
+      return not_opened(name, "open");
     }
     PosixFile file(Descriptor(::dup(fd.get())), path);
     const auto size = file.size();
@@ -174,9 +203,27 @@ class PosixBlobStore final : public BlobStore {
       std::string_view name, int flags, std::string_view action
   ) {
     const std::string path(name);
-    Descriptor fd(::openat(root_.get(), path.c_str(), flags | O_NOFOLLOW | O_CLOEXEC, 0600));
-    if (!fd) return file_failed(name, action, errno);
+    Descriptor fd(
+        ::openat(root_.get(), path.c_str(), flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600)
+    );
+    if (!fd) return not_opened(name, action);
+    struct stat found {};
+    if (::fstat(fd.get(), &found) != 0) return file_failed(name, "stat", errno);
+    if (const auto why = what_is_foreign(found); !why.empty()) return foreign(name, why);
     return std::unique_ptr<BlobFile>(new PosixFile(std::move(fd), path));
+  }
+
+  // A link is called by its name, and not by what following it would say.
+  [[nodiscard]] tl::unexpected<Error> not_opened(std::string_view name, std::string_view action) {
+    const int error = errno;
+    struct stat found {};
+    const std::string path(name);
+    if (::fstatat(root_.get(), path.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0) {
+      if (const auto why = what_is_foreign(found); !why.empty() && error != EEXIST) {
+        return foreign(name, why);
+      }
+    }
+    return file_failed(name, action, error);
   }
 
   // The folder that holds `name`: without this a name may come back, or be gone, after a power cut.
@@ -197,9 +244,17 @@ Result<std::unique_ptr<BlobStore>> open_posix_blob_store(const std::filesystem::
   Descriptor root(::open(name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return fail(ErrorKind::invalid, {"custody.folder-missing", {{"folder", name}}});
   for (const char* below : {"keys", "blobs"}) {
+    const std::string path = name + "/" + below;
     if (::mkdirat(root.get(), below, 0700) != 0 && errno != EEXIST) {
-      return file_failed(name + "/" + below, "create", errno);
+      return file_failed(path, "create", errno);
     }
+    struct stat found {};
+    if (::fstatat(root.get(), below, &found, AT_SYMLINK_NOFOLLOW) != 0) {
+      return file_failed(path, "stat", errno);
+    }
+    if (S_ISLNK(found.st_mode)) return foreign(path, "symbolic-link");
+    if (!S_ISDIR(found.st_mode)) return foreign(path, "not-a-folder");
+    if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0) return foreign(path, "mode");
   }
   const Descriptor whole(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!whole || ::fsync(whole.get()) != 0) return file_failed(name, "sync", errno);

@@ -6,6 +6,8 @@
 
 #include <openssl/crypto.h>
 
+#include "keyed_hash.hpp"
+#include "rewrap.hpp"
 #include "sealing.hpp"
 
 namespace tally::custody {
@@ -22,6 +24,9 @@ constexpr std::string_view part_suffix = ".part";
 constexpr std::string_view key_suffix = ".key";
 constexpr std::string_view fact_suffix = ".fact";
 constexpr std::string_view subject_prefix = "subject-";
+// What the names of persons are made with: no name of a fact, which are of hex digits.
+constexpr std::string_view names_id = "names";
+constexpr WrappedKind names_key{"TALLYPN1", sizeof(KeyedHash::State)};
 
 std::string key_name(const std::string& id) {
   return "keys/" + id + std::string(key_suffix);
@@ -46,15 +51,43 @@ Bytes aad_of(std::string_view subject, std::string_view id) {
 PrivateFacts::PrivateFacts(BlobStore& blobs, KeySource& keys, Random& random)
     : blobs_(blobs), keys_(keys), random_(random) {}
 
-// A name for the person that the folder alone does not let anybody guess: keyed with the wrapping
-// key, which lies elsewhere.
-Result<std::string> PrivateFacts::subject_id(std::string_view subject) {
-  const auto wrapping = keys_.wrapping_key();
+// A key of its own would give persons that are known already new names, so it is the wrapping key
+// of the time when it was made, as a hash that gives the same names and gives no key back: it
+// outlives that key.
+Result<KeyedHash> PrivateFacts::person_names(Missing missing) {
+  const std::string name = key_name(std::string(names_id));
+  const ArtefactId id{std::string(names_id)};
+  KeyedHash::State state{};
+  const auto bytes = read(name);
+  if (bytes) {
+    auto opened = unwrap(names_key, *bytes, keys_, id, state);
+    if (!opened) return fail(std::move(opened));
+    KeyedHash names(state);
+    OPENSSL_cleanse(state.data(), state.size());
+    return names;
+  }
+  if (bytes.error().kind != ErrorKind::not_found) return tl::unexpected(bytes.error());
+  const auto wrapping = keys_.current();
   if (!wrapping) return tl::unexpected(wrapping.error());
+  const KeyedHash names(wrapping->bytes);
+  if (missing == Missing::pass) return names;
+  state = names.state();
+  Nonce nonce{};
+  random_.fill(nonce);
+  auto written = put(name, wrap(names_key, state, *wrapping, id, nonce));
+  OPENSSL_cleanse(state.data(), state.size());
+  if (!written) return fail(std::move(written));
+  return names;
+}
+
+// A name for the person that the folder alone does not let anybody guess.
+Result<std::string> PrivateFacts::subject_id(std::string_view subject, Missing missing) {
+  const auto names = person_names(missing);
+  if (!names) return tl::unexpected(names.error());
   std::string message("tally-private/subject/1");
   message += '\0';
   message += subject;
-  const Digest id = hmac_sha256(wrapping->bytes, as_bytes(message));
+  const Digest id = names->of(as_bytes(message));
   return to_hex(std::span(id).first(subject_bytes));
 }
 
@@ -86,18 +119,19 @@ Result<void> PrivateFacts::write_key(
   return put(key_name(id), wrap_key(key, wrapping, ArtefactId(id), nonce));
 }
 
-Result<SecretKey> PrivateFacts::read_key(const std::string& id, const SecretKey& wrapping) {
+Result<SecretKey> PrivateFacts::read_key(const std::string& id, const SecretKey& above) {
   auto bytes = read(key_name(id));
   if (!bytes) return fail(std::move(bytes));
-  return unwrap_key(*bytes, wrapping, ArtefactId(id));
+  return unwrap_key(*bytes, above, ArtefactId(id));
 }
 
 Result<SecretKey> PrivateFacts::subject_key(const std::string& subject, bool make) {
-  const auto wrapping = keys_.wrapping_key();
-  if (!wrapping) return tl::unexpected(wrapping.error());
   const std::string id = std::string(subject_prefix) + subject;
-  auto known = read_key(id, *wrapping);
-  if (known || known.error().kind != ErrorKind::not_found || !make) return known;
+  auto bytes = read(key_name(id));
+  if (bytes) return unwrap_key(*bytes, keys_, ArtefactId(id));
+  if (bytes.error().kind != ErrorKind::not_found || !make) return fail(std::move(bytes));
+  const auto wrapping = keys_.current();
+  if (!wrapping) return tl::unexpected(wrapping.error());
   SecretKey key;
   random_.fill(key.bytes);
   if (auto written = write_key(id, key, *wrapping); !written) return fail(std::move(written));
@@ -110,15 +144,20 @@ Result<void> PrivateFacts::recover() {
   if (!keys) return fail(std::move(keys));
   auto facts = blobs_.list("blobs");
   if (!facts) return fail(std::move(facts));
+  bool persons = false;
   // A key without its fact or half overwritten, a fact without its key: what was begun is ended.
   for (const auto& name : *keys) {
     bool whole = name.ends_with(key_suffix);
     if (whole) {
       const auto bytes = read("keys/" + name);
       if (!bytes) return tl::unexpected(bytes.error());
+      if (is_wrapped(names_key, *bytes)) continue;
       whole = is_wrapped_key(*bytes);
     }
-    if (whole && name.starts_with(subject_prefix)) continue;
+    if (whole && name.starts_with(subject_prefix)) {
+      persons = true;
+      continue;
+    }
     const std::string fact =
         name.substr(0, name.size() - key_suffix.size()) + std::string(fact_suffix);
     if (whole && std::ranges::binary_search(*facts, fact)) continue;
@@ -133,7 +172,30 @@ Result<void> PrivateFacts::recover() {
     if (whole && std::ranges::binary_search(*keys, key)) continue;
     if (auto gone = blobs_.shred("blobs/" + name); !gone) return gone;
   }
-  return {};
+  if (!persons || std::ranges::binary_search(*keys, std::string(names_id) + ".key")) return {};
+  // Persons from before the names had a file: it is made before their wrapping key can go.
+  const auto names = person_names(Missing::make);
+  return names ? Result<void>() : tl::unexpected(names.error());
+}
+
+Result<std::vector<std::string>> PrivateFacts::wrapped() {
+  const std::lock_guard lock(mutex_);
+  auto names = blobs_.list("keys");
+  if (!names) return names;
+  // The keys of facts lie under those of persons, and stay as they are.
+  std::erase_if(*names, [](const std::string& name) {
+    return !name.ends_with(key_suffix) ||
+           (!name.starts_with(subject_prefix) && name != std::string(names_id) + ".key");
+  });
+  return names;
+}
+
+Result<Rewrapped> PrivateFacts::rewrap(const std::string& name) {
+  if (!name.ends_with(key_suffix)) return Rewrapped::unopened;
+  const std::string id = name.substr(0, name.size() - key_suffix.size());
+  const std::lock_guard lock(mutex_);
+  const auto& kind = id == names_id ? names_key : artefact_key;
+  return rewrap_file(blobs_, key_name(id), ArtefactId(id), kind, keys_, random_);
 }
 
 Result<Digest> PrivateFacts::keep(std::string_view subject, std::string_view fact) {
@@ -142,7 +204,7 @@ Result<Digest> PrivateFacts::keep(std::string_view subject, std::string_view fac
     const std::map<std::string, std::string> most = {{"most", std::to_string(subject_most_bytes)}};
     return fail(ErrorKind::invalid, {"custody.subject-too-long", most});
   }
-  const auto person = subject_id(subject);
+  const auto person = subject_id(subject, Missing::make);
   if (!person) return tl::unexpected(person.error());
   const auto above = subject_key(*person, true);
   if (!above) return tl::unexpected(above.error());
@@ -221,7 +283,7 @@ Result<std::vector<Digest>> PrivateFacts::list() {
 
 Result<std::vector<Digest>> PrivateFacts::about(std::string_view subject) {
   const std::lock_guard lock(mutex_);
-  const auto person = subject_id(subject);
+  const auto person = subject_id(subject, Missing::pass);
   if (!person) return tl::unexpected(person.error());
   auto all = list_now();
   if (!all) return all;
@@ -251,7 +313,7 @@ Result<void> PrivateFacts::destroy_subject(std::string_view subject) {
   auto facts = about(subject);
   if (!facts) return fail(std::move(facts));
   const std::lock_guard lock(mutex_);
-  const auto person = subject_id(subject);
+  const auto person = subject_id(subject, Missing::pass);
   if (!person) return tl::unexpected(person.error());
   if (auto gone = blobs_.shred(key_name(std::string(subject_prefix) + *person)); !gone) return gone;
   for (const Digest& commitment : *facts) {

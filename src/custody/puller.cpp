@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -109,6 +110,7 @@ Puller::Puller(
     Peer& peer,
     Custody& custody,
     Holdings& holdings,
+    Quota& quota,
     Clock& clock,
     Timers& timers,
     Notices& notices,
@@ -117,6 +119,7 @@ Puller::Puller(
     : peer_(peer),
       custody_(custody),
       holdings_(holdings),
+      quota_(quota),
       clock_(clock),
       timers_(timers),
       notices_(notices),
@@ -129,6 +132,12 @@ awaitable<Result<transfer::Pulled>> Puller::pull(transfer::PullOrder order) {
   if (!run) {
     co_return fail(ErrorKind::conflict, Message{"custody.pull-running", {{"process", process}}});
   }
+  struct Release {
+    Quota& quota;
+    const Pid process;
+    ~Release() { quota.release(process); }
+  };
+  const Release release{quota_, order.process};
   co_return co_await fetch(std::move(order));
 }
 
@@ -213,6 +222,13 @@ awaitable<Result<transfer::Pulled>> Puller::fetch(transfer::PullOrder order) {
   co_return fail(ErrorKind::unavailable, std::move(message));
 }
 
+// What comes encrypted lies there a second time once it is opened.
+Result<void> Puller::reserve(const Progress& progress, std::uint64_t bytes) {
+  constexpr auto most = std::numeric_limits<std::uint64_t>::max();
+  if (progress.order.sealed) bytes = bytes > most / 2 ? most : bytes * 2;
+  return quota_.reserve(progress.order.process, progress.order.provider, bytes);
+}
+
 // One request and its body. An Error is final; a cut is not.
 awaitable<Result<Puller::Step>> Puller::fetch_part(Progress& progress) {
   const transfer::PullOrder& order = progress.order;
@@ -246,6 +262,10 @@ awaitable<Result<Puller::Step>> Puller::fetch_part(Progress& progress) {
     progress.etag = stream->headers.get("ETag").value_or("");
     progress.media_type = stream->headers.get("Content-Type").value_or("");
     progress.whole = stream->length;
+    // Before a byte of it is taken.
+    if (progress.whole) {
+      if (auto room = reserve(progress, *progress.whole); !room) co_return fail(std::move(room));
+    }
     co_return co_await receive(progress, *stream);
   }
   if (status == 206 && have > 0) {
@@ -299,6 +319,10 @@ awaitable<Result<Puller::Step>> Puller::receive(Progress& progress, PeerStream& 
     const auto got = std::span<const std::uint8_t>(progress.piece).first(*n);
     if (progress.whole && writer.bytes() + got.size() > *progress.whole) {
       co_return fail(ErrorKind::invalid, odd_answer("Content-Length"));
+    }
+    if (!progress.whole) {
+      auto room = reserve(progress, writer.bytes() + got.size());
+      if (!room) co_return fail(std::move(room));
     }
     auto written = co_await writer.write(got);
     if (!written) co_return fail(std::move(written));

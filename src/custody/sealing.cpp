@@ -8,7 +8,6 @@ namespace tally::custody {
 namespace {
 
 constexpr std::string_view blob_magic = "TALLYCU1";
-constexpr std::size_t wrapping_name_bytes = 16;
 
 void append(Bytes& out, std::string_view text) {
   out.insert(out.end(), text.begin(), text.end());
@@ -21,16 +20,7 @@ void append_big_endian(Bytes& out, Integer value) {
   }
 }
 
-// Names the wrapping key without telling it, so that the wrong one is called by its name.
-Bytes wrapping_name(const SecretKey& wrapping) {
-  Sha256 sha;
-  sha.update("tally-custody/wrapping-key/1");
-  sha.update(std::span<const std::uint8_t>(wrapping.bytes));
-  const Digest digest = sha.finish();
-  return {digest.begin(), digest.begin() + wrapping_name_bytes};
-}
-
-Bytes wrapped_aad(const WrappedKind& kind, const Bytes& name, const ArtefactId& id) {
+Bytes wrapped_aad(const WrappedKind& kind, const KeyName& name, const ArtefactId& id) {
   Bytes aad;
   append(aad, kind.magic);
   aad.insert(aad.end(), name.begin(), name.end());
@@ -39,7 +29,7 @@ Bytes wrapped_aad(const WrappedKind& kind, const Bytes& name, const ArtefactId& 
 }
 
 std::size_t file_bytes(const WrappedKind& kind) {
-  return kind.magic.size() + wrapping_name_bytes + sizeof(Nonce) + kind.secret_bytes + tag_bytes;
+  return kind.magic.size() + sizeof(KeyName) + sizeof(Nonce) + kind.secret_bytes + tag_bytes;
 }
 
 }  // namespace
@@ -51,7 +41,7 @@ Bytes wrap(
     const ArtefactId& id,
     const Nonce& nonce
 ) {
-  const Bytes name = wrapping_name(wrapping);
+  const KeyName name = name_of(wrapping);
   Bytes file;
   file.reserve(file_bytes(kind));
   append(file, kind.magic);
@@ -69,6 +59,34 @@ bool is_wrapped(const WrappedKind& kind, std::span<const std::uint8_t> file) {
   return file.size() == file_bytes(kind) && std::equal(magic.begin(), magic.end(), file.begin());
 }
 
+std::optional<KeyName> wrapped_under(const WrappedKind& kind, std::span<const std::uint8_t> file) {
+  if (!is_wrapped(kind, file)) return std::nullopt;
+  KeyName name{};
+  std::copy_n(
+      file.begin() + static_cast<std::ptrdiff_t>(kind.magic.size()), name.size(), name.begin()
+  );
+  return name;
+}
+
+Result<void> unwrap(
+    const WrappedKind& kind,
+    std::span<const std::uint8_t> file,
+    KeySource& keys,
+    const ArtefactId& id,
+    std::span<std::uint8_t> secret
+) {
+  const auto name = wrapped_under(kind, file);
+  if (!name) {
+    return fail(ErrorKind::internal, {"custody.damaged", {{"artefact", id.value}, {"at", "key"}}});
+  }
+  const auto wrapping = keys.find(*name);
+  if (wrapping) return unwrap(kind, file, *wrapping, id, secret);
+  if (wrapping.error().kind != ErrorKind::not_found) return tl::unexpected(wrapping.error());
+  return fail(
+      ErrorKind::invalid, {"custody.wrong-key", {{"artefact", id.value}, {"key", to_text(*name)}}}
+  );
+}
+
 Result<void> unwrap(
     const WrappedKind& kind,
     std::span<const std::uint8_t> file,
@@ -79,10 +97,14 @@ Result<void> unwrap(
   const auto damaged = [&] {
     return fail(ErrorKind::internal, {"custody.damaged", {{"artefact", id.value}, {"at", "key"}}});
   };
-  if (!is_wrapped(kind, file)) return damaged();
-  const Bytes name = wrapping_name(wrapping);
-  if (!std::ranges::equal(name, file.subspan(kind.magic.size(), name.size()))) {
-    return fail(ErrorKind::invalid, {"custody.wrong-key", {{"artefact", id.value}}});
+  const auto under = wrapped_under(kind, file);
+  if (!under) return damaged();
+  const KeyName name = name_of(wrapping);
+  if (*under != name) {
+    return fail(
+        ErrorKind::invalid,
+        {"custody.wrong-key", {{"artefact", id.value}, {"key", to_text(*under)}}}
+    );
   }
   const auto rest = file.subspan(kind.magic.size() + name.size());
   Nonce nonce{};
@@ -101,6 +123,15 @@ Bytes wrap_key(
 
 bool is_wrapped_key(std::span<const std::uint8_t> file) {
   return is_wrapped(artefact_key, file);
+}
+
+Result<SecretKey> unwrap_key(
+    std::span<const std::uint8_t> file, KeySource& keys, const ArtefactId& id
+) {
+  SecretKey key;
+  auto opened = unwrap(artefact_key, file, keys, id, key.bytes);
+  if (!opened) return fail(std::move(opened));
+  return key;
 }
 
 Result<SecretKey> unwrap_key(

@@ -43,6 +43,8 @@ Bytes wrap(
 );
 // By its beginning: one that a destruction has overwritten is none.
 bool is_wrapped(const WrappedKind& kind, std::span<const std::uint8_t> file);
+// The name of the key under which it lies; nullopt: it is none of this kind.
+std::optional<KeyName> wrapped_under(const WrappedKind& kind, std::span<const std::uint8_t> file);
 // Fills `secret`, which has the length of its kind. Errors: internal (custody.damaged), invalid
 // (custody.wrong-key).
 Result<void> unwrap(
@@ -53,11 +55,23 @@ Result<void> unwrap(
     std::span<std::uint8_t> secret
 );
 
+// With the key of `keys` under which it lies. Errors: those of KeySource too.
+Result<void> unwrap(
+    const WrappedKind& kind,
+    std::span<const std::uint8_t> file,
+    KeySource& keys,
+    const ArtefactId& id,
+    std::span<std::uint8_t> secret
+);
+
 // The same of an artefact's key.
 Bytes wrap_key(
     const SecretKey& key, const SecretKey& wrapping, const ArtefactId& id, const Nonce& nonce
 );
 bool is_wrapped_key(std::span<const std::uint8_t> file);
+Result<SecretKey> unwrap_key(
+    std::span<const std::uint8_t> file, KeySource& keys, const ArtefactId& id
+);
 Result<SecretKey> unwrap_key(
     std::span<const std::uint8_t> file, const SecretKey& wrapping, const ArtefactId& id
 );

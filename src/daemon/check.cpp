@@ -1,6 +1,6 @@
 #include <tuple>
 
-#include "tally/custody/key_source.hpp"
+#include "tally/custody/key_ring.hpp"
 
 #include "keys.hpp"
 #include "log_key.hpp"
@@ -68,7 +68,7 @@ std::vector<ConfigProblem> check(const Config& config) {
     );
   }
   if (!config.wrapping_key.empty()) {
-    auto key = custody::open_key_file(config.wrapping_key, config.folder);
+    auto key = custody::open_key_ring(config.wrapping_key, config.folder);
     if (!key) note(problems, key.error(), "tally.json/custody/wrappingKey");
   }
   if (!config.pseudonym_key.empty()) {

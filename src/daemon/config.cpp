@@ -11,6 +11,8 @@ namespace tally::daemon {
 
 namespace {
 
+constexpr std::int64_t most_quota_mib = 1L << 30;
+
 void check_domain(ConfigReader& read, const std::string& domain, const std::string& at) {
   if (domain.find('|') != std::string::npos) read.expected(at, "[a-z0-9.-]+");
 }
@@ -298,6 +300,9 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                fields.emplace("contexts", read_contexts(read, entry.policy_dialect));
                fields.emplace("emptyOffer", read.choice(empty_is_use, "refuse", "use"));
                fields.emplace("privateAddresses", read.flag(entry.private_addresses));
+               fields.emplace(
+                   "custodyQuotaMiB", read.number(entry.custody_quota, 1, most_quota_mib, 1L << 20)
+               );
                fields.emplace("tlsAnchors", read.path(entry.tls_anchors, folder));
                fields.emplace("credential", [&](const Json& v, const std::string& p) {
                  auto& credential = entry.credential.emplace();
@@ -354,7 +359,10 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
              read.object(
                  value,
                  at,
-                 {{"wrappingKey", read.path(config.wrapping_key, folder)}},
+                 {{"wrappingKey", read.path(config.wrapping_key, folder)},
+                  {"quotaMiB", read.number(config.custody_quota, 1, most_quota_mib, 1L << 20)},
+                  {"recheckHours", read.number(config.recheck_every, 0, 24L * 366, seconds(3600))},
+                  {"recheckMiBPerSecond", read.number(config.recheck_rate, 1, 1024, 1L << 20)}},
                  {"wrappingKey"}
              );
            }},

@@ -72,6 +72,8 @@ struct PeerEntry {
   dsp::PolicyDialect policy_dialect;
   bool accept_unsigned = false;    // agreements that it, as provider, did not sign
   bool private_addresses = false;  // its names may resolve to addresses of private networks
+  std::uint64_t custody_quota =
+      0;  // bytes of its data that are held at most; 0: no bound of its own
   std::optional<CredentialEntry> credential;  // absent: known by its certificate
   std::filesystem::path tls_anchors;  // with a credential: of its server; empty: the system's
   std::optional<CredentialEntry> former_credential;  // loopbackCredential, as it was written
@@ -132,10 +134,13 @@ struct Config {
   std::vector<HookEntry> hooks;
   std::vector<WebhookEntry> webhooks;
   CatalogSettings catalog;
-  std::filesystem::path wrapping_key;   // outside of the folder; empty: no custody
+  std::filesystem::path wrapping_key;  // the key ring, outside of the folder; empty: no custody
+  std::uint64_t custody_quota = 0;     // bytes that are held at most; 0: no bound
+  Nanos recheck_every = seconds(168L * 3600);  // of each artefact; 0: when asked alone
+  std::uint64_t recheck_rate = 16ULL << 20;    // bytes a second of those by itself
   std::filesystem::path pseudonym_key;  // empty: no policy here can ask for pseudonyms
-  std::string data_url;                 // as written; what is in force stands with each listener
-  std::filesystem::path data_root;      // where file sources may read
+  std::string data_url;             // as written; what is in force stands with each listener
+  std::filesystem::path data_root;  // where file sources may read
   Nanos statement_period = seconds(24L * 3600);  // how often uses are stated to partners
   Nanos receipt_deadline = seconds(3600);        // then a receipt that has not come is missing
   Nanos transfer_idle = seconds(300);            // of a pull without receipts; then it is completed

@@ -240,16 +240,18 @@ Result<void> Connector::assemble(Opened opened) {
 
   // Facts about persons, beside the log.
   if (!config_.wrapping_key.empty()) {
-    auto key_source = custody::open_key_file(config_.wrapping_key, config_.folder);
-    if (!key_source) return fail(std::move(key_source));
-    key_source_ = std::move(*key_source);
+    auto ring = custody::open_key_ring(config_.wrapping_key, config_.folder);
+    if (!ring) return fail(std::move(ring));
+    ring_ = std::move(*ring);
+    if (auto fits = custody::check_ring(*ring_, from_log_->custody); !fits) return fits;
+    if (auto settled = ring_->settle(); !settled) return settled;
     const auto folder = config_.folder / "private";
     std::error_code failed;
     std::filesystem::create_directories(folder, failed);
     auto files = custody::open_posix_blob_store(folder);
     if (!files) return fail(std::move(files));
     fact_files_ = std::move(*files);
-    facts_ = std::make_unique<custody::PrivateFacts>(*fact_files_, *key_source_, random_);
+    facts_ = std::make_unique<custody::PrivateFacts>(*fact_files_, *ring_, random_);
     facts_of_log_ =
         std::make_unique<FactsOfLog>(*facts_, *log_, clock_, random_, *worker_, open_log);
     auto former = facts_of_former_logs(config_.folder);
@@ -357,9 +359,8 @@ Result<void> Connector::assemble(Opened opened) {
     auto key_files = custody::open_posix_blob_store(key_folder);
     if (!key_files) return fail(std::move(key_files));
     payload_key_files_ = std::move(*key_files);
-    payload_keys_ = std::make_unique<custody::KeptDataKeys>(
-        *payload_key_files_, *key_source_, *worker_, random_
-    );
+    payload_keys_ =
+        std::make_unique<custody::KeptDataKeys>(*payload_key_files_, *ring_, *worker_, random_);
     if (auto loaded = payload_keys_->load(); !loaded) return loaded;
     const auto folder = config_.folder / "custody";
     std::error_code failed;
@@ -367,14 +368,34 @@ Result<void> Connector::assemble(Opened opened) {
     auto blobs = custody::open_posix_blob_store(folder);
     if (!blobs) return fail(std::move(blobs));
     blobs_ = std::move(*blobs);
-    custody_ = std::make_unique<custody::Custody>(*blobs_, *key_source_, *worker_, random_);
+    custody_ = std::make_unique<custody::Custody>(*blobs_, *ring_, *worker_, random_);
     holdings_ = std::make_unique<custody::Holdings>(*store_, *journal_);
+    quota_ = std::make_unique<custody::Quota>(*holdings_, notices_);
+    quota_->set(quota_of(config_, config_.known_peers));
     puller_ = std::make_unique<custody::Puller>(
-        *peer_, *custody_, *holdings_, clock_, timers_, notices_, limits
+        *peer_, *custody_, *holdings_, *quota_, clock_, timers_, notices_, limits
+    );
+    key_rotation_ = std::make_unique<custody::KeyRotation>(custody::KeyRotationParts{
+        *ring_,
+        {custody_.get(), payload_keys_.get(), facts_.get()},
+        *log_,
+        clock_,
+        timers_,
+        *worker_,
+        random_,
+        notices_});
+    rechecker_ = std::make_unique<custody::Rechecker>(
+        custody::RecheckerParts{*custody_, *holdings_, clock_, timers_, random_, notices_},
+        custody::RecheckSettings{config_.recheck_every, config_.recheck_rate}
+    );
+    custody_desk_ = std::make_unique<CustodyDesk>(
+        *holdings_, *ring_, *key_rotation_, *rechecker_, *quota_, config_.recheck_every
     );
   }
 
-  held_ = std::make_unique<HeldReader>(custody_.get(), holdings_.get(), *enforcer_, pseudonyms_);
+  held_ = std::make_unique<HeldReader>(
+      custody_.get(), holdings_.get(), rechecker_.get(), *enforcer_, pseudonyms_
+  );
 
   // Contracts and transfers.
   auto witness_key = load_witness_key(config_);
@@ -538,7 +559,15 @@ Result<void> Connector::assemble(Opened opened) {
     };
     keeper_ = std::make_unique<custody::Keeper>(
         custody::KeeperParts{
-            *custody_, *holdings_, *journal_, *enforcer_, clock_, timers_, random_, notices_},
+            *custody_,
+            *holdings_,
+            *journal_,
+            *enforcer_,
+            clock_,
+            timers_,
+            random_,
+            notices_,
+            from_log_->custody},
         std::move(tell_provider),
         std::move(expired)
     );

@@ -21,10 +21,13 @@
 #include "tally/custody/holdings.hpp"
 #include "tally/custody/keeper.hpp"
 #include "tally/custody/kept_data_keys.hpp"
-#include "tally/custody/key_source.hpp"
+#include "tally/custody/key_ring.hpp"
+#include "tally/custody/key_rotation.hpp"
 #include "tally/custody/posix_blob_store.hpp"
 #include "tally/custody/private_facts.hpp"
 #include "tally/custody/puller.hpp"
+#include "tally/custody/quota.hpp"
+#include "tally/custody/rechecker.hpp"
 #include "tally/events/event_feed.hpp"
 #include "tally/events/webhooks.hpp"
 #include "tally/negotiation/delivery.hpp"
@@ -36,6 +39,7 @@
 
 #include "catalog_keeper.hpp"
 #include "config.hpp"
+#include "custody_desk.hpp"
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
@@ -158,7 +162,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<sources::FileSources> sources_;
   std::unique_ptr<CatalogKeeper> catalog_;
   std::unique_ptr<RuleKeeper> rules_;
-  std::unique_ptr<custody::KeySource> key_source_;
+  std::unique_ptr<custody::KeyRing> ring_;
   std::unique_ptr<custody::BlobStore> fact_files_;
   std::unique_ptr<custody::PrivateFacts> facts_;
   std::unique_ptr<FactsOfLog> facts_of_log_;  // null: no wrapping key
@@ -167,10 +171,14 @@ class Connector final : public api::Connector {
   std::unique_ptr<custody::BlobStore> blobs_;
   std::unique_ptr<custody::Custody> custody_;
   std::unique_ptr<custody::Holdings> holdings_;
+  std::unique_ptr<custody::Quota> quota_;
   std::unique_ptr<custody::Puller> puller_;
   PseudonymSecret pseudonyms_;
   std::unique_ptr<HeldReader> held_;
   std::unique_ptr<custody::Keeper> keeper_;
+  std::unique_ptr<custody::KeyRotation> key_rotation_;
+  std::unique_ptr<custody::Rechecker> rechecker_;
+  std::unique_ptr<CustodyDesk> custody_desk_;  // null: no wrapping key
   std::unique_ptr<negotiation::Delivery> delivery_;
   std::unique_ptr<net::HttpsPeer> programs_;  // those that this connector calls
   std::unique_ptr<events::HookCaller> hooks_;

@@ -64,6 +64,10 @@ std::vector<api::Check> Connector::checks() const {
        problems.empty(),
        problems.empty() ? Message{"daemon.duties-good", {}} : problems.front()}
   );
+  if (custody_desk_) {
+    const auto wrong = custody_desk_->problem();
+    out.push_back({"custody", !wrong, wrong.value_or(Message{"daemon.custody-good", {}})});
+  }
   return out;
 }
 

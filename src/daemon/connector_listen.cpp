@@ -117,6 +117,7 @@ Result<void> Connector::listen() {
        *transfers_,
        *enforcer_,
        *apps_,
+       custody_desk_.get(),
        {*sender_,
         from_log_->witnessing,
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },

@@ -134,9 +134,12 @@ awaitable<Result<void>> Connector::start() {
   if (auto done = apps_->load(); !done) co_return done;
   if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
   if (keeper_) {
+    if (auto done = co_await key_rotation_->start(from_log_->custody); !done) co_return done;
     if (auto done = holdings_->load(); !done) co_return done;
     if (auto done = co_await keeper_->start(); !done) co_return done;
     tasks_->spawn("keeper", keeper_->run());
+    tasks_->spawn("key rotation", key_rotation_->run());
+    tasks_->spawn("re-check", rechecker_->run());
   }
   if (auto done = co_await catalog_->reload(); !done) co_return done;
   tasks_->spawn("catalogue", catalog_->watch());
@@ -283,6 +286,7 @@ void Connector::reload() {
     note(self.peer_->set_addresses(addresses_of(config.known_peers, peers)));
     self.peer_credentials_->replace(std::move(peers));
     self.peers_->replace(config.known_peers);
+    if (self.quota_) self.quota_->set(quota_of(self.config_, config.known_peers));
     auto catalog = co_await self.catalog_->reload();
     if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
     self.notices_.note(Severity::info, {"daemon.reloaded", {}});

@@ -7,6 +7,7 @@
 
 #include "tally/audit/log_part.hpp"
 #include "tally/audit/witnessing.hpp"
+#include "tally/custody/custody_records.hpp"
 #include "tally/usage/enforcer.hpp"
 
 #include "enrolments.hpp"
@@ -24,7 +25,7 @@ class FromLog final : public audit::LogParts {
 
   // In the order of snapshots, which therefore never changes.
   std::vector<audit::LogPart*> all() override {
-    return {&enforcer, &witnessing, &certificates, &facts, &configuration};
+    return {&enforcer, &witnessing, &certificates, &facts, &configuration, &custody};
   }
 
   usage::Enforcer enforcer;
@@ -32,6 +33,7 @@ class FromLog final : public audit::LogParts {
   MetCertificates certificates;
   CommittedFacts facts;
   ConfigurationInForce configuration;
+  custody::CustodyRecords custody;
 };
 
 }  // namespace tally::daemon

@@ -8,13 +8,54 @@
 
 namespace tally::daemon {
 
+namespace {
+
+tl::unexpected<Error> altered(const custody::Holding& holding) {
+  return fail(
+      ErrorKind::unavailable,
+      {"api.altered", {{"agreement", holding.agreement.value}, {"artefact", holding.id.value}}}
+  );
+}
+
+// Whether an error of a read is about the bytes, and not about the disk or a destruction.
+bool is_of_the_bytes(const Error& error) {
+  return error.kind == ErrorKind::internal || error.kind == ErrorKind::invalid;
+}
+
+// What a use meets in the middle is looked at again as a whole.
+class WatchedReader final : public BodyReader {
+ public:
+  WatchedReader(
+      std::unique_ptr<BodyReader> body, custody::Rechecker& rechecker, ArtefactId artefact
+  )
+      : body_(std::move(body)), rechecker_(rechecker), artefact_(std::move(artefact)) {}
+
+  awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
+    auto n = co_await body_->read(out);
+    if (!n && is_of_the_bytes(n.error())) rechecker_.suspect(artefact_);
+    co_return n;
+  }
+
+ private:
+  const std::unique_ptr<BodyReader> body_;
+  custody::Rechecker& rechecker_;
+  const ArtefactId artefact_;
+};
+
+}  // namespace
+
 HeldReader::HeldReader(
     custody::Custody* custody,
     const custody::Holdings* holdings,
+    custody::Rechecker* rechecker,
     const usage::Enforcer& enforcer,
     const PseudonymSecret& secret
 )
-    : custody_(custody), holdings_(holdings), enforcer_(enforcer), secret_(secret) {}
+    : custody_(custody),
+      holdings_(holdings),
+      rechecker_(rechecker),
+      enforcer_(enforcer),
+      secret_(secret) {}
 
 // The data came in the form that their provider said: what it did is not done again.
 Result<HeldReader::Shapes> HeldReader::shapes_of(const custody::Holding& holding) {
@@ -54,14 +95,15 @@ Result<api::HeldData> HeldReader::held(const AgreementId& agreement) {
   bool destroying = false;
   if (holdings_ != nullptr) {
     // Several pulls under one agreement share its counter; the latest is what is read.
-    for (auto& holding : holdings_->of(agreement)) {
+    latest = custody::to_read(*holdings_, agreement);
+    for (const auto& holding : holdings_->of(agreement)) {
       if (holding.state == custody::HoldingState::destroying) destroying = true;
       if (holding.destroyed) destroyed = holding.destroyed;
-      if (holding.state != custody::HoldingState::held) continue;
-      if (!latest || latest->received < holding.received) latest = std::move(holding);
     }
   }
   if (latest) {
+    // Before anything is counted: a use of what is not what was received would be of nothing.
+    if (!latest->altered.code.empty()) return altered(*latest);
     auto shapes = shapes_of(*latest);
     if (!shapes) return fail(std::move(shapes));
     api::HeldData out;
@@ -92,9 +134,18 @@ awaitable<Result<std::unique_ptr<BodyReader>>> HeldReader::open(
         ErrorKind::not_found, {"custody.unknown-artefact", {{"artefact", artefact.value}}}
     );
   }
-  auto opened = co_await custody_->open(std::move(artefact), offset);
-  if (!opened) co_return fail(std::move(opened));
-  co_return std::move(opened->body);
+  auto opened = co_await custody_->open(artefact, offset);
+  if (!opened) {
+    const auto holding = holdings_->find(artefact);
+    const bool held = holding && holding->state == custody::HoldingState::held;
+    const bool gone = opened.error().kind == ErrorKind::not_found;
+    if (!held || (!gone && !is_of_the_bytes(opened.error()))) co_return fail(std::move(opened));
+    rechecker_->suspect(artefact);
+    co_return altered(*holding);
+  }
+  std::unique_ptr<BodyReader> body =
+      std::make_unique<WatchedReader>(std::move(opened->body), *rechecker_, std::move(artefact));
+  co_return body;
 }
 
 }  // namespace tally::daemon

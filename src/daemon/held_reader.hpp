@@ -1,5 +1,6 @@
 // What custody holds under an agreement, for the reads of local applications: of several artefacts
-// the latest, with the rows, columns and masks that are left to do. Any thread.
+// the latest that is whole, with the rows, columns and masks that are left to do. What a read finds
+// not to be what was received is looked at again. Any thread.
 #pragma once
 
 #include <map>
@@ -10,6 +11,7 @@
 #include "tally/api/data_routes.hpp"
 #include "tally/custody/custody.hpp"
 #include "tally/custody/holdings.hpp"
+#include "tally/custody/rechecker.hpp"
 #include "tally/usage/enforcer.hpp"
 
 #include "pseudonym_secret.hpp"
@@ -18,10 +20,11 @@ namespace tally::daemon {
 
 class HeldReader final : public api::HeldDataReader {
  public:
-  // `custody` and `holdings` null: there is no wrapping key, and nothing is held.
+  // `custody`, `holdings` and `rechecker` null: there is no wrapping key, and nothing is held.
   HeldReader(
       custody::Custody* custody,
       const custody::Holdings* holdings,
+      custody::Rechecker* rechecker,
       const usage::Enforcer& enforcer,
       const PseudonymSecret& secret
   );
@@ -36,6 +39,7 @@ class HeldReader final : public api::HeldDataReader {
 
   custody::Custody* custody_;
   const custody::Holdings* holdings_;
+  custody::Rechecker* rechecker_;
   const usage::Enforcer& enforcer_;
   const PseudonymSecret& secret_;
   std::mutex mutex_;

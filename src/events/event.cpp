@@ -15,7 +15,7 @@ struct EventType {
 };
 
 // By type.
-constexpr std::array<EventType, 25> event_types = {{
+constexpr std::array<EventType, 27> event_types = {{
     {"approval.approved", "approved"},
     {"approval.rejected", ""},
     {"approval.requested", "waiting"},
@@ -25,8 +25,10 @@ constexpr std::array<EventType, 25> event_types = {{
     {"contract.offered", ""},
     {"contract.terminated", "TERMINATED"},
     {"contract.verified", "VERIFIED"},
+    {"data.altered", "altered"},
     {"data.destroy_failed", "held"},
     {"data.destroyed", "destroyed"},
+    {"data.intact", "held"},
     {"equivocation.found", ""},
     {"equivocation.lifted", ""},
     {"policy.expired", "expired"},

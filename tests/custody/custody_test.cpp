@@ -6,6 +6,7 @@
 
 #include "tally/custody/posix_blob_store.hpp"
 
+#include "custody/machine.hpp"
 #include "custody/sealing.hpp"
 #include "sim/node.hpp"
 #include "sim/sim_blob_store.hpp"
@@ -15,14 +16,7 @@
 namespace tally::custody {
 namespace {
 
-class FixedKey : public KeySource {
- public:
-  explicit FixedKey(std::uint8_t fill) { key_.bytes.fill(fill); }
-  Result<SecretKey> wrapping_key() override { return key_; }
-
- private:
-  SecretKey key_;
-};
+using test::FixedKey;
 
 std::string pattern(std::size_t size) {
   std::string text(size, '\0');
@@ -295,6 +289,47 @@ TEST_F(CustodyTest, TheKeyIsOverwrittenBeforeItIsRemoved) {
   const std::string left = testing::read_file(folder_ / "copy");
   EXPECT_EQ(left, std::string(left.size(), '\0'));
   EXPECT_GT(left.size(), 32U);
+}
+
+// What somebody else put there, or opened to others, is refused by its name, whoever owns the
+// folder.
+TEST_F(CustodyTest, FilesThatNobodyHereMadeSoAreRefusedByName) {
+  namespace fs = std::filesystem;
+  hold("x", "text");
+  const auto refused = [this](const std::string& file, const std::string& why) {
+    const auto read = this->read("x");
+    ASSERT_FALSE(read) << why;
+    EXPECT_EQ(read.error().message.code, "custody.file-foreign");
+    EXPECT_EQ(read.error().message.params.at("file"), file);
+    EXPECT_EQ(read.error().message.params.at("why"), why);
+  };
+  for (const std::string file : {"keys/x.key", "blobs/x.blob"}) {
+    const auto path = folder_ / file;
+    fs::permissions(path, fs::perms::group_read, fs::perm_options::add);
+    refused(file, "mode");
+    fs::permissions(path, fs::perms::group_read, fs::perm_options::remove);
+    EXPECT_EQ(code(read("x")), "read");
+    fs::create_hard_link(path, folder_ / "copy");
+    refused(file, "hard-link");
+    fs::remove(folder_ / "copy");
+    fs::rename(path, folder_ / "elsewhere");
+    fs::create_symlink(folder_ / "elsewhere", path);
+    refused(file, "symbolic-link");
+    fs::remove(path);
+    fs::create_directory(path);
+    refused(file, "not-a-file");
+    fs::remove(path);
+    fs::rename(folder_ / "elsewhere", path);
+    EXPECT_EQ(code(read("x")), "read");
+  }
+  for (const char* below : {"keys", "blobs"}) {
+    fs::permissions(folder_ / below, fs::perms::others_exec, fs::perm_options::add);
+    const auto opened = open_posix_blob_store(folder_.path());
+    ASSERT_FALSE(opened) << below;
+    EXPECT_EQ(opened.error().message.code, "custody.file-foreign");
+    fs::permissions(folder_ / below, fs::perms::others_exec, fs::perm_options::remove);
+  }
+  EXPECT_TRUE(open_posix_blob_store(folder_.path()));
 }
 
 // --- power cuts, on a disk that forgets ---

@@ -9,7 +9,7 @@
 
 #include "tally/core/json.hpp"
 
-#include "custody/machine.hpp"
+#include "custody/held.hpp"
 
 namespace tally::custody {
 namespace {
@@ -65,32 +65,7 @@ class KeeperTest : public ::testing::Test {
 
   // What a pull leaves behind.
   void hold(const std::string& id, const std::string& agreement) {
-    auto fill = [](Machine& machine, std::string name, std::string under
-                ) -> awaitable<Result<void>> {
-      const std::string text = "data of " + name;
-      auto writer = co_await machine.custody->begin(ArtefactId(name));
-      if (!writer) co_return fail(std::move(writer));
-      auto written = co_await (*writer)->write(as_bytes(text));
-      if (!written) co_return written;
-      auto sealed = co_await (*writer)->finish();
-      if (!sealed) co_return fail(std::move(sealed));
-      Holding holding;
-      holding.id = ArtefactId(name);
-      holding.agreement = AgreementId(under);
-      holding.provider = usage::test::provider;
-      holding.process = Pid("urn:test:" + name);
-      holding.content = sealed->content;
-      holding.bytes = sealed->bytes;
-      holding.received = machine.rig.node->clock().read().at;
-      holding.state = HoldingState::held;
-      std::vector<Holding> changed{std::move(holding)};
-      std::vector<audit::RecordDraft> none;
-      auto saved = co_await machine.holdings->save(std::move(changed), std::move(none));
-      if (!saved) co_return fail(std::move(saved));
-      co_return co_await machine.custody->publish(ArtefactId(name));
-    };
-    const auto held = m.run(fill(m, id, agreement));
-    ASSERT_TRUE(held) << held.error().message.code;
+    custody::hold(m, id, agreement, "data of " + id);
   }
 
   bool is_held(const std::string& id) { return m.run(m.custody->held(ArtefactId(id))).value(); }
@@ -284,6 +259,15 @@ TEST_F(KeeperTest, ADutyThatIsDueAndCannotBeDoneIsViolatedOnce) {
   m.run(m.keeper->check());
   m.run(m.keeper->check());
   EXPECT_EQ(story("a"), "obligation.due data.destroy_failed obligation.violated ");
+  // Nothing more may be done under its rule until it is done, also after a restart.
+  const auto use = [this] { return usage::test::outcome(m.rig.authorise(usage::test::act("a"))); };
+  EXPECT_EQ(use(), "usage.duty-overdue");
+  m.off();
+  m.start();
+  ASSERT_TRUE(m.holdings->load());
+  m.blobs->fail_shred = true;
+  ASSERT_TRUE(m.run(m.keeper->start()));
+  EXPECT_EQ(use(), "usage.duty-overdue");
   m.blobs->fail_shred = false;
   m.run(m.keeper->check());
   EXPECT_FALSE(is_held("x"));
@@ -337,6 +321,77 @@ TEST_F(KeeperTest, AKeyThatCameBackIsDestroyedAgainAndReported) {
 
 // The power goes at every event of the way from the end of the policy to the told provider. In the
 // end the key is gone, the log says what happened in the right order, and the provider knows.
+// The log is the authority: an older database that says "held" is not believed.
+TEST_F(KeeperTest, WhatTheLogCallsDestroyedIsDestroyedAgainWhateverTheRowSays) {
+  // An agreement without an end or a duty: nothing but the record says that it has to go.
+  agree("a", policy_until(""));
+  m.start();
+  hold("x", "a");
+  hold("y", "b");
+  const sim::StoreImage older = m.image;
+  const auto key = m.rig.disk.contents("custody/keys/x.key").value();
+  const auto blob = m.rig.disk.contents("custody/blobs/x.blob").value();
+  ASSERT_TRUE(m.run(m.keeper->destroy(AgreementId("a"), Message{"test.ended", {}})));
+  ASSERT_FALSE(is_held("x"));
+  EXPECT_EQ(m.rig.records("data.destroyed")[0].body["artefacts"], Json::array({"x"}));
+
+  m.off();
+  m.image.rows = older.rows;
+  m.rig.disk.power_on();
+  m.rig.disk.overwrite("custody/keys/x.key", key);
+  m.rig.disk.overwrite("custody/blobs/x.blob", blob);
+  m.start();
+  ASSERT_TRUE(m.holdings->load());
+  ASSERT_EQ(m.holdings->find(ArtefactId("x"))->state, HoldingState::held);
+  ASSERT_TRUE(m.run(m.keeper->start()));
+  EXPECT_FALSE(m.run(m.custody->key_exists(ArtefactId("x"))).value());
+  EXPECT_EQ(m.holdings->find(ArtefactId("x"))->state, HoldingState::destroyed);
+  EXPECT_EQ(m.rig.records("data.destroyed").size(), 2U);
+  EXPECT_TRUE(is_held("y"));
+}
+
+TEST(CustodyRecords, OfLogsThatNameNoArtefactsMeanWhatWasReceivedUntilThen) {
+  CustodyRecords records;
+  audit::RecordView view;
+  view.type = "data.destroyed";
+  view.agreement = "a";
+  view.time = "2026-01-01T12:00:00.000000Z";
+  view.text = R"({"contents":["sha256:c"],"method":"m"})";
+  ASSERT_TRUE(records.replay(view));
+  CustodyRecords restored;
+  records.save([&](const Json& item) { ASSERT_TRUE(restored.restore(item)); });
+  for (const CustodyRecords* one : {&records, &restored}) {
+    Holding holding;
+    holding.id = ArtefactId("x");
+    holding.agreement = AgreementId("a");
+    holding.content = "sha256:c";
+    holding.received = parse_date_time("2026-01-01T11:59:59Z")->instant;
+    EXPECT_TRUE(one->destroyed(holding));
+    holding.received = parse_date_time("2026-01-01T12:00:01Z")->instant;
+    EXPECT_FALSE(one->destroyed(holding)) << "fetched again after that";
+    holding.received = parse_date_time("2026-01-01T11:59:59Z")->instant;
+    holding.agreement = AgreementId("b");
+    EXPECT_FALSE(one->destroyed(holding));
+  }
+}
+
+// Key and bytes that no row knows: nothing would ever end them.
+TEST_F(KeeperTest, WhatNoRowKnowsIsRecordedAndDestroyed) {
+  m.start();
+  hold("x", "a");
+  m.off();
+  m.image.rows.clear();
+  m.start();
+  ASSERT_TRUE(m.holdings->load());
+  m.rig.disk.overwrite("custody/blobs/notes.txt", {1});
+  ASSERT_TRUE(m.run(m.keeper->start()));
+  EXPECT_EQ(m.rig.disk.list("custody/keys"), std::vector<std::string>());
+  EXPECT_EQ(m.rig.disk.list("custody/blobs"), std::vector<std::string>{"notes.txt"});
+  const auto records = m.rig.records("data.unknown");
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].body["artefacts"], Json::array({"x"}));
+}
+
 TEST(KeeperPower, AnInterruptedDestructionIsFinishedAtTheNextStart) {
   struct Harness : KeeperTest {
     explicit Harness(std::uint64_t seed) : KeeperTest(seed) {}

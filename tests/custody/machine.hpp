@@ -15,13 +15,27 @@
 
 namespace tally::custody::test {
 
+// Keys that a test gives and takes; the first one is there from the beginning.
 class FixedKey : public KeySource {
  public:
-  Result<SecretKey> wrapping_key() override {
+  explicit FixedKey(std::uint8_t fill = 7) { add(fill); }
+  // Of these bytes; current from now on.
+  void add(std::uint8_t fill) {
     SecretKey key;
-    key.bytes.fill(7);
-    return key;
+    key.bytes.fill(fill);
+    keys_.push_back(key);
   }
+  void drop_former() { keys_.erase(keys_.begin(), keys_.end() - 1); }
+  Result<SecretKey> current() override { return keys_.back(); }
+  Result<SecretKey> find(const KeyName& name) override {
+    for (const SecretKey& key : keys_) {
+      if (name_of(key) == name) return key;
+    }
+    return fail(ErrorKind::not_found, {"custody.no-such-key", {}});
+  }
+
+ private:
+  std::vector<SecretKey> keys_;
 };
 
 class Machine {
@@ -36,7 +50,11 @@ class Machine {
     journal = std::make_unique<audit::Journal>(*store, *rig.log);
     audit::OutboxSearch search(store->drafts().value());
     auto reader = rig.reader();
-    const auto see = [&](const audit::RecordView& record) { search.see(record); };
+    records = CustodyRecords();
+    const auto see = [&](const audit::RecordView& record) {
+      search.see(record);
+      (void)records.replay(record);
+    };
     if (!audit::for_each_record(*reader, 0, see)) throw std::runtime_error("the log is broken");
     if (!rig.await(journal->replay(std::move(search)))) throw std::runtime_error("outbox");
     holdings = std::make_unique<Holdings>(*store, *journal);
@@ -52,6 +70,7 @@ class Machine {
         rig.node->timers(),
         rig.node->random(),
         rig.node->notices(),
+        records,
     };
     auto on_destroyed = [this](DeletionRecord record) -> awaitable<Result<void>> {
       if (refuse_notes) co_return fail(ErrorKind::unavailable, Message{"test.refused", {}});
@@ -87,6 +106,7 @@ class Machine {
   usage::test::Rig rig;
   sim::StoreImage image;
   FixedKey keys;
+  CustodyRecords records;
   std::vector<DeletionRecord> told;
   std::vector<std::string> expired;
   bool refuse_notes = false;

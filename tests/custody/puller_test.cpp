@@ -88,10 +88,12 @@ class PullerTest : public ::testing::Test {
 
   void restart_puller() {
     peer = network.peer(*m.rig.node, usage::test::consumer);
+    quota = std::make_unique<Quota>(*m.holdings, m.rig.node->notices());
     puller = std::make_unique<Puller>(
         *peer,
         *m.custody,
         *m.holdings,
+        *quota,
         m.rig.node->clock(),
         m.rig.node->timers(),
         m.rig.node->notices(),
@@ -145,6 +147,7 @@ class PullerTest : public ::testing::Test {
   sim::SimNetwork network{m.rig.world};
   std::unique_ptr<sim::Node> serving_;
   std::unique_ptr<Peer> peer;
+  std::unique_ptr<Quota> quota;
   std::unique_ptr<Puller> puller;
   Provider provider;
 };
@@ -179,6 +182,70 @@ std::string seal(const std::string& plain, const transfer::DataKey& key, const P
     all.append(out.begin(), out.end());
   }
   return all;
+}
+
+// --- quotas ---
+
+TEST_F(PullerTest, WhatIsTooLargeIsNotBegunWhereItsLengthIsKnown) {
+  quota->set({299'999, {}});
+  std::uint64_t sent = 0;
+  provider.instead = [&](Provider& self, const HttpRequest&) {
+    HttpResponse response;
+    response.headers.set("ETag", "\"1\"");
+    struct Counting final : TextBody {
+      Counting(std::string text, std::uint64_t& sent_) : TextBody(std::move(text)), out(sent_) {}
+      awaitable<Result<std::size_t>> read(std::span<std::uint8_t> piece) override {
+        auto n = co_await TextBody::read(piece);
+        if (n) out += *n;
+        co_return n;
+      }
+      std::uint64_t& out;
+    };
+    response.stream = std::make_unique<Counting>(self.data, sent);
+    response.stream_length = self.data.size();
+    return std::optional<HttpResponse>(std::move(response));
+  };
+  EXPECT_EQ(pull_code(), "custody.quota-exceeded");
+  expect_nothing_left();
+  EXPECT_LT(sent, 100'000U);  // what the wire holds
+  EXPECT_EQ(quota->lines().front().bytes, 0U);
+  quota->set({300'000, {}});
+  EXPECT_EQ(pull_code(), "pulled");
+  EXPECT_EQ(quota->lines().front().bytes, 300'000U);
+  // Again the same: what is there is not counted beside itself.
+  EXPECT_EQ(pull_code(), "pulled");
+}
+
+TEST_F(PullerTest, OfUnknownLengthItStopsWhereTheRoomEnds) {
+  provider.instead = [](Provider& self, const HttpRequest&) {
+    HttpResponse response;
+    response.headers.set("ETag", "\"1\"");
+    response.stream = std::make_unique<TextBody>(self.data);
+    return std::optional<HttpResponse>(std::move(response));
+  };
+  quota->set({200'000, {}});
+  EXPECT_EQ(pull_code(), "custody.quota-exceeded");
+  expect_nothing_left();
+  quota->set({std::nullopt, {{usage::test::provider, 299'999}}});
+  EXPECT_EQ(pull_code(), "custody.quota-exceeded");
+  quota->set({std::nullopt, {{usage::test::provider, 300'000}, {usage::test::stranger, 1}}});
+  EXPECT_EQ(pull_code(), "pulled");
+  const auto lines = quota->lines();
+  ASSERT_EQ(lines.size(), 3U);
+  EXPECT_EQ(lines[1].provider, usage::test::provider);
+  EXPECT_EQ(lines[1].bytes, 300'000U);
+  EXPECT_EQ(lines[1].quota, 300'000U);
+}
+
+TEST_F(PullerTest, WhatIsBeingFetchedCountsForOthers) {
+  quota->set({450'000, {}});
+  ASSERT_TRUE(quota->reserve(Pid("urn:test:other"), usage::test::stranger, 200'000));
+  EXPECT_EQ(pull_code(), "custody.quota-exceeded");
+  quota->release(Pid("urn:test:other"));
+  EXPECT_EQ(pull_code(), "pulled");
+  EXPECT_FALSE(quota->reserve(Pid("urn:test:other"), usage::test::stranger, 200'000));
+  // Numbers without measure do not wrap around.
+  EXPECT_FALSE(quota->reserve(Pid("urn:test:other"), usage::test::stranger, ~0ULL));
 }
 
 class SealedPull : public PullerTest {

@@ -28,7 +28,8 @@ BROKER = "did:web:broker.example"
 COHORT = "urn:hospital:cohort-2026"
 RESEARCH, MARKETING = "urn:purpose:research", "urn:purpose:marketing"
 
-options = argparse.Namespace(tallyd=None, tally=None, kill_at=None, long=False)
+options = argparse.Namespace(tallyd=None, tally=None, kill_at=None, encryption_off=None,
+                             long=False)
 
 
 def main():
@@ -37,6 +38,7 @@ def main():
     parser.add_argument("--tallyd", required=True)
     parser.add_argument("--tally", required=True)
     parser.add_argument("--kill-at", help="the library of kill_at.cpp")
+    parser.add_argument("--encryption-off", help="the connector of encryption_off.cpp")
     parser.add_argument("--long", action="store_true")
     parsed, rest = parser.parse_known_args()
     options.__dict__.update(vars(parsed))
@@ -150,6 +152,7 @@ class Connector:
         self.log_file = world.path(name + ".stderr")
         self.peers_port, self.apps_port, self.management_port = (free_port() for _ in range(3))
         self.process = None
+        self.program, self.env = options.tallyd, {}
         self.wrapping_key = world.path("keys", name + ".key")
         world.connectors.append(self)
         run(options.tally, "init", self.folder, "--participant", self.party,
@@ -228,16 +231,17 @@ class Connector:
 
     # --- the process ---
 
-    def spawn(self, *arguments):
+    def spawn(self, *arguments, env=None):
         self.log = open(self.log_file, "ab")
-        self.process = subprocess.Popen([options.tallyd, *arguments, self.folder],
+        self.process = subprocess.Popen([self.program, *arguments, self.folder],
                                         stdout=self.log, stderr=self.log,
-                                        env=dict(os.environ, LANG="C.UTF-8", LC_ALL="C.UTF-8"))
+                                        env=dict(os.environ, LANG="C.UTF-8", LC_ALL="C.UTF-8", **self.env,
+                                                 **(env or {})))
         return self
 
-    def start(self):
+    def start(self, env=None):
         seen = len(self.notices("daemon.serving"))
-        self.spawn()
+        self.spawn(env=env)
         eventually(lambda: len(self.notices("daemon.serving")) > seen or self.ended(),
                    self.name + " serves")
         if self.ended():

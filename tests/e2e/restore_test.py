@@ -6,13 +6,15 @@ import unittest
 
 import connectors
 from connectors import Pair, World, eventually
+from witnessed_test import held_at
+import witnessed_test
 
 STORE = "tally.db"
 
 
 def setUpModule():
     global world, pair, provider, consumer
-    world = World()
+    world = witnessed_test.world = World()
     unittest.addModuleCleanup(world.close)
     pair = Pair(world)
     provider, consumer = pair.provider, pair.consumer
@@ -113,6 +115,93 @@ class Restored(unittest.TestCase):
         consumer.start()
         eventually(lambda: set(consumer.custody_files()) <= gone, "destroyed again")
         self.assertIn(consumer.read(self.app, self.agreement).status, (403, 404, 410))
+
+
+    def test_data_that_an_older_store_does_not_know_is_destroyed_and_recorded(self):
+        self.keep(STORE)
+        later = consumer.agree(provider)
+        self.assertEqual(consumer.transfer(later)["state"], "COMPLETED")
+        token = consumer.app("late-" + later[-12:], connectors.RESEARCH, agreements=[later])
+        artefact = next(one["id"] for one in consumer.items("artefacts")
+                        if one["agreement"] == later)
+        self.put_back()
+        consumer.start()
+        eventually(lambda: not [file for file in consumer.custody_files() if artefact in file],
+                   "destroyed")
+        self.assertIn(artefact, consumer.records("data.unknown")[-1]["artefacts"])
+        self.assertTrue([notice for notice in consumer.notices("custody.unknown-destroyed")
+                         if notice["params"]["artefact"] == artefact])
+        self.assertNotEqual(consumer.read(token, later).status, 200)
+        # What it knows is there as before.
+        self.assertEqual(consumer.read(self.app, self.agreement).status, 200)
+
+    def test_a_row_that_says_held_does_not_beat_the_log(self):
+        """An older store and an older custody of an agreement whose data the log calls destroyed,
+        while nothing else says that it has to go."""
+        self.keep("custody", STORE)
+        self.end()
+        destroyed = consumer.records("data.destroyed")[-1]["artefacts"]
+        self.put_back()
+        seen = len(consumer.notices("custody.destroyed-by-log"))
+        consumer.start()
+        eventually(lambda: not [file for file in consumer.custody_files()
+                                if any(one in file for one in destroyed)], "destroyed again")
+        self.assertGreater(len(consumer.notices("custody.destroyed-by-log")), seen)
+        self.assertEqual(consumer.records("data.destroyed")[-1]["artefacts"], destroyed)
+
+    def test_a_custody_from_before_a_rotation_opens_nothing_any_more(self):
+        self.keep("custody")
+        consumer.tally("custody", "rotate-key")
+        newest = self.put_back()
+        consumer.start()
+        self.assertEqual(consumer.tally("custody", "check", check=False).returncode, 1)
+        refused = consumer.read(self.app, self.agreement)
+        self.assertEqual((refused.status, refused.code()), (503, "api.altered"))
+        self.assertEqual(self.uses(), 1)
+        reasons = [one["reason"]["code"] for one in consumer.get("/api/v1/custody")["altered"]]
+        self.assertEqual(set(reasons), {"custody.wrong-key"})
+        # The newest in its place is whole again.
+        self.assertEqual(consumer.stop(), 0)
+        shutil.rmtree(consumer.path("custody"))
+        shutil.copytree(os.path.join(newest, "custody"), consumer.path("custody"))
+        consumer.start()
+        self.assertEqual(consumer.tally("custody", "check").returncode, 0)
+        self.assertEqual(consumer.read(self.app, self.agreement).status, 200)
+
+    def test_with_the_ring_of_the_same_day_it_is_not_started(self):
+        older = world.path("older.key")
+        self.keep("custody", STORE)
+        shutil.copy2(consumer.wrapping_key, older)
+        consumer.tally("custody", "rotate-key")
+        newest_ring = world.path("newest.key")
+        shutil.copy2(consumer.wrapping_key, newest_ring)
+        newest = self.put_back()
+        shutil.copy2(older, consumer.wrapping_key)
+        consumer.spawn()
+        self.assertEqual(consumer.wait_ended(), 1)
+        self.assertIn("custody.ring-older", consumer.text())
+        shutil.copy2(newest_ring, consumer.wrapping_key)
+        self.with_newest(newest)
+
+    def test_a_whole_older_folder_is_known_by_whoever_holds_a_later_head(self):
+        everything = [name for name in os.listdir(consumer.folder)
+                      if name != "lock" and not name.startswith(STORE + "-")]
+        self.keep(*everything)
+        for _ in range(2):
+            self.assertEqual(consumer.read(self.app, self.agreement).status, 200)
+        self.assertEqual(consumer.read(self.app, self.agreement).status, 403)
+        # An act that the partner witnesses.
+        consumer.transfer(consumer.agree(provider))
+        eventually(lambda: consumer.records("checkpoint.witnessed"), "witnessed")
+        size = len(consumer.records())
+        eventually(lambda: held_at(provider, consumer) > size - 10, "the partner holds a late head")
+        newest = self.put_back()
+        size = len(consumer.records())
+        consumer.spawn()
+        self.assertEqual(consumer.wait_ended(), 1)
+        self.assertIn("audit.log-behind", consumer.text())
+        self.assertEqual(len(consumer.records()), size)
+        self.with_newest(newest)
 
 
 if __name__ == "__main__":

@@ -199,6 +199,18 @@ DiskResult<void> SimDisk::rename(const std::string& from, const std::string& to)
   return {};
 }
 
+DiskResult<void> SimDisk::exchange(const std::string& one, const std::string& other) {
+  if (!on_) return broken(DiskFault::dead);
+  const auto first = names_.find(one);
+  const auto second = names_.find(other);
+  if (first == names_.end() || second == names_.end()) return broken(DiskFault::missing);
+  const auto of_one = first->second;
+  const auto of_other = second->second;
+  apply({one, of_other, true});
+  apply({other, of_one});
+  return {};
+}
+
 DiskResult<void> SimDisk::remove(const std::string& path) {
   if (!on_) return broken(DiskFault::dead);
   const auto found = names_.find(path);
@@ -275,7 +287,7 @@ void SimDisk::cut_power() {
     } else {
       durable_names_.erase(change.path);
     }
-    if (change.with_next && kept == 1) ++kept;  // a rename is one change
+    if (change.with_next && kept == 1) ++kept;  // a rename is one change, an exchange too
   }
   unsynced_names_.clear();
   names_ = durable_names_;

@@ -64,6 +64,7 @@ class SimDisk {
   void drop_cache(const File& file);
 
   DiskResult<void> rename(const std::string& from, const std::string& to);
+  DiskResult<void> exchange(const std::string& one, const std::string& other);
   DiskResult<void> remove(const std::string& path);
   DiskResult<void> sync_names();  // of all folders
   [[nodiscard]] std::vector<std::string> list(const std::string& folder) const;
@@ -99,7 +100,7 @@ class SimDisk {
   struct NameChange {
     std::string path;
     std::shared_ptr<Inode> inode;  // null: the name goes
-    bool with_next = false;        // one half of a rename
+    bool with_next = false;        // one half of a rename or an exchange
   };
   struct Fault {
     std::uint64_t at = 0;  // 0: none

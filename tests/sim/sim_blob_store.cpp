@@ -93,6 +93,13 @@ Result<void> SimBlobStore::rename(std::string_view from, std::string_view to) {
   return passed_on(disk_.sync_names(), path(to));
 }
 
+Result<void> SimBlobStore::exchange(std::string_view one, std::string_view other) {
+  if (auto moved = disk_.exchange(path(one), path(other)); !moved) {
+    return failed(moved.error(), path(one));
+  }
+  return passed_on(disk_.sync_names(), path(one));
+}
+
 Result<void> SimBlobStore::remove(std::string_view name) {
   const auto removed = disk_.remove(path(name));
   if (!removed && removed.error() != DiskFault::missing) return failed(removed.error(), path(name));

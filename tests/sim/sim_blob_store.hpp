@@ -18,6 +18,7 @@ class SimBlobStore final : public custody::BlobStore {
   Result<std::unique_ptr<custody::BlobFile>> open(std::string_view name) override;
   Result<std::unique_ptr<custody::BlobFile>> create(std::string_view name) override;
   Result<void> rename(std::string_view from, std::string_view to) override;
+  Result<void> exchange(std::string_view one, std::string_view other) override;
   Result<void> remove(std::string_view name) override;
   Result<void> shred(std::string_view name) override;
 

@@ -17,11 +17,12 @@ namespace {
 
 class FixedKey final : public custody::KeySource {
  public:
-  Result<custody::SecretKey> wrapping_key() override {
+  Result<custody::SecretKey> current() override {
     custody::SecretKey key;
     key.bytes.fill(7);
     return key;
   }
+  Result<custody::SecretKey> find(const custody::KeyName&) override { return current(); }
 };
 
 class TextReader final : public BodyReader {
@@ -175,8 +176,9 @@ void Connector::build() {
   blobs = std::make_unique<sim::SimBlobStore>(disk);
   custody = std::make_unique<custody::Custody>(*blobs, *keys, node->worker(), node->random());
   holdings = std::make_unique<custody::Holdings>(*store, *journal);
+  quota = std::make_unique<custody::Quota>(*holdings, node->notices());
   puller = std::make_unique<custody::Puller>(
-      *peer, *custody, *holdings, node->clock(), node->timers(), node->notices(), limits
+      *peer, *custody, *holdings, *quota, node->clock(), node->timers(), node->notices(), limits
   );
   tokens = std::make_unique<TokenRegistry>();
   TransferSettings settings;
@@ -228,7 +230,8 @@ void Connector::build() {
           node->clock(),
           node->timers(),
           node->random(),
-          node->notices()},
+          node->notices(),
+          custody_records},
       [this](custody::DeletionRecord record) { return tell_provider(std::move(record)); },
       [this](AgreementId agreement) { return set_expired(std::move(agreement)); }
   );
@@ -286,6 +289,7 @@ void Connector::destroy_more() {
   transfers.reset();
   tokens.reset();
   puller.reset();
+  quota.reset();
   holdings.reset();
   custody.reset();
   blobs.reset();

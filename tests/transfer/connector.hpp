@@ -108,7 +108,9 @@ class Connector final : public negotiation::test::Machine,
   std::unique_ptr<custody::BlobStore> blobs;
   std::unique_ptr<custody::Custody> custody;
   std::unique_ptr<custody::Holdings> holdings;
+  std::unique_ptr<custody::Quota> quota;
   std::unique_ptr<custody::Puller> puller;
+  custody::CustodyRecords custody_records;  // of no log
   std::unique_ptr<custody::Keeper> keeper;
   std::unique_ptr<TokenRegistry> tokens;
   std::unique_ptr<TransferService> transfers;

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/custody_routes.hpp"
 #include "tally/api/router.hpp"
 #include "tally/audit/checkpoint_sender.hpp"
 #include "tally/audit/witness.hpp"
@@ -53,7 +54,7 @@ class RuleAdmin {
 
 // One line of the readiness answer.
 struct Check {
-  std::string name;  // log, store, clock, certificate, duties
+  std::string name;  // log, store, clock, certificate, duties, custody
   bool good = true;
   Message message;
 };
@@ -127,6 +128,7 @@ struct ManagementApiParts {
   transfer::TransferService& transfers;
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
+  CustodyAdmin* custody;  // null: nothing is held for others
   WitnessAdminParts witness;
   events::EventFeed& events;
   const events::Webhooks& webhooks;

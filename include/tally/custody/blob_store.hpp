@@ -3,7 +3,8 @@
 //
 // Names are "keys/<file>" and "blobs/<file>"; both folders exist. Errors of every call: not_found
 // (custody.file-missing), unavailable (custody.disk-full, custody.file-failed {file, action,
-// reason}). Calls block, so they are made through Worker; distinct files from distinct threads.
+// reason}), invalid (custody.file-foreign: a link, no plain file, or open to others: nobody here
+// made it so). Calls block, so they are made through Worker; distinct files from distinct threads.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,8 @@ class BlobStore {
   virtual Result<std::unique_ptr<BlobFile>> create(std::string_view name) = 0;
   // Durable on return. Fails when `to` exists.
   virtual Result<void> rename(std::string_view from, std::string_view to) = 0;
+  // The two change their names in one step, durable on return. Fails when one is not there.
+  virtual Result<void> exchange(std::string_view one, std::string_view other) = 0;
   // Durable on return; a missing file is no error.
   virtual Result<void> remove(std::string_view name) = 0;
   // Overwrites the bytes where they lie, makes that durable, then removes the name, durably. A

@@ -18,6 +18,7 @@
 #include "tally/core/notices.hpp"
 #include "tally/custody/blob_store.hpp"
 #include "tally/custody/key_source.hpp"
+#include "tally/custody/wrapped_keys.hpp"
 
 namespace tally::custody {
 
@@ -48,12 +49,14 @@ struct Recovered {
   std::vector<std::string> incomplete;  // writes that a stop cut short: removed
   std::vector<std::string> shredded;    // bytes without a key: an interrupted destruction, removed
   std::vector<std::string> stray_keys;  // keys without bytes: destroyed
+  std::vector<std::string> unknown;     // files that are none of a custody: left as they are
+  std::vector<ArtefactId> there;        // key and bytes, sealed or held
 };
 
-class Custody {
+class Custody final : public WrappedKeys {
  public:
   Custody(BlobStore& blobs, KeySource& keys, Worker& worker, Random& random);
-  ~Custody();
+  ~Custody() override;
   Custody(const Custody&) = delete;
   Custody& operator=(const Custody&) = delete;
 
@@ -69,8 +72,11 @@ class Custody {
   // return. Readers that are open get custody.destroyed with their next piece. Idempotent.
   awaitable<Result<void>> destroy(ArtefactId id);
   // Only what is held. Errors: not_found (custody.unknown-artefact), internal (custody.damaged: the
-  // bytes are not what was written), invalid (custody.wrong-key: another wrapping key).
+  // bytes are not what was written), invalid (custody.wrong-key: under a wrapping key that is not
+  // in the ring; custody.file-foreign).
   awaitable<Result<OpenedArtefact>> open(ArtefactId id, std::uint64_t offset = 0);
+  // The same to look whether it is what was written: no use, so nothing waits for its end.
+  awaitable<Result<OpenedArtefact>> open_to_check(ArtefactId id);
   // What is sealed and not held: for whoever wrote it, to go on with. Errors: as of `open`.
   awaitable<Result<OpenedArtefact>> open_sealed(ArtefactId id);
 
@@ -78,7 +84,11 @@ class Custody {
   awaitable<Result<bool>> key_exists(ArtefactId id);
   awaitable<Result<bool>> held(ArtefactId id);
   awaitable<Result<std::vector<ArtefactId>>> list();      // what is held
-  [[nodiscard]] bool in_use(const ArtefactId& id) const;  // a reader is open
+  [[nodiscard]] bool in_use(const ArtefactId& id) const;  // a reader is open that is no check
+
+  // --- WrappedKeys ---
+  Result<std::vector<std::string>> wrapped() override;
+  Result<Rewrapped> rewrap(const std::string& name) override;
 
   struct State;
 

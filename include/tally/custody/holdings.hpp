@@ -4,6 +4,7 @@
 // Changes on the home executor; `of` and `find` from any thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,8 +39,10 @@ struct Holding {
   Instant received;
   HoldingState state = HoldingState::staged;
   std::optional<Instant> destroyed;
-  Message reason;     // why it is being or was destroyed
-  bool told = false;  // the provider's deletion record was handed to delivery
+  Message reason;                  // why it is being or was destroyed
+  bool told = false;               // the provider's deletion record was handed to delivery
+  std::optional<Instant> checked;  // when its bytes were last compared with `content`
+  Message altered;  // why they are not what was received; no code: they were, when last looked at
   std::uint64_t version = 0;
 };
 
@@ -55,6 +58,8 @@ class Holdings {
   [[nodiscard]] std::optional<Holding> find(const ArtefactId& id) const;
   [[nodiscard]] std::vector<Holding> of(const AgreementId& agreement) const;
   [[nodiscard]] std::vector<Holding> all() const;
+  // Each of them, in the order of ids, without a copy. `look` calls nothing here.
+  void each(const std::function<void(const Holding&)>& look) const;
 
   // Stores the new states together with their records. Durable on return, both.
   awaitable<Result<std::vector<audit::Appended>>> save(

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tally/custody/custody.hpp"
+#include "tally/custody/custody_records.hpp"
 #include "tally/custody/holdings.hpp"
 #include "tally/usage/enforcer.hpp"
 
@@ -43,6 +44,7 @@ struct KeeperParts {
   Timers& timers;
   Random& random;
   Notices& notices;
+  const CustodyRecords& log;  // as a start found it
 };
 
 class Keeper {
@@ -58,7 +60,8 @@ class Keeper {
   Keeper& operator=(const Keeper&) = delete;
 
   // After Holdings::load and the recovery of the log: Custody::recover, and what was interrupted.
-  // A key whose artefact is destroyed by the rows is destroyed again and reported.
+  // A key whose artefact is destroyed by the rows or by the log is destroyed again and reported; so
+  // is what no row knows, since nobody could end it. Files that are none of a custody are named.
   awaitable<Result<void>> start();
   // Sleeps until the next thing is due, at most a minute; returns when it is cancelled.
   awaitable<void> run();

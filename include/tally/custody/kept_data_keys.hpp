@@ -10,11 +10,12 @@
 #include "tally/core/digest.hpp"
 #include "tally/custody/blob_store.hpp"
 #include "tally/custody/key_source.hpp"
+#include "tally/custody/wrapped_keys.hpp"
 #include "tally/transfer/data_keys.hpp"
 
 namespace tally::custody {
 
-class KeptDataKeys final : public transfer::DataKeys {
+class KeptDataKeys final : public transfer::DataKeys, public WrappedKeys {
  public:
   KeptDataKeys(BlobStore& files, KeySource& wrapping, Worker& worker, Random& random);
 
@@ -25,6 +26,9 @@ class KeptDataKeys final : public transfer::DataKeys {
   awaitable<Result<transfer::DataKey>> find(Pid process) override;
   awaitable<Result<void>> destroy(Pid process) override;
   [[nodiscard]] bool holds(const Pid& process) const override;
+
+  Result<std::vector<std::string>> wrapped() override;
+  Result<Rewrapped> rewrap(const std::string& name) override;
 
  private:
   struct Secret;

@@ -1,14 +1,12 @@
-// Where the wrapping key comes from: the one key under which the keys of all artefacts lie. Apart
-// from the data, so that a copy of the data folder alone opens nothing. A file today; a hardware
-// module or a key service is another implementation.
+// Where wrapping keys come from: the keys under which the keys of everything held lie. Apart from
+// the data, so that a copy of the data folder alone opens nothing. A key ring in a file today
+// (key_ring.hpp); a hardware module or a key service is another implementation.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <filesystem>
-#include <memory>
+#include <string>
 
-#include "tally/core/clock.hpp"
 #include "tally/core/result.hpp"
 
 namespace tally::custody {
@@ -24,20 +22,20 @@ class SecretKey {
   std::array<std::uint8_t, 32> bytes{};
 };
 
+// Names a wrapping key without telling it: the first 16 bytes of
+// SHA-256("tally-custody/wrapping-key/1" ‖ key). What lies under a key says its name.
+using KeyName = std::array<std::uint8_t, 16>;
+KeyName name_of(const SecretKey& key);
+std::string to_text(const KeyName& name);  // 32 hex digits
+
 class KeySource {
  public:
   virtual ~KeySource() = default;
-  virtual Result<SecretKey> wrapping_key() = 0;  // any thread
+  // Under which whatever is new is wrapped. Any thread.
+  virtual Result<SecretKey> current() = 0;
+  // To open what lies under the key of this name. Errors: not_found (custody.no-such-key {key}):
+  // it was destroyed, or never was here. Any thread.
+  virtual Result<SecretKey> find(const KeyName& name) = 0;
 };
-
-// A file that only its owner may read and that does not lie in the data folder. Never makes one:
-// `tally init` does. Errors: invalid (custody.key-missing, custody.key-inside-data,
-// custody.key-readable-by-others, custody.key-malformed), unavailable (custody.file-failed).
-Result<std::unique_ptr<KeySource>> open_key_file(
-    const std::filesystem::path& file, const std::filesystem::path& data_folder
-);
-
-// For `tally init`. Errors: conflict (custody.key-exists), unavailable (custody.file-failed).
-Result<void> create_key_file(const std::filesystem::path& file, Random& random);
 
 }  // namespace tally::custody

@@ -9,7 +9,8 @@
 
 namespace tally::custody {
 
-// Errors: invalid (custody.folder-missing), unavailable (custody.file-failed).
+// Errors: invalid (custody.folder-missing, custody.file-foreign), unavailable
+// (custody.file-failed).
 Result<std::unique_ptr<BlobStore>> open_posix_blob_store(const std::filesystem::path& folder);
 
 }  // namespace tally::custody

@@ -14,6 +14,7 @@
 #include "tally/core/runs.hpp"
 #include "tally/custody/custody.hpp"
 #include "tally/custody/holdings.hpp"
+#include "tally/custody/quota.hpp"
 #include "tally/transfer/pull_executor.hpp"
 
 namespace tally::custody {
@@ -24,6 +25,7 @@ class Puller final : public transfer::PullExecutor {
       Peer& peer,
       Custody& custody,
       Holdings& holdings,
+      Quota& quota,
       Clock& clock,
       Timers& timers,
       Notices& notices,
@@ -32,7 +34,8 @@ class Puller final : public transfer::PullExecutor {
 
   // A repeat begins anew; of what is held already it answers what is there. Errors: unavailable
   // (custody.pull-gave-up, custody.*), forbidden (custody.pull-refused {status}), invalid
-  // (custody.pull-answer), conflict (custody.pull-running, custody.already-destroyed).
+  // (custody.pull-answer), conflict (custody.pull-running, custody.already-destroyed,
+  // custody.quota-exceeded: nothing of it is kept).
   awaitable<Result<transfer::Pulled>> pull(transfer::PullOrder order) override;
   awaitable<Result<void>> open(transfer::OpenOrder order) override;
   awaitable<Result<void>> publish(Pid process, Json form) override;
@@ -44,6 +47,7 @@ class Puller final : public transfer::PullExecutor {
   awaitable<Result<transfer::Pulled>> fetch(transfer::PullOrder order);
   awaitable<Result<Step>> fetch_part(Progress& progress);
   awaitable<Result<Step>> receive(Progress& progress, PeerStream& stream);
+  Result<void> reserve(const Progress& progress, std::uint64_t bytes);
   awaitable<Result<std::string>> fresh_token(transfer::PullOrder order);
   // Stages `holding`, whose artefact is sealed; unless its agreement has ended meanwhile.
   awaitable<Result<void>> stage(Holding holding);
@@ -52,6 +56,7 @@ class Puller final : public transfer::PullExecutor {
   Peer& peer_;
   Custody& custody_;
   Holdings& holdings_;
+  Quota& quota_;
   Clock& clock_;
   Timers& timers_;
   Notices& notices_;

@@ -1,0 +1,47 @@
+#include "custody_admin.hpp"
+
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+namespace tally::api {
+
+namespace {
+
+using Parts = std::shared_ptr<const ManagementApiParts>;
+
+// What is looked at takes as long as it is large: the answer does not wait for it.
+HttpResponse ordered(const Parts& parts, const Result<void>& done, Lang lang) {
+  if (!done) return problem(done.error(), lang);
+  return json_response(202, {{"ordered", format_micros(parts->clock.read().at)}});
+}
+
+HttpResponse no_custody(Lang lang) {
+  return problem(409, {"api.no-custody", {}}, lang);
+}
+
+}  // namespace
+
+awaitable<HttpResponse> get_custody(Parts parts, Call& call) {
+  if (parts->custody == nullptr) co_return no_custody(call.lang);
+  co_return json_response(200, parts->custody->custody(call.lang));
+}
+
+awaitable<HttpResponse> post_custody_check(Parts parts, Call& call) {
+  if (parts->custody == nullptr) co_return no_custody(call.lang);
+  co_return ordered(parts, parts->custody->check({}), call.lang);
+}
+
+awaitable<HttpResponse> post_artefact_check(Parts parts, Call& call) {
+  if (parts->custody == nullptr) co_return no_custody(call.lang);
+  co_return ordered(parts, parts->custody->check(call.parameters.front()), call.lang);
+}
+
+awaitable<HttpResponse> post_wrapping_key_rotation(Parts parts, Call& call) {
+  if (parts->custody == nullptr) co_return no_custody(call.lang);
+  auto begun = co_await parts->custody->rotate_wrapping_key();
+  if (!begun) co_return problem(begun.error(), call.lang);
+  co_return json_response(202, *begun);
+}
+
+}  // namespace tally::api
