@@ -40,7 +40,19 @@ struct Holding {
   std::optional<Instant> destroyed;
   Message reason;     // why it is being or was destroyed
   bool told = false;  // the provider's deletion record was handed to delivery
+  // What was derived here from data under these agreements, `agreement` the first of them: it goes
+  // by the terms of all. Empty: it was received.
+  std::vector<AgreementId> bound_by;
+  // Of one that is being or was destroyed: under which of its agreements.
+  AgreementId ended_under;
   std::uint64_t version = 0;
+
+  [[nodiscard]] bool is_derived() const { return !bound_by.empty(); }
+  [[nodiscard]] bool is_under(const AgreementId& id) const;
+  // Whose matter its end is.
+  [[nodiscard]] const AgreementId& ends_under() const {
+    return ended_under.empty() ? agreement : ended_under;
+  }
 };
 
 class Holdings {
@@ -53,7 +65,10 @@ class Holdings {
   Result<void> load();  // at start
 
   [[nodiscard]] std::optional<Holding> find(const ArtefactId& id) const;
+  // What was received under the agreement.
   [[nodiscard]] std::vector<Holding> of(const AgreementId& agreement) const;
+  // What goes by its terms: that, and what was derived from it.
+  [[nodiscard]] std::vector<Holding> under(const AgreementId& agreement) const;
   [[nodiscard]] std::vector<Holding> all() const;
 
   // Stores the new states together with their records. Durable on return, both.
