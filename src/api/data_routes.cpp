@@ -11,16 +11,14 @@
 #include "tally/dataplane/stream.hpp"
 #include "tally/odrl/terms.hpp"
 
+#include "acts.hpp"
+#include "my_agreements.hpp"
+
 namespace tally::api {
 
 namespace {
 
 constexpr std::string_view bearer = "Bearer ";
-
-std::string bearer_token(const identity::Caller& caller) {
-  if (!caller.authorization.starts_with(bearer)) return {};
-  return caller.authorization.substr(bearer.size());
-}
 
 // Shared by a stream's digest, which knows the content, and the transport's end, which knows
 // whether all of it went out.
@@ -63,6 +61,7 @@ awaitable<Result<void>> describe_use(
     HttpResponse& response, const usage::Grant& grant, transfer::UseReceipts* receipts
 ) {
   response.headers.set("Tally-Use", grant.use.value);
+  tell_rest(response, grant);
   if (receipts == nullptr) co_return Result<void>{};
   const auto receipt = co_await receipts->receipt(grant);
   if (!receipt) co_return tl::unexpected(receipt.error());
@@ -70,19 +69,14 @@ awaitable<Result<void>> describe_use(
   co_return Result<void>{};
 }
 
-// --- the provider's side ---
-
-using Parts = std::shared_ptr<const PeerDataParts>;
-
 // Reads and digests what lies before a resumed range, so that the digest is of the whole.
 awaitable<Result<void>> digest_prefix(
-    dataplane::Source& source, std::uint64_t length, Sha256& sha, std::size_t piece
+    std::unique_ptr<BodyReader> reader, std::uint64_t length, Sha256& sha, std::size_t piece
 ) {
-  auto reader = co_await source.open(0, length);
-  if (!reader) co_return fail(std::move(reader));
   std::vector<std::uint8_t> buffer(piece);
   for (std::uint64_t left = length; left > 0;) {
-    auto got = co_await (*reader)->read(std::span(buffer));
+    const std::size_t most = std::min<std::uint64_t>(left, buffer.size());
+    auto got = co_await reader->read(std::span(buffer).first(most));
     if (!got) co_return fail(std::move(got));
     if (*got == 0) co_return fail(ErrorKind::unavailable, {"api.source-short", {}});
     sha.update(std::span(buffer).first(*got));
@@ -90,6 +84,10 @@ awaitable<Result<void>> digest_prefix(
   }
   co_return Result<void>{};
 }
+
+// --- the provider's side ---
+
+using Parts = std::shared_ptr<const PeerDataParts>;
 
 // Digests what it passes on. What lay before a resumed range is in `sha` already, so that the
 // digest is of the whole. A transport that was told the length does not ask for the end: the last
@@ -110,7 +108,8 @@ class SentReader final : public BodyReader {
   }
 
   awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
-    auto got = co_await inner_->read(out);
+    if (left_ == 0) co_return std::size_t{0};
+    auto got = co_await inner_->read(out.first(std::min<std::uint64_t>(left_, out.size())));
     if (!got || *got == 0) co_return got;
     sha_.update(out.first(*got));
     if (sending_->access) sending_->access->moved();
@@ -212,15 +211,16 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
   if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
 
-  usage::Act act;
-  act.agreement = grant.agreement;
-  act.action = grant.action;
-  act.party = grant.consumer;
-  act.purposes = std::move(*purposes);
-  act.purpose_source = odrl::Source::asserted;
-  act.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
+  PeerAct asked;
+  asked.agreement = grant.agreement;
+  asked.action = grant.action;
+  asked.consumer = grant.consumer;
+  asked.purposes = std::move(*purposes);
+  asked.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
+  asked.source = call.caller.source;
+  asked.sealed = seal != nullptr;
+  auto act = act_of_peer(std::move(asked));
   act.process = grant.transfer;
-  act.receipt_before_key = seal != nullptr;
   // A pull is one act, however often it is resumed; a call is one act for each key.
   act.idempotency_key = pull
                             ? "pull " + grant.transfer.value
@@ -252,6 +252,11 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   // The receipt of a pull: on the home executor, after the last byte.
   std::function<void(const std::string&, std::uint64_t)> whole;
   if (pull) {
+    // The consumer is asked for it with each use.
+    const auto entry = parts->enforcer.state(grant.agreement);
+    if (entry && !entry->terms.asset_class.empty()) {
+      response.headers.set("Tally-Asset-Class", percent_encode_segment(entry->terms.asset_class));
+    }
     const std::uint64_t length = identity.length;
     whole =
         [parts, process = grant.transfer, length, seal](const std::string& content, std::uint64_t) {
@@ -276,8 +281,13 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
 
   Sha256 sha;
   if (selection.range.offset > 0) {
-    auto before =
-        co_await digest_prefix(**source, selection.range.offset, sha, parts->limits.stream_piece);
+    auto prefix = co_await (*source)->open(0, selection.range.offset);
+    auto before = Result<void>(prefix ? Result<void>{} : tl::unexpected(prefix.error()));
+    if (prefix) {
+      before = co_await digest_prefix(
+          std::move(*prefix), selection.range.offset, sha, parts->limits.stream_piece
+      );
+    }
     if (!before) {
       co_await give_back(parts->enforcer, sending->grant);
       co_return problem(before.error(), call.lang);
@@ -292,8 +302,11 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
       std::move(*body), selection.range.length, std::move(sha), sending
   );
   response.stream_length = selection.range.length;
-  // A transfer that is suspended or over takes what is under way with it.
-  response.may_go_on = [access = grant.access] { return access->open(); };
+  // A transfer that is suspended or over takes what is under way with it, and so does the end of
+  // what the policy permits.
+  response.may_go_on = [parts, access = grant.access, sending] {
+    return access->open() && parts->enforcer.may_go_on(sending->grant);
+  };
   response.on_sent = completion(parts->enforcer, sending, std::move(whole));
   co_return response;
 }
@@ -323,22 +336,6 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
         call.lang
     );
   }
-  // A request may narrow what the operator registered, never widen it.
-  std::vector<std::string> asked;
-  for (const auto& [key, value] : call.target.query) {
-    if (key == "purpose") asked.push_back(value);
-  }
-  auto narrowed = usage::narrow(*app, asked);
-  usage::Act act;
-  act.agreement = agreement;
-  act.action = std::string(odrl::iri::read);
-  act.party = parts->self;
-  act.app = app->id;
-  act.purposes = std::move(narrowed.purposes);
-  act.purposes_not_registered = std::move(narrowed.not_registered);
-  act.purpose_source = odrl::Source::registration;
-  act.idempotency_key = std::string(call.request.headers.get("Idempotency-Key").value_or(""));
-  if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
 
   // What cannot be read must not cost a use. An agreement that was never ours is an unknown one.
   if (!parts->enforcer.state(agreement)) {
@@ -347,6 +344,29 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const auto held = parts->held.held(agreement);
   const bool destroyed = !held && is_gone(held.error());
   if (!held && !destroyed) co_return problem(held.error(), call.lang);
+  auto act = act_of_app(
+      *app,
+      parts->self,
+      agreement,
+      std::string(odrl::iri::read),
+      claims_of(call.target),
+      held ? held->asset_class : std::string()
+  );
+  act.idempotency_key = std::string(call.request.headers.get("Idempotency-Key").value_or(""));
+  if (act.idempotency_key.empty()) {
+    act.continued_use = UseId(std::string(call.request.headers.get("Tally-Use").value_or("")));
+  }
+  act.continuable = true;
+  if (std::max(act.idempotency_key.size(), act.continued_use.value.size()) > 256) {
+    co_return problem(400, {"api.key-too-long", {}}, call.lang);
+  }
+  // What differs from what was read before must not pass for the rest of it.
+  const dataplane::SourceIdentity identity{
+      held ? held->content : std::string(), held ? held->length : 0};
+  const auto selection =
+      held ? dataplane::select(call.request.headers, identity) : dataplane::Selection{200, {}};
+  if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
+  if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
   // For whom the application reads, if it says so: beside the log, before the record that commits
   // to it.
   const std::string subject(call.request.headers.get("Tally-Subject").value_or(""));
@@ -370,21 +390,39 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   }
   auto sending = std::make_shared<Sending>();
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
-  auto data = co_await parts->held.open(agreement);
+  // Between both questions a newer pull may have come: it is the artefact that was found first.
+  Sha256 sha;
+  Result<api::HeldData> data = fail(ErrorKind::unavailable, {"api.internal", {}});
+  if (selection.range.offset > 0) {
+    data = co_await parts->held.open(agreement, held->artefact, 0);
+    if (data) {
+      auto before = co_await digest_prefix(
+          std::move(data->body), selection.range.offset, sha, parts->limits.stream_piece
+      );
+      if (!before) data = tl::unexpected(before.error());
+    }
+  }
+  if (selection.range.offset == 0 || data) {
+    data = co_await parts->held.open(agreement, held->artefact, selection.range.offset);
+  }
   if (!data) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return held_problem(data.error(), call.lang);
   }
   HttpResponse response;
-  response.headers.set("Content-Type", data->media_type);
+  response.status = selection.status;
+  response.headers.set("Content-Type", held->media_type);
   if (auto said = co_await describe_use(response, sending->grant, parts->receipts); !said) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(said.error(), call.lang);
   }
+  dataplane::describe(selection, identity, response.headers);
   if (sending->grant.repeated) response.headers.set("Tally-Use-Repeated", "true");
-  response.stream =
-      std::make_unique<SentReader>(std::move(data->body), data->length, Sha256(), sending);
-  response.stream_length = data->length;
+  response.stream = std::make_unique<SentReader>(
+      std::move(data->body), selection.range.length, std::move(sha), sending
+  );
+  response.stream_length = selection.range.length;
+  response.may_go_on = [parts, sending] { return parts->enforcer.may_go_on(sending->grant); };
   auto ended = [parts](const std::string&, std::uint64_t) {
     if (parts->after_use) parts->after_use();
   };
@@ -394,20 +432,15 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
 
 }  // namespace
 
+std::string bearer_token(const identity::Caller& caller) {
+  if (!caller.authorization.starts_with(bearer)) return {};
+  return caller.authorization.substr(bearer.size());
+}
+
 HttpResponse refusal_response(const usage::Refusal& refusal, Lang lang) {
   auto response = problem(403, refusal.code, lang);
   Json body = Json::parse(response.body);
-  Json reasons = Json::array();
-  for (const auto& reason : refusal.reasons) {
-    reasons.push_back(
-        {{"code", reason.code}, {"params", reason.params}, {"text", render(reason, lang)}}
-    );
-  }
-  body["reasons"] = std::move(reasons);
-  body["decision"] = "deny";
-  body["reason"] = odrl::to_string(refusal.decision.reason);
-  body["rule"] = refusal.decision.decisive_rule.value;
-  body["agreement"] = refusal.agreement.value;
+  add_refusal(body, refusal, lang);
   response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
   return response;
 }
@@ -437,7 +470,10 @@ std::vector<Route> peer_data_routes(PeerDataParts given) {
 std::vector<Route> app_routes(AppApiParts given) {
   auto parts = std::make_shared<const AppApiParts>(std::move(given));
   const RouteHandler data = [parts](Call& call) { return read_held(parts, call); };
-  return {{"GET", "/api/v1/data/:agreement", Role::app, Where::connection, data}};
+  const RouteHandler mine = [parts](Call& call) { return get_my_agreements(parts, call); };
+  return {
+      {"GET", "/api/v1/data/:agreement", Role::app, Where::connection, data},
+      {"GET", "/api/v1/my-agreements", Role::app, Where::connection, mine}};
 }
 
 }  // namespace tally::api

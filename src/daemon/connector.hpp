@@ -36,6 +36,7 @@
 
 #include "catalog_keeper.hpp"
 #include "config.hpp"
+#include "contacts.hpp"
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
@@ -76,8 +77,10 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   awaitable<Result<Json>> prune_log(Lang lang) override;
   // --- api::HeldDataReader ---
-  awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
-  Result<void> held(const AgreementId& agreement) override;
+  awaitable<Result<api::HeldData>> open(
+      AgreementId agreement, ArtefactId artefact, std::uint64_t offset
+  ) override;
+  Result<api::HeldArtefact> held(const AgreementId& agreement) override;
 
  private:
   // What `open` finds before the parts can be built.
@@ -149,6 +152,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<identity::TrustSource> trust_;
   std::unique_ptr<PeerCredentials> peer_credentials_;
   std::unique_ptr<net::HttpsPeer> peer_;
+  std::unique_ptr<LastContacts> contacts_;
+  std::unique_ptr<HeardPeer> heard_peer_;  // peer_, for everything that services send
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
   std::unique_ptr<Enrolments> enrolments_;

@@ -109,12 +109,13 @@ Result<void> Connector::listen() {
        *catalog_,
        *rules_,
        *store_,
-       *peer_,
+       *heard_peer_,
        *peers_,
        *negotiations_,
        *transfers_,
        *enforcer_,
        *apps_,
+       *this,
        {*sender_,
         from_log_->witnessing,
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },
@@ -214,6 +215,7 @@ awaitable<HttpResponse> Connector::serve_certified(
     }
   }
   if (caller.peer) {
+    contacts_->heard(caller.peer->party);
     const auto recorded = co_await enrolments_->met(*caller.peer);
     if (!recorded) co_return api::problem(recorded.error(), Lang::en);
   }
@@ -246,6 +248,7 @@ awaitable<HttpResponse> Connector::serve_by_credential(
       co_return std::move(*refused);
     }
   }
+  if (known.peer) contacts_->heard(known.peer->party);
   co_return co_await serving_->peer_router->handle(std::move(request), known);
 }
 

@@ -189,15 +189,27 @@ awaitable<Result<Json>> Connector::opening(std::uint64_t seq) {
 
 // --- what custody holds ---
 
-Result<void> Connector::held(const AgreementId& agreement) {
+Result<api::HeldArtefact> Connector::held(const AgreementId& agreement) {
+  std::optional<custody::Holding> latest;
   std::optional<Instant> destroyed;
   bool destroying = false;
   if (holdings_) {
-    for (const auto& holding : holdings_->of(agreement)) {
-      if (holding.state == custody::HoldingState::held) return {};
+    // Several pulls under one agreement share its counter; the latest is what is read.
+    for (auto& holding : holdings_->of(agreement)) {
       if (holding.state == custody::HoldingState::destroying) destroying = true;
       if (holding.destroyed) destroyed = holding.destroyed;
+      if (holding.state != custody::HoldingState::held) continue;
+      if (!latest || latest->received < holding.received) latest = std::move(holding);
     }
+  }
+  if (latest) {
+    api::HeldArtefact out;
+    out.artefact = latest->id;
+    out.content = latest->content;
+    out.length = latest->bytes;
+    out.media_type = latest->media_type.empty() ? "application/octet-stream" : latest->media_type;
+    out.asset_class = latest->asset_class;
+    return out;
   }
   if (destroying) {
     return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement.value}}});
@@ -211,23 +223,20 @@ Result<void> Connector::held(const AgreementId& agreement) {
   return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
 }
 
-awaitable<Result<api::HeldData>> Connector::open(AgreementId agreement) {
-  if (auto there = held(agreement); !there) co_return fail(std::move(there));
-  // Several pulls under one agreement share its counter; the latest is what is read.
-  std::optional<custody::Holding> latest;
-  for (auto& holding : holdings_->of(agreement)) {
-    if (holding.state != custody::HoldingState::held) continue;
-    if (!latest || latest->received < holding.received) latest = std::move(holding);
+awaitable<Result<api::HeldData>> Connector::open(
+    AgreementId agreement, ArtefactId artefact, std::uint64_t offset
+) {
+  const auto there = held(agreement);
+  if (!there) co_return tl::unexpected(there.error());
+  const auto holding = holdings_->find(artefact);
+  if (!holding || holding->agreement != agreement ||
+      holding->state != custody::HoldingState::held) {
+    co_return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement.value}}});
   }
-  if (!latest) {
-    co_return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
-  }
-  auto opened = co_await custody_->open(latest->id);
+  auto opened = co_await custody_->open(std::move(artefact), offset);
   if (!opened) co_return fail(std::move(opened));
   api::HeldData out;
   out.body = std::move(opened->body);
-  out.length = opened->length;
-  out.media_type = latest->media_type.empty() ? "application/octet-stream" : latest->media_type;
   co_return out;
 }
 

@@ -485,30 +485,27 @@ Result<std::vector<std::string>> Connector::purposes_of(const AgreementId& agree
   return *found ? (*found)->purposes : std::vector<std::string>{};
 }
 
-Result<void> Connector::held(const AgreementId& agreement) {
+Result<api::HeldArtefact> Connector::held(const AgreementId& agreement) {
   bool destroyed = false;
   for (const auto& holding : holdings->of(agreement)) {
-    if (holding.state == custody::HoldingState::held) return {};
+    if (holding.state == custody::HoldingState::held) {
+      return api::HeldArtefact{holding.id, holding.content, holding.bytes, "text/csv", ""};
+    }
     destroyed = destroyed || holding.destroyed.has_value();
   }
   return fail(ErrorKind::not_found, {destroyed ? "api.destroyed" : "api.nothing-held", {}});
 }
 
-awaitable<Result<api::HeldData>> Connector::open(AgreementId agreement) {
-  auto there = held(agreement);
-  if (!there) co_return fail(std::move(there));
-  for (const auto& holding : holdings->of(agreement)) {
-    if (holding.state != custody::HoldingState::held) continue;
-    auto opened = co_await custody->open(holding.id);
-    if (!opened) co_return fail(std::move(opened));
-    api::HeldData data_held;
-    data_held.body = std::move(opened->body);
-    data_held.length = opened->length;
-    data_held.media_type = "text/csv";
-    co_return data_held;
-  }
-  const Message nothing{"api.nothing-held", {}};
-  co_return fail(ErrorKind::not_found, nothing);
+awaitable<Result<api::HeldData>> Connector::open(
+    AgreementId agreement, ArtefactId artefact, std::uint64_t offset
+) {
+  const auto there = held(agreement);
+  if (!there) co_return tl::unexpected(there.error());
+  auto opened = co_await custody->open(std::move(artefact), offset);
+  if (!opened) co_return fail(std::move(opened));
+  api::HeldData data_held;
+  data_held.body = std::move(opened->body);
+  co_return data_held;
 }
 
 Result<std::unique_ptr<dataplane::Source>> Connector::source(const Json&) {

@@ -57,20 +57,28 @@ std::vector<Route> peer_data_routes(PeerDataParts parts);
 // it, since some connectors send it as it stood in the data address.
 std::string_view data_token(const identity::Caller& caller);
 
-// What custody holds under an agreement, opened for one read.
-struct HeldData {
-  std::unique_ptr<BodyReader> body;
+// What custody holds under an agreement: of several pulls the latest.
+struct HeldArtefact {
+  ArtefactId artefact;
+  std::string content;  // "sha256:…"
   std::uint64_t length = 0;
   std::string media_type;
+  std::string asset_class;  // what the provider said of it, or empty
+};
+// The same, opened for one read from an offset on.
+struct HeldData {
+  std::unique_ptr<BodyReader> body;
 };
 class HeldDataReader {
  public:
   virtual ~HeldDataReader() = default;
   // Any executor. Errors: not_found (api.nothing-held, api.being-destroyed, api.destroyed {at}),
   // unavailable.
-  virtual awaitable<Result<HeldData>> open(AgreementId agreement) = 0;
-  // What `open` would say, before a use is counted for it.
-  virtual Result<void> held(const AgreementId& agreement) = 0;
+  virtual awaitable<Result<HeldData>> open(
+      AgreementId agreement, ArtefactId artefact, std::uint64_t offset
+  ) = 0;
+  // What there is to open, before a use is counted for it. Errors: those not_found of `open`.
+  virtual Result<HeldArtefact> held(const AgreementId& agreement) = 0;
 };
 
 // Keeps what an application says about the person it reads for, beside the log.
@@ -97,6 +105,8 @@ struct AppApiParts {
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };
 std::vector<Route> app_routes(AppApiParts parts);
+// The token of an Authorization "Bearer …", or empty.
+std::string bearer_token(const identity::Caller& caller);
 // Bearer tokens of registered applications.
 Admit admit_apps(usage::AppRegistry& apps);
 

@@ -31,6 +31,7 @@ struct Holding {
   std::string content;
   std::uint64_t bytes = 0;
   std::string media_type;
+  std::string asset_class;  // as the provider said with the data, or empty
   Instant received;
   HoldingState state = HoldingState::staged;
   std::optional<Instant> destroyed;
