@@ -7,7 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/form_of_act.hpp"
 #include "tally/dataplane/sealed_payload.hpp"
+#include "tally/dataplane/shaped_source.hpp"
 #include "tally/dataplane/stream.hpp"
 #include "tally/odrl/terms.hpp"
 
@@ -55,6 +57,17 @@ awaitable<void> give_back(usage::Enforcer& enforcer, usage::Grant grant) {
   co_await enforcer.abort(std::move(grant));
 }
 
+// Of an act that cannot be carried out here: refused in the log, then to whoever asked.
+awaitable<HttpResponse> refuse(usage::Enforcer& enforcer, usage::Act act, Lang lang) {
+  auto refused = co_await enforcer.authorise(std::move(act));
+  if (!refused) co_return problem(refused.error(), lang);
+  if (const auto* refusal = std::get_if<usage::Refusal>(&*refused)) {
+    co_return refusal_response(*refusal, lang);
+  }
+  co_await give_back(enforcer, std::get<usage::Grant>(*std::move(refused)));
+  co_return problem(500, {"api.internal", {}}, lang);
+}
+
 // What the answer to a use says of it. The permit is durable, so the receipt is there before the
 // first byte. Errors: those of the signature.
 awaitable<Result<void>> describe_use(
@@ -71,12 +84,14 @@ awaitable<Result<void>> describe_use(
 
 // Reads and digests what lies before a resumed range, so that the digest is of the whole.
 awaitable<Result<void>> digest_prefix(
-    std::unique_ptr<BodyReader> reader, std::uint64_t length, Sha256& sha, std::size_t piece
+    dataplane::Source& source, std::uint64_t length, Sha256& sha, std::size_t piece
 ) {
+  auto reader = co_await source.open(0, length);
+  if (!reader) co_return fail(std::move(reader));
   std::vector<std::uint8_t> buffer(piece);
   for (std::uint64_t left = length; left > 0;) {
     const std::size_t most = std::min<std::uint64_t>(left, buffer.size());
-    auto got = co_await reader->read(std::span(buffer).first(most));
+    auto got = co_await (*reader)->read(std::span(buffer).first(most));
     if (!got) co_return fail(std::move(got));
     if (*got == 0) co_return fail(ErrorKind::unavailable, {"api.source-short", {}});
     sha.update(std::span(buffer).first(*got));
@@ -170,6 +185,17 @@ awaitable<Result<std::shared_ptr<const OutgoingSeal>>> seal_source(
   co_return std::shared_ptr<const OutgoingSeal>(std::move(seal));
 }
 
+// What the consumer is told of the columns that it gets, and of what was done to them.
+Json form_to_tell(const ServedAsset& asset, const dataplane::RuleShapes::Form* form) {
+  if (!asset.schema || form == nullptr) return {};
+  Json duties = Json::array();
+  for (const auto& duty : form->duties) duties.push_back(duty.value);
+  return {
+      {"mediaType", asset.media_type},
+      {"schema", catalog::to_json(form->shape ? form->shape->output() : *asset.schema)},
+      {"duties", std::move(duties)}};
+}
+
 awaitable<HttpResponse> serve(Parts parts, Call& call) {
   const auto found = parts->tokens.find(data_token(call.caller), *call.caller.peer);
   if (const auto* refused = std::get_if<transfer::TokenRefusal>(&found)) {
@@ -191,9 +217,34 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (!purposes) co_return problem(purposes.error(), call.lang);
 
   const bool pull = grant.action == odrl::iri::archive;
+  PeerAct from_peer;
+  from_peer.agreement = grant.agreement;
+  from_peer.action = grant.action;
+  from_peer.consumer = grant.consumer;
+  from_peer.purposes = std::move(*purposes);
+  from_peer.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
+  from_peer.source = call.caller.source;
+  from_peer.sealed =
+      pull && parts->keys != nullptr && parts->enforcer.receipt_before_key(grant.agreement);
+  auto act = act_of_peer(std::move(from_peer));
+  act.process = grant.transfer;
+  // A pull is one act, however often it is resumed; a call is one act for each key.
+  act.idempotency_key = pull
+                            ? "pull " + grant.transfer.value
+                            : std::string(call.request.headers.get("Idempotency-Key").value_or(""));
+  if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
+  const auto& shapes = *(*asset)->shapes;
+  const auto* form = form_of_act(parts->enforcer, shapes, act, &parts->notices);
+  if (act.cannot) co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
+  if (form != nullptr && form->shape) {
+    *source = std::make_unique<dataplane::ShapedSource>(
+        std::move(*source), form->shape, parts->limits.record_bytes
+    );
+  }
+
   // What would fail anyway must not cost a use: look at the data first.
   std::shared_ptr<const OutgoingSeal> seal;
-  if (pull && parts->keys != nullptr && parts->enforcer.receipt_before_key(grant.agreement)) {
+  if (act.receipt_before_key) {
     auto sealed = co_await seal_source(*parts, grant.transfer, *source, (*asset)->media_type);
     if (!sealed) co_return problem(sealed.error(), call.lang);
     seal = std::move(*sealed);
@@ -211,21 +262,6 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
   if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
 
-  PeerAct asked;
-  asked.agreement = grant.agreement;
-  asked.action = grant.action;
-  asked.consumer = grant.consumer;
-  asked.purposes = std::move(*purposes);
-  asked.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
-  asked.source = call.caller.source;
-  asked.sealed = seal != nullptr;
-  auto act = act_of_peer(std::move(asked));
-  act.process = grant.transfer;
-  // A pull is one act, however often it is resumed; a call is one act for each key.
-  act.idempotency_key = pull
-                            ? "pull " + grant.transfer.value
-                            : std::string(call.request.headers.get("Idempotency-Key").value_or(""));
-  if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
   auto authorised = co_await parts->enforcer.authorise(std::move(act));
   if (!authorised) co_return problem(authorised.error(), call.lang);
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
@@ -235,6 +271,10 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   auto sending = std::make_shared<Sending>();
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
   sending->access = grant.access;
+  if (!is_of_form(sending->grant, shapes, form)) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return problem(503, {"api.form-changed", {}}, call.lang);
+  }
   if (!grant.access->open()) {  // suspended or over, while the use was being recorded
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(401, {"api.unknown-data-token", {}}, call.lang);
@@ -258,18 +298,19 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
       response.headers.set("Tally-Asset-Class", percent_encode_segment(entry->terms.asset_class));
     }
     const std::uint64_t length = identity.length;
-    whole =
-        [parts, process = grant.transfer, length, seal](const std::string& content, std::uint64_t) {
-          transfer::Sent sent{process, content, length, std::nullopt, std::nullopt};
-          if (seal) seal->describe(sent);
-          boost::asio::post(parts->home, [parts, sent] {
-            auto record = [](Parts p, transfer::Sent sent) -> awaitable<void> {
-              auto recorded = co_await p->transfers.sent(std::move(sent));
-              if (!recorded) p->notices.note(Severity::error, recorded.error().message);
-            };
-            parts->tasks.spawn("sent", record(parts, sent));
-          });
+    whole = [parts, process = grant.transfer, length, seal, said = form_to_tell(**asset, form)](
+                const std::string& content, std::uint64_t
+            ) {
+      transfer::Sent sent{process, content, length, std::nullopt, std::nullopt, said};
+      if (seal) seal->describe(sent);
+      boost::asio::post(parts->home, [parts, sent] {
+        auto record = [](Parts p, transfer::Sent sent) -> awaitable<void> {
+          auto recorded = co_await p->transfers.sent(std::move(sent));
+          if (!recorded) p->notices.note(Severity::error, recorded.error().message);
         };
+        parts->tasks.spawn("sent", record(parts, sent));
+      });
+    };
   }
   if (small) {
     sending->content = small->content;
@@ -281,13 +322,8 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
 
   Sha256 sha;
   if (selection.range.offset > 0) {
-    auto prefix = co_await (*source)->open(0, selection.range.offset);
-    auto before = Result<void>(prefix ? Result<void>{} : tl::unexpected(prefix.error()));
-    if (prefix) {
-      before = co_await digest_prefix(
-          std::move(*prefix), selection.range.offset, sha, parts->limits.stream_piece
-      );
-    }
+    auto before =
+        co_await digest_prefix(**source, selection.range.offset, sha, parts->limits.stream_piece);
     if (!before) {
       co_await give_back(parts->enforcer, sending->grant);
       co_return problem(before.error(), call.lang);
@@ -325,6 +361,32 @@ HttpResponse held_problem(const Error& error, Lang lang) {
   return problem(error, lang);
 }
 
+// Of a read that failed: perhaps since what was held is held no more.
+HttpResponse held_problem(
+    const AppApiParts& parts, const AgreementId& agreement, const Error& error, Lang lang
+) {
+  const auto now = parts.held.held(agreement);
+  return held_problem(now ? error : now.error(), lang);
+}
+
+// One artefact, as what a shape is made from. One request; the parts outlive it.
+class HeldSource final : public dataplane::Source {
+ public:
+  HeldSource(AppParts parts, HeldData held) : parts_(std::move(parts)), held_(std::move(held)) {}
+
+  awaitable<Result<dataplane::SourceIdentity>> identify() override {
+    co_return dataplane::SourceIdentity{held_.content, held_.length};
+  }
+  awaitable<Result<std::unique_ptr<BodyReader>>>
+  open(std::uint64_t offset, std::optional<std::uint64_t>) override {
+    return parts_->held.open(held_.artefact, offset);
+  }
+
+ private:
+  AppParts parts_;
+  HeldData held_;
+};
+
 awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const auto app = parts->apps.find_by_token(bearer_token(call.caller));
   if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
@@ -360,13 +422,27 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   if (std::max(act.idempotency_key.size(), act.continued_use.value.size()) > 256) {
     co_return problem(400, {"api.key-too-long", {}}, call.lang);
   }
-  // What differs from what was read before must not pass for the rest of it.
-  const dataplane::SourceIdentity identity{
-      held ? held->content : std::string(), held ? held->length : 0};
-  const auto selection =
-      held ? dataplane::select(call.request.headers, identity) : dataplane::Selection{200, {}};
-  if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
-  if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
+  const dataplane::RuleShapes::Form* form = nullptr;
+  std::unique_ptr<dataplane::Source> source;
+  dataplane::SourceIdentity identity;
+  dataplane::Selection selection;
+  if (held) {
+    form = form_of_act(parts->enforcer, *held->shapes, act, &parts->notices);
+    if (act.cannot) co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
+    source = std::make_unique<HeldSource>(parts, *held);
+    if (form != nullptr && form->shape) {
+      source = std::make_unique<dataplane::ShapedSource>(
+          std::move(source), form->shape, parts->limits.record_bytes
+      );
+    }
+    auto identified = co_await source->identify();
+    if (!identified) co_return held_problem(*parts, agreement, identified.error(), call.lang);
+    identity = std::move(*identified);
+    // What differs from what was read before must not pass for the rest of it.
+    selection = dataplane::select(call.request.headers, identity);
+    if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
+    if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
+  }
   // For whom the application reads, if it says so: beside the log, before the record that commits
   // to it.
   const std::string subject(call.request.headers.get("Tally-Subject").value_or(""));
@@ -390,24 +466,27 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   }
   auto sending = std::make_shared<Sending>();
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
-  // Between both questions a newer pull may have come: it is the artefact that was found first.
+  if (!held) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return held_problem(held.error(), call.lang);
+  }
+  if (!is_of_form(sending->grant, *held->shapes, form)) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return problem(503, {"api.form-changed", {}}, call.lang);
+  }
   Sha256 sha;
-  Result<api::HeldData> data = fail(ErrorKind::unavailable, {"api.internal", {}});
   if (selection.range.offset > 0) {
-    data = co_await parts->held.open(agreement, held->artefact, 0);
-    if (data) {
-      auto before = co_await digest_prefix(
-          std::move(data->body), selection.range.offset, sha, parts->limits.stream_piece
-      );
-      if (!before) data = tl::unexpected(before.error());
+    auto before =
+        co_await digest_prefix(*source, selection.range.offset, sha, parts->limits.stream_piece);
+    if (!before) {
+      co_await give_back(parts->enforcer, sending->grant);
+      co_return held_problem(*parts, agreement, before.error(), call.lang);
     }
   }
-  if (selection.range.offset == 0 || data) {
-    data = co_await parts->held.open(agreement, held->artefact, selection.range.offset);
-  }
-  if (!data) {
+  auto body = co_await source->open(selection.range.offset, selection.range.length);
+  if (!body) {
     co_await give_back(parts->enforcer, sending->grant);
-    co_return held_problem(data.error(), call.lang);
+    co_return held_problem(*parts, agreement, body.error(), call.lang);
   }
   HttpResponse response;
   response.status = selection.status;
@@ -419,7 +498,7 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   dataplane::describe(selection, identity, response.headers);
   if (sending->grant.repeated) response.headers.set("Tally-Use-Repeated", "true");
   response.stream = std::make_unique<SentReader>(
-      std::move(data->body), selection.range.length, std::move(sha), sending
+      std::move(*body), selection.range.length, std::move(sha), sending
   );
   response.stream_length = selection.range.length;
   response.may_go_on = [parts, sending] { return parts->enforcer.may_go_on(sending->grant); };

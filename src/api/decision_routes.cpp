@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/api/data_routes.hpp"
+#include "tally/api/form_of_act.hpp"
 #include "tally/negotiation/agreement.hpp"
 #include "tally/odrl/exchange.hpp"
 #include "tally/odrl/explain.hpp"
@@ -62,7 +63,10 @@ Result<usage::Act> asked_act(
     if (*found) asked.purposes = (*found)->purposes;
     if (!address->empty()) asked.source = *address + ":0";
     asked.sealed = *action == odrl::iri::archive && parts.enforcer.receipt_before_key(agreement);
-    return act_of_peer(std::move(asked));
+    auto act = act_of_peer(std::move(asked));
+    const auto asset = parts.served.of(agreement);
+    if (asset) form_of_act(parts.enforcer, *(*asset)->shapes, act);
+    return act;
   }
   const auto app_id = string_member(body, "app", "");
   if (!app_id) return tl::unexpected(app_id.error());
@@ -72,9 +76,11 @@ Result<usage::Act> asked_act(
     return fail(ErrorKind::not_found, {"api.unknown-app", {{"app", *app_id}}});
   }
   const auto held = parts.held.held(agreement);
-  return act_of_app(
+  auto act = act_of_app(
       *app, parts.self, agreement, *action, claims, held ? held->asset_class : std::string()
   );
+  if (held) form_of_act(parts.enforcer, *held->shapes, act);
+  return act;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/form_of_act.hpp"
 #include "tally/odrl/terms.hpp"
 
 #include "acts.hpp"
@@ -31,9 +32,9 @@ Json shown(
   const auto held = parts.held.held(id);
   const std::string asset_class = held ? held->asset_class : std::string();
   const auto rehearse = [&](std::string_view action, Claims claims) {
-    return parts.enforcer.dry_run(
-        act_of_app(app, parts.self, id, std::string(action), claims, asset_class)
-    );
+    auto act = act_of_app(app, parts.self, id, std::string(action), claims, asset_class);
+    if (held) form_of_act(parts.enforcer, *held->shapes, act);
+    return parts.enforcer.dry_run(act);
   };
   Json item = {
       {"agreement", id.value},

@@ -249,8 +249,8 @@ void read_terms(
     }
     if (!options.keeps_keys) in.fault({"catalog.receipt-before-key-wrapping", {}}, at);
   }
-  if (asset.schema && options.check_shape) {
-    const auto faults = options.check_shape(**loaded, *asset.schema);
+  if (options.check_shape) {
+    const auto faults = options.check_shape(**loaded, asset.schema ? &*asset.schema : nullptr);
     for (const odrl::Problem& fault : faults) in.fault(fault.message, at + fault.pointer);
     if (!faults.empty()) return;
   }

@@ -36,6 +36,7 @@ Row to_row(const Holding& holding) {
       {"told", holding.told},
   };
   if (!holding.asset_class.empty()) body["class"] = holding.asset_class;
+  if (!holding.form.is_null()) body["form"] = holding.form;
   if (holding.destroyed) body["destroyed"] = to_json(*holding.destroyed);
   if (!holding.reason.code.empty()) {
     body["reason"] = {{"code", holding.reason.code}, {"params", holding.reason.params}};
@@ -78,6 +79,7 @@ Result<Holding> parse(const Row& row) {
     if (const auto found = body.find("class"); found != body.end()) {
       holding.asset_class = found->get<std::string>();
     }
+    holding.form = body.value("form", Json());
     if (const auto found = body.find("destroyed"); found != body.end()) {
       holding.destroyed = instant_of(*found);
     }

@@ -40,11 +40,13 @@
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
+#include "held_reader.hpp"
 #include "keys.hpp"
 #include "log_key_rotation.hpp"
 #include "peer_credentials.hpp"
 #include "peer_directory.hpp"
 #include "programs.hpp"
+#include "pseudonym_secret.hpp"
 #include "real_world.hpp"
 #include "refusal_log.hpp"
 #include "rule_keeper.hpp"
@@ -52,7 +54,7 @@
 
 namespace tally::daemon {
 
-class Connector final : public api::Connector, public api::HeldDataReader {
+class Connector final : public api::Connector {
  public:
   // Opens store and log, recovers, and is ready to run. Nothing listens yet. Errors name what is
   // wrong and where; nothing was changed that recovery must not change.
@@ -76,11 +78,6 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<Result<Json>> opening(std::uint64_t seq) override;
   awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   awaitable<Result<Json>> prune_log(Lang lang) override;
-  // --- api::HeldDataReader ---
-  awaitable<Result<api::HeldData>> open(
-      AgreementId agreement, ArtefactId artefact, std::uint64_t offset
-  ) override;
-  Result<api::HeldArtefact> held(const AgreementId& agreement) override;
 
  private:
   // What `open` finds before the parts can be built.
@@ -174,6 +171,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<custody::Custody> custody_;
   std::unique_ptr<custody::Holdings> holdings_;
   std::unique_ptr<custody::Puller> puller_;
+  PseudonymSecret pseudonyms_;
+  std::unique_ptr<HeldReader> held_;
   std::unique_ptr<custody::Keeper> keeper_;
   std::unique_ptr<negotiation::Delivery> delivery_;
   std::unique_ptr<net::HttpsPeer> programs_;  // those that this connector calls

@@ -87,10 +87,11 @@ Result<void> Connector::listen() {
   auto app_routes = api::app_routes(
       {*enforcer_,
        *apps_,
-       *this,
+       *held_,
        facts_of_log_.get(),
        config_.participant,
        std::move(after_use),
+       notices_,
        limits,
        use_receipts_.get()}
   );
@@ -115,7 +116,8 @@ Result<void> Connector::listen() {
        *transfers_,
        *enforcer_,
        *apps_,
-       *this,
+       *held_,
+       *catalog_,
        {*sender_,
         from_log_->witnessing,
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },

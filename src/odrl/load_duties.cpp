@@ -365,11 +365,13 @@ void Loader::read_duty(
 bool Loader::add_instruction(const Node& node, const NodeText& text) {
   const auto operand = plan_->term(node).iri;
   const auto found = std::ranges::find(instruction_actions, operand, &Instruction::operand);
-  unsupported(
-      "odrl.unsupported-left-operand",
-      {{"term", std::string(operand)}},
-      child(text.pointer, "leftOperand")
-  );
+  if (!plan_->term(node).enforced) {
+    unsupported(
+        "odrl.unsupported-left-operand",
+        {{"term", std::string(operand)}},
+        child(text.pointer, "leftOperand")
+    );
+  }
   if (!lowered_ || !lowered_->permits || found == instruction_actions.end()) {
     problem(
         "odrl.instruction-place", {{"operand", std::string(local_name(operand))}}, text.pointer

@@ -169,6 +169,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   if (!act.purposes_not_registered.empty() || !act.roles_not_registered.empty()) {
     return deny(act, event, reading.at, refuse_unregistered(terms, act));
   }
+  if (act.cannot) return deny(act, event, reading.at, refuse_unable(terms, act));
 
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
   if (!earlier && !act.continued_use.empty()) return not_continuable(act);

@@ -36,7 +36,7 @@ tl::unexpected<Error> unknown_agreement(const AgreementId& agreement) {
   return fail(ErrorKind::not_found, {"usage.unknown-agreement", {{"agreement", agreement.value}}});
 }
 
-Result<Enforcer::Rehearsal> Enforcer::dry_run(const Act& act) {
+Result<Enforcer::Rehearsal> Enforcer::dry_run(const Act& act) const {
   if (auto bounded = within_bounds(act, state_->limits); !bounded) return fail(std::move(bounded));
   const ClockReading reading = state_->read_clock();
   auto& shard = state_->shard_of(act.agreement.value);
@@ -56,6 +56,7 @@ Result<Enforcer::Rehearsal> Enforcer::dry_run(const Act& act) {
   if (!act.purposes_not_registered.empty() || !act.roles_not_registered.empty()) {
     return refused(refuse_unregistered(terms, act));
   }
+  if (act.cannot) return refused(refuse_unable(terms, act));
   const Around here = state_->around(*entry, reading, act);
   const Situation situation(*entry, act, reading, here, nullptr);
   auto decision = situation.decide(odrl::Explain::full);

@@ -14,7 +14,9 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/api/router.hpp"
+#include "tally/catalog/schema.hpp"
 #include "tally/core/task_group.hpp"
+#include "tally/dataplane/rule_shapes.hpp"
 #include "tally/dataplane/source.hpp"
 #include "tally/transfer/data_keys.hpp"
 #include "tally/transfer/token_registry.hpp"
@@ -29,6 +31,9 @@ namespace tally::api {
 struct ServedAsset {
   Json source;  // as sources::SourceReader wants it
   std::string media_type;
+  std::optional<catalog::Schema> schema;
+  // Which rows, columns and masks each permission means.
+  std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
 class ServedAssets {
  public:
@@ -57,28 +62,26 @@ std::vector<Route> peer_data_routes(PeerDataParts parts);
 // it, since some connectors send it as it stood in the data address.
 std::string_view data_token(const identity::Caller& caller);
 
-// What custody holds under an agreement: of several pulls the latest.
-struct HeldArtefact {
+// What custody holds under an agreement: of several artefacts the latest.
+struct HeldData {
   ArtefactId artefact;
-  std::string content;  // "sha256:…"
   std::uint64_t length = 0;
   std::string media_type;
+  std::string content;  // "sha256:…" of it
   std::string asset_class;  // what the provider said of it, or empty
-};
-// The same, opened for one read from an offset on.
-struct HeldData {
-  std::unique_ptr<BodyReader> body;
+  // Which rows, columns and masks are left to do under each permission.
+  std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
 class HeldDataReader {
  public:
   virtual ~HeldDataReader() = default;
-  // Any executor. Errors: not_found (api.nothing-held, api.being-destroyed, api.destroyed {at}),
+  // Any thread. Errors: not_found (api.nothing-held, api.being-destroyed, api.destroyed {at}),
   // unavailable.
-  virtual awaitable<Result<HeldData>> open(
-      AgreementId agreement, ArtefactId artefact, std::uint64_t offset
+  virtual Result<HeldData> held(const AgreementId& agreement) = 0;
+  // From `offset` to its end. Any executor. Errors: not_found (it is held no more), unavailable.
+  virtual awaitable<Result<std::unique_ptr<BodyReader>>> open(
+      ArtefactId artefact, std::uint64_t offset
   ) = 0;
-  // What there is to open, before a use is counted for it. Errors: those not_found of `open`.
-  virtual Result<HeldArtefact> held(const AgreementId& agreement) = 0;
 };
 
 // Keeps what an application says about the person it reads for, beside the log.
@@ -101,6 +104,7 @@ struct AppApiParts {
   // A use has ended with all of its data handed over: a duty may be due now. Any thread; may be
   // null.
   std::function<void()> after_use;
+  Notices& notices;
   const Limits& limits;
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };

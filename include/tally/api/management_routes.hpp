@@ -129,6 +129,7 @@ struct ManagementApiParts {
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
   HeldDataReader& held;
+  ServedAssets& served;
   WitnessAdminParts witness;
   events::EventFeed& events;
   const events::Webhooks& webhooks;

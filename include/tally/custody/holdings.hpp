@@ -9,8 +9,11 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "tally/audit/journal.hpp"
 #include "tally/core/ids.hpp"
+#include "tally/core/json.hpp"
 #include "tally/core/store.hpp"
 
 namespace tally::custody {
@@ -32,6 +35,7 @@ struct Holding {
   std::uint64_t bytes = 0;
   std::string media_type;
   std::string asset_class;  // as the provider said with the data, or empty
+  Json form;  // its columns, and the duties that made it so, as the provider said; or null
   Instant received;
   HoldingState state = HoldingState::staged;
   std::optional<Instant> destroyed;

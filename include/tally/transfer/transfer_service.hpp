@@ -98,6 +98,7 @@ struct Sent {
   std::uint64_t bytes = 0;
   std::optional<SealedContent> sealed;  // it was encrypted, and opens to `opens`
   std::optional<OpenedContent> opens;
+  Json form;  // what the consumer is told of rows and columns (docs/peer-api.md); null: nothing
 };
 
 class TransferService final : public negotiation::ProcessOwner {

@@ -84,6 +84,9 @@ struct Act {
   // The data goes out encrypted, and its key only for a receipt: what a policy may demand of a
   // provider (`receiptBeforeKey`). At the consumer it was done when the data came.
   bool receipt_before_key = false;
+  // Why our side cannot carry out what the policy asks with the act (rows, columns, masks):
+  // refused.
+  std::optional<Message> cannot;
   // Commitment to a fact about a person that is kept beside the log (custody::PrivateFacts).
   std::optional<Digest> fact;
 };
@@ -224,7 +227,7 @@ class Enforcer final : public audit::LogPart {
     std::optional<Refusal> refusal;
     std::optional<std::int64_t> left;  // after this use; as Grant::left
   };
-  Result<Rehearsal> dry_run(const Act& act);
+  Result<Rehearsal> dry_run(const Act& act) const;
 
   // Closes the ledger entry and queues `record` under the lock of `authorise`; waits until it is
   // durable. No use is permitted after the record. Idempotent for the same state: the record of a
