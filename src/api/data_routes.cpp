@@ -13,18 +13,15 @@
 #include "tally/dataplane/stream.hpp"
 #include "tally/odrl/terms.hpp"
 
+#include "acts.hpp"
 #include "call_parameters.hpp"
+#include "my_agreements.hpp"
 
 namespace tally::api {
 
 namespace {
 
 constexpr std::string_view bearer = "Bearer ";
-
-std::string bearer_token(const identity::Caller& caller) {
-  if (!caller.authorization.starts_with(bearer)) return {};
-  return caller.authorization.substr(bearer.size());
-}
 
 // Shared by a stream's digest, which knows the content, and the transport's end, which knows
 // whether all of it went out.
@@ -83,16 +80,13 @@ awaitable<Result<void>> describe_use(
     HttpResponse& response, const usage::Grant& grant, transfer::UseReceipts* receipts
 ) {
   response.headers.set("Tally-Use", grant.use.value);
+  tell_rest(response, grant);
   if (receipts == nullptr) co_return Result<void>{};
   const auto receipt = co_await receipts->receipt(grant);
   if (!receipt) co_return tl::unexpected(receipt.error());
   response.headers.set("Tally-Use-Receipt", audit::to_header(*receipt));
   co_return Result<void>{};
 }
-
-// --- the provider's side ---
-
-using Parts = std::shared_ptr<const PeerDataParts>;
 
 // Reads and digests what lies before a resumed range, so that the digest is of the whole.
 awaitable<Result<void>> digest_prefix(
@@ -102,7 +96,8 @@ awaitable<Result<void>> digest_prefix(
   if (!reader) co_return fail(std::move(reader));
   std::vector<std::uint8_t> buffer(piece);
   for (std::uint64_t left = length; left > 0;) {
-    auto got = co_await (*reader)->read(std::span(buffer));
+    const std::size_t most = std::min<std::uint64_t>(left, buffer.size());
+    auto got = co_await (*reader)->read(std::span(buffer).first(most));
     if (!got) co_return fail(std::move(got));
     if (*got == 0) co_return fail(ErrorKind::unavailable, {"api.source-short", {}});
     sha.update(std::span(buffer).first(*got));
@@ -110,6 +105,10 @@ awaitable<Result<void>> digest_prefix(
   }
   co_return Result<void>{};
 }
+
+// --- the provider's side ---
+
+using Parts = std::shared_ptr<const PeerDataParts>;
 
 // Digests what it passes on. What lay before a resumed range is in `sha` already, so that the
 // digest is of the whole. A transport that was told the length does not ask for the end: the last
@@ -130,7 +129,8 @@ class SentReader final : public BodyReader {
   }
 
   awaitable<Result<std::size_t>> read(std::span<std::uint8_t> out) override {
-    auto got = co_await inner_->read(out);
+    if (left_ == 0) co_return std::size_t{0};
+    auto got = co_await inner_->read(out.first(std::min<std::uint64_t>(left_, out.size())));
     if (!got || *got == 0) co_return got;
     sha_.update(out.first(*got));
     if (sending_->access) sending_->access->moved();
@@ -223,16 +223,17 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (!purposes) co_return problem(purposes.error(), call.lang);
 
   const bool pull = grant.action == odrl::iri::archive;
-  usage::Act act;
-  act.agreement = grant.agreement;
-  act.action = grant.action;
-  act.party = grant.consumer;
-  act.purposes = std::move(*purposes);
-  act.purpose_source = odrl::Source::asserted;
-  act.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
-  act.process = grant.transfer;
-  act.receipt_before_key =
+  PeerAct from_peer;
+  from_peer.agreement = grant.agreement;
+  from_peer.action = grant.action;
+  from_peer.consumer = grant.consumer;
+  from_peer.purposes = std::move(*purposes);
+  from_peer.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
+  from_peer.source = call.caller.source;
+  from_peer.sealed =
       pull && parts->keys != nullptr && parts->enforcer.receipt_before_key(grant.agreement);
+  auto act = act_of_peer(std::move(from_peer));
+  act.process = grant.transfer;
   // A pull is one act, however often it is resumed; a call is one act for each key.
   act.idempotency_key = pull
                             ? "pull " + grant.transfer.value
@@ -313,6 +314,11 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   // The receipt of a pull: on the home executor, after the last byte.
   std::function<void(const std::string&, std::uint64_t)> whole;
   if (pull) {
+    // The consumer is asked for it with each use.
+    const auto entry = parts->enforcer.state(grant.agreement);
+    if (entry && !entry->terms.asset_class.empty()) {
+      response.headers.set("Tally-Asset-Class", percent_encode_segment(entry->terms.asset_class));
+    }
     const std::uint64_t length = identity.length;
     whole = [parts, process = grant.transfer, length, seal, said = form_to_tell(**asset, form)](
                 const std::string& content, std::uint64_t
@@ -354,8 +360,11 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
       std::move(*body), selection.range.length, std::move(sha), sending
   );
   response.stream_length = selection.range.length;
-  // A transfer that is suspended or over takes what is under way with it.
-  response.may_go_on = [access = grant.access] { return access->open(); };
+  // A transfer that is suspended or over takes what is under way with it, and so does the end of
+  // what the policy permits.
+  response.may_go_on = [parts, access = grant.access, sending] {
+    return access->open() && parts->enforcer.may_go_on(sending->grant);
+  };
   response.on_sent = completion(parts->enforcer, sending, std::move(whole));
   co_return response;
 }
@@ -411,22 +420,6 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
         call.lang
     );
   }
-  // A request may narrow what the operator registered, never widen it.
-  std::vector<std::string> asked;
-  for (const auto& [key, value] : call.target.query) {
-    if (key == "purpose") asked.push_back(value);
-  }
-  auto narrowed = usage::narrow(*app, asked);
-  usage::Act act;
-  act.agreement = agreement;
-  act.action = std::string(odrl::iri::read);
-  act.party = parts->self;
-  act.app = app->id;
-  act.purposes = std::move(narrowed.purposes);
-  act.purposes_not_registered = std::move(narrowed.not_registered);
-  act.purpose_source = odrl::Source::registration;
-  act.idempotency_key = std::string(call.request.headers.get("Idempotency-Key").value_or(""));
-  if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
 
   // What cannot be read must not cost a use. An agreement that was never ours is an unknown one.
   if (!parts->enforcer.state(agreement)) {
@@ -435,24 +428,46 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const auto held = parts->held.held(agreement);
   const bool destroyed = !held && is_gone(held.error());
   if (!held && !destroyed) co_return problem(held.error(), call.lang);
+  auto act = act_of_app(
+      *app,
+      parts->self,
+      agreement,
+      std::string(odrl::iri::read),
+      claims_of(call.target),
+      held ? held->asset_class : std::string()
+  );
+  act.idempotency_key = std::string(call.request.headers.get("Idempotency-Key").value_or(""));
+  if (act.idempotency_key.empty()) {
+    act.continued_use = UseId(std::string(call.request.headers.get("Tally-Use").value_or("")));
+  }
+  act.continuable = true;
+  if (std::max(act.idempotency_key.size(), act.continued_use.value.size()) > 256) {
+    co_return problem(400, {"api.key-too-long", {}}, call.lang);
+  }
   const dataplane::RuleShapes::Form* form = nullptr;
-  std::optional<dataplane::ShapedSource> shaped;
-  std::uint64_t length = held ? held->length : 0;
+  std::unique_ptr<dataplane::Source> source;
+  dataplane::SourceIdentity identity;
+  dataplane::Selection selection;
   if (held) {
     form = form_of_act(parts->enforcer, *held->shapes, act, &parts->notices);
     if (act.cannot) co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
-  }
-  if (form != nullptr && form->shape) {
-    shaped.emplace(
-        std::make_unique<HeldSource>(parts, *held), form->shape, parts->limits.record_bytes
-    );
-    const auto identity = co_await shaped->identify();
-    if (!identity && is_of_policy(identity.error())) {
-      act.cannot = identity.error().message;
+    source = std::make_unique<HeldSource>(parts, *held);
+    if (form != nullptr && form->shape) {
+      source = std::make_unique<dataplane::ShapedSource>(
+          std::move(source), form->shape, parts->limits.record_bytes
+      );
+    }
+    auto identified = co_await source->identify();
+    if (!identified && is_of_policy(identified.error())) {
+      act.cannot = identified.error().message;
       co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
     }
-    if (!identity) co_return held_problem(*parts, agreement, identity.error(), call.lang);
-    length = identity->length;
+    if (!identified) co_return held_problem(*parts, agreement, identified.error(), call.lang);
+    identity = std::move(*identified);
+    // What differs from what was read before must not pass for the rest of it.
+    selection = dataplane::select(call.request.headers, identity);
+    if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
+    if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
   }
   // For whom the application reads, if it says so: beside the log, before the record that commits
   // to it.
@@ -485,21 +500,34 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(503, {"api.form-changed", {}}, call.lang);
   }
-  auto body =
-      shaped ? co_await shaped->open(0, length) : co_await parts->held.open(held->artefact, 0);
+  Sha256 sha;
+  if (selection.range.offset > 0) {
+    auto before =
+        co_await digest_prefix(*source, selection.range.offset, sha, parts->limits.stream_piece);
+    if (!before) {
+      co_await give_back(parts->enforcer, sending->grant);
+      co_return held_problem(*parts, agreement, before.error(), call.lang);
+    }
+  }
+  auto body = co_await source->open(selection.range.offset, selection.range.length);
   if (!body) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return held_problem(*parts, agreement, body.error(), call.lang);
   }
   HttpResponse response;
+  response.status = selection.status;
   response.headers.set("Content-Type", held->media_type);
   if (auto said = co_await describe_use(response, sending->grant, parts->receipts); !said) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(said.error(), call.lang);
   }
+  dataplane::describe(selection, identity, response.headers);
   if (sending->grant.repeated) response.headers.set("Tally-Use-Repeated", "true");
-  response.stream = std::make_unique<SentReader>(std::move(*body), length, Sha256(), sending);
-  response.stream_length = length;
+  response.stream = std::make_unique<SentReader>(
+      std::move(*body), selection.range.length, std::move(sha), sending
+  );
+  response.stream_length = selection.range.length;
+  response.may_go_on = [parts, sending] { return parts->enforcer.may_go_on(sending->grant); };
   auto ended = [parts](const std::string&, std::uint64_t) {
     if (parts->after_use) parts->after_use();
   };
@@ -509,20 +537,15 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
 
 }  // namespace
 
+std::string bearer_token(const identity::Caller& caller) {
+  if (!caller.authorization.starts_with(bearer)) return {};
+  return caller.authorization.substr(bearer.size());
+}
+
 HttpResponse refusal_response(const usage::Refusal& refusal, Lang lang) {
   auto response = problem(403, refusal.code, lang);
   Json body = Json::parse(response.body);
-  Json reasons = Json::array();
-  for (const auto& reason : refusal.reasons) {
-    reasons.push_back(
-        {{"code", reason.code}, {"params", reason.params}, {"text", render(reason, lang)}}
-    );
-  }
-  body["reasons"] = std::move(reasons);
-  body["decision"] = "deny";
-  body["reason"] = odrl::to_string(refusal.decision.reason);
-  body["rule"] = refusal.decision.decisive_rule.value;
-  body["agreement"] = refusal.agreement.value;
+  add_refusal(body, refusal, lang);
   response.body = body.dump(-1, ' ', false, Json::error_handler_t::replace);
   return response;
 }
@@ -552,7 +575,10 @@ std::vector<Route> peer_data_routes(PeerDataParts given) {
 std::vector<Route> app_routes(AppApiParts given) {
   auto parts = std::make_shared<const AppApiParts>(std::move(given));
   const RouteHandler data = [parts](Call& call) { return read_held(parts, call); };
-  return {{"GET", "/api/v1/data/:agreement", Role::app, Where::connection, data}};
+  const RouteHandler mine = [parts](Call& call) { return get_my_agreements(parts, call); };
+  return {
+      {"GET", "/api/v1/data/:agreement", Role::app, Where::connection, data},
+      {"GET", "/api/v1/my-agreements", Role::app, Where::connection, mine}};
 }
 
 }  // namespace tally::api

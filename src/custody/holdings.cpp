@@ -36,6 +36,7 @@ Row to_row(const Holding& holding) {
       {"received", to_json(holding.received)},
       {"told", holding.told},
   };
+  if (!holding.asset_class.empty()) body["class"] = holding.asset_class;
   if (!holding.form.is_null()) body["form"] = holding.form;
   for (const AgreementId& one : holding.bound_by) body["bound_by"].push_back(one.value);
   if (!holding.ended_under.empty()) body["ended_under"] = holding.ended_under.value;
@@ -78,6 +79,9 @@ Result<Holding> parse(const Row& row) {
     holding.media_type = body.at("media_type").get<std::string>();
     holding.received = instant_of(body.at("received"));
     holding.told = body.at("told").get<bool>();
+    if (const auto found = body.find("class"); found != body.end()) {
+      holding.asset_class = found->get<std::string>();
+    }
     holding.form = body.value("form", Json());
     for (const Json& one : body.value("bound_by", Json::array())) {
       holding.bound_by.emplace_back(one.get<std::string>());

@@ -36,6 +36,7 @@
 
 #include "catalog_keeper.hpp"
 #include "config.hpp"
+#include "contacts.hpp"
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
@@ -148,6 +149,8 @@ class Connector final : public api::Connector {
   std::unique_ptr<identity::TrustSource> trust_;
   std::unique_ptr<PeerCredentials> peer_credentials_;
   std::unique_ptr<net::HttpsPeer> peer_;
+  std::unique_ptr<LastContacts> contacts_;
+  std::unique_ptr<HeardPeer> heard_peer_;  // peer_, for everything that services send
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
   std::unique_ptr<Enrolments> enrolments_;

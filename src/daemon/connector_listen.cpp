@@ -111,12 +111,14 @@ Result<void> Connector::listen() {
        *catalog_,
        *rules_,
        *store_,
-       *peer_,
+       *heard_peer_,
        *peers_,
        *negotiations_,
        *transfers_,
        *enforcer_,
        *apps_,
+       *held_,
+       *catalog_,
        {*sender_,
         from_log_->witnessing,
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },
@@ -216,6 +218,7 @@ awaitable<HttpResponse> Connector::serve_certified(
     }
   }
   if (caller.peer) {
+    contacts_->heard(caller.peer->party);
     const auto recorded = co_await enrolments_->met(*caller.peer);
     if (!recorded) co_return api::problem(recorded.error(), Lang::en);
   }
@@ -248,6 +251,7 @@ awaitable<HttpResponse> Connector::serve_by_credential(
       co_return std::move(*refused);
     }
   }
+  if (known.peer) contacts_->heard(known.peer->party);
   co_return co_await serving_->peer_router->handle(std::move(request), known);
 }
 

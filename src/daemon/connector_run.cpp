@@ -105,6 +105,7 @@ awaitable<Result<void>> Connector::start() {
   // First what the log lacks, then everything that is the sum of log and store.
   auto search = std::move(*outbox_);
   outbox_.reset();
+  if (auto done = contacts_->load(); !done) co_return done;
   if (auto done = negotiations_->load(); !done) co_return done;
   // Before anything is appended: has this log been set back?
   auto silent = co_await sender_->ask_first();
@@ -173,6 +174,7 @@ awaitable<void> Connector::housekeeping() {
       log_->enqueue(std::move(draft));
     }
     co_await log_key_->end_overlap();
+    co_await contacts_->keep(seconds(30));
     if (since_flush >= seconds(60)) {
       refusals_->flush();
       since_flush = 0;
@@ -223,6 +225,7 @@ awaitable<void> Connector::stop() {
   }
   enforcer_->flush_completions(true);
   refusals_->flush();
+  co_await contacts_->keep(0);
   tasks_->cancel();
   co_await tasks_->drained();
   // So that the next start has little to read. Where that would take reading more than a segment,
@@ -283,6 +286,7 @@ void Connector::reload() {
     note(self.peer_->set_addresses(addresses_of(config.known_peers, peers)));
     self.peer_credentials_->replace(std::move(peers));
     self.peers_->replace(config.known_peers);
+    self.enforcer_->surround(surroundings_of(config));
     auto catalog = co_await self.catalog_->reload();
     if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
     self.notices_.note(Severity::info, {"daemon.reloaded", {}});

@@ -69,6 +69,7 @@ Result<api::HeldData> HeldReader::held(const AgreementId& agreement) {
     out.length = latest->bytes;
     out.media_type = latest->media_type.empty() ? "application/octet-stream" : latest->media_type;
     out.content = latest->content;
+    out.asset_class = latest->asset_class;
     out.shapes = *std::move(shapes);
     return out;
   }

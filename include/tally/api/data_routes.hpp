@@ -70,6 +70,7 @@ struct HeldData {
   std::uint64_t length = 0;
   std::string media_type;
   std::string content;  // "sha256:…" of it
+  std::string asset_class;  // what the provider said of it, or empty
   // Which rows, columns and masks are left to do under each permission.
   std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
@@ -110,6 +111,8 @@ struct AppApiParts {
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };
 std::vector<Route> app_routes(AppApiParts parts);
+// The token of an Authorization "Bearer …", or empty.
+std::string bearer_token(const identity::Caller& caller);
 // Bearer tokens of registered applications.
 Admit admit_apps(usage::AppRegistry& apps);
 

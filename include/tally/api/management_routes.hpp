@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/data_routes.hpp"
 #include "tally/api/router.hpp"
 #include "tally/audit/checkpoint_sender.hpp"
 #include "tally/audit/witness.hpp"
@@ -127,6 +128,8 @@ struct ManagementApiParts {
   transfer::TransferService& transfers;
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
+  HeldDataReader& held;
+  ServedAssets& served;
   WitnessAdminParts witness;
   events::EventFeed& events;
   const events::Webhooks& webhooks;

@@ -34,6 +34,7 @@ struct Holding {
   std::string content;
   std::uint64_t bytes = 0;
   std::string media_type;
+  std::string asset_class;  // as the provider said with the data, or empty
   Json form;  // its columns, and the duties that made it so, as the provider said; or null
   Instant received;
   HoldingState state = HoldingState::staged;
