@@ -102,8 +102,8 @@ Result<Holding> parse(const Row& row) {
 
 }  // namespace
 
-bool Holding::is_under(const AgreementId& id) const {
-  return agreement == id || std::find(bound_by.begin(), bound_by.end(), id) != bound_by.end();
+bool Holding::is_under(const AgreementId& one) const {
+  return agreement == one || std::find(bound_by.begin(), bound_by.end(), one) != bound_by.end();
 }
 
 struct Holdings::State {

@@ -373,6 +373,8 @@ Result<void> Connector::assemble(Opened opened) {
     blobs_ = std::move(*blobs);
     custody_ = std::make_unique<custody::Custody>(*blobs_, *key_source_, *worker_, random_);
     holdings_ = std::make_unique<custody::Holdings>(*store_, *journal_);
+    derived_ =
+        std::make_unique<DerivedData>(custody::Deriver(*custody_, *holdings_, clock_, random_));
     puller_ = std::make_unique<custody::Puller>(
         *heard_peer_, *custody_, *holdings_, clock_, timers_, notices_, limits
     );

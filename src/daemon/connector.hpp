@@ -37,6 +37,7 @@
 #include "catalog_keeper.hpp"
 #include "config.hpp"
 #include "contacts.hpp"
+#include "derived_data.hpp"
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
@@ -173,6 +174,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<custody::Puller> puller_;
   PseudonymSecret pseudonyms_;
   std::unique_ptr<HeldReader> held_;
+  std::unique_ptr<DerivedData> derived_;
   std::unique_ptr<custody::Keeper> keeper_;
   std::unique_ptr<negotiation::Delivery> delivery_;
   std::unique_ptr<net::HttpsPeer> programs_;  // those that this connector calls

@@ -90,6 +90,7 @@ Result<void> Connector::listen() {
        *apps_,
        *held_,
        facts_of_log_.get(),
+       derived_.get(),
        config_.participant,
        std::move(after_use),
        notices_,

@@ -137,6 +137,7 @@ awaitable<Result<void>> Connector::start() {
   if (keeper_) {
     if (auto done = holdings_->load(); !done) co_return done;
     if (auto done = co_await keeper_->start(); !done) co_return done;
+    if (auto done = co_await derived_->tidy(); !done) co_return done;
     tasks_->spawn("keeper", keeper_->run());
   }
   if (auto done = co_await catalog_->reload(); !done) co_return done;

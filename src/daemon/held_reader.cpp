@@ -61,18 +61,7 @@ Result<api::HeldData> HeldReader::held(const AgreementId& agreement) {
       if (!latest || latest->received < holding.received) latest = std::move(holding);
     }
   }
-  if (latest) {
-    auto shapes = shapes_of(*latest);
-    if (!shapes) return fail(std::move(shapes));
-    api::HeldData out;
-    out.artefact = latest->id;
-    out.length = latest->bytes;
-    out.media_type = latest->media_type.empty() ? "application/octet-stream" : latest->media_type;
-    out.content = latest->content;
-    out.asset_class = latest->asset_class;
-    out.shapes = *std::move(shapes);
-    return out;
-  }
+  if (latest) return describe(*latest);
   if (destroying) {
     return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement.value}}});
   }
@@ -83,6 +72,43 @@ Result<api::HeldData> HeldReader::held(const AgreementId& agreement) {
     );
   }
   return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
+}
+
+Result<api::HeldData> HeldReader::describe(const custody::Holding& holding) {
+  api::HeldData out;
+  if (!holding.is_derived()) {
+    auto shapes = shapes_of(holding);
+    if (!shapes) return fail(std::move(shapes));
+    out.shapes = *std::move(shapes);
+  }
+  out.artefact = holding.id;
+  out.length = holding.bytes;
+  out.media_type = holding.media_type.empty() ? "application/octet-stream" : holding.media_type;
+  out.content = holding.content;
+  out.asset_class = holding.asset_class;
+  return out;
+}
+
+Result<api::HeldData> HeldReader::artefact(const ArtefactId& id) {
+  const auto holding = holdings_ == nullptr ? std::nullopt : holdings_->find(id);
+  if (!holding || holding->state == custody::HoldingState::staged) {
+    return fail(ErrorKind::not_found, {"custody.unknown-artefact", {{"artefact", id.value}}});
+  }
+  if (holding->state == custody::HoldingState::held) return describe(*holding);
+  const std::string agreement = holding->ends_under().value;
+  if (!holding->destroyed) {
+    return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement}}});
+  }
+  return fail(
+      ErrorKind::not_found,
+      {"api.destroyed", {{"agreement", agreement}, {"at", format_seconds(*holding->destroyed)}}}
+  );
+}
+
+std::vector<AgreementId> HeldReader::bound_by(const ArtefactId& id) {
+  const auto holding = holdings_ == nullptr ? std::nullopt : holdings_->find(id);
+  if (!holding) return {};
+  return holding->is_derived() ? holding->bound_by : std::vector<AgreementId>{holding->agreement};
 }
 
 awaitable<Result<std::unique_ptr<BodyReader>>> HeldReader::open(

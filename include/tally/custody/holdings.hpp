@@ -49,7 +49,7 @@ struct Holding {
   std::uint64_t version = 0;
 
   [[nodiscard]] bool is_derived() const { return !bound_by.empty(); }
-  [[nodiscard]] bool is_under(const AgreementId& id) const;
+  [[nodiscard]] bool is_under(const AgreementId& one) const;
   // Whose matter its end is.
   [[nodiscard]] const AgreementId& ends_under() const {
     return ended_under.empty() ? agreement : ended_under;
