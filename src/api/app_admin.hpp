@@ -13,6 +13,5 @@ awaitable<HttpResponse> post_app(std::shared_ptr<const ManagementApiParts> parts
 // 204; its token ends. Problems: 404.
 awaitable<HttpResponse> delete_app(std::shared_ptr<const ManagementApiParts> parts, Call& call);
 // What would be decided, without a use and without a record. Problems: 400, 404.
-awaitable<HttpResponse> post_decision(std::shared_ptr<const ManagementApiParts> parts, Call& call);
 
 }  // namespace tally::api

@@ -13,8 +13,8 @@ const Form* form_of_act(
   const Form* form = shapes.common(act.action);
   if (form == nullptr) {
     const auto looked = enforcer.dry_run(act);
-    if (!looked || !looked->permit) return nullptr;
-    form = shapes.of(looked->decisive_rule);
+    if (!looked || looked->refusal) return nullptr;
+    form = shapes.of(looked->decision.decisive_rule);
   }
   if (form == nullptr || form->problems.empty()) return form;
   // The requester learns that it cannot be had; which column is why is ours to know.

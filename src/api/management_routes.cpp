@@ -17,7 +17,9 @@
 #include "catalog_tree.hpp"
 #include "code.hpp"
 #include "custody_admin.hpp"
+#include "decision_routes.hpp"
 #include "event_routes.hpp"
+#include "limits_json.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
 #include "transfer_admin.hpp"
@@ -33,23 +35,6 @@ using Parts = std::shared_ptr<const ManagementApiParts>;
 
 Json page(std::vector<Json> items) {
   return {{"items", std::move(items)}};
-}
-
-Json limits_json(const usage::AgreementState& state) {
-  Json limits = Json::array();
-  for (const auto& limit : state.limits) {
-    Json item = {
-        {"rule", limit.rule.value},
-        {"owner", odrl::to_string(limit.owner)},
-        {"limit", limit.limit}};
-    // Only the side that owns a limit knows what is left of it.
-    if (limit.counted_here) {
-      item["used"] = limit.used;
-      item["left"] = limit.left;
-    }
-    limits.push_back(std::move(item));
-  }
-  return limits;
 }
 
 Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforcer& enforcer) {

@@ -23,6 +23,9 @@ bool is_on(const Json& constraint, std::string_view operand) {
          left->get_ref<const std::string&>() == operand;
 }
 
+// What one of the two sides counts or adds up.
+constexpr std::array counted{odrl::iri::count, odrl::iri::frequency, odrl::iri::metered_time};
+
 // True when some count in this tree has no countedBy beside it or above it (inside the tree).
 bool lacks_owner(const Json& list) {
   if (!list.is_array()) return false;
@@ -32,7 +35,8 @@ bool lacks_owner(const Json& list) {
   if (owned) return false;
   return std::any_of(list.begin(), list.end(), [](const Json& constraint) {
     if (!constraint.is_object()) return false;
-    if (is_on(constraint, odrl::iri::count)) return true;
+    const auto is_counted = [&](std::string_view operand) { return is_on(constraint, operand); };
+    if (std::ranges::any_of(counted, is_counted)) return true;
     return std::any_of(logical_lists.begin(), logical_lists.end(), [&](const char* key) {
       return constraint.contains(key) && lacks_owner(constraint.at(key));
     });

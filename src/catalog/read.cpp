@@ -232,6 +232,17 @@ void read_terms(
     }
     return;
   }
+  for (const auto operand : (*loaded)->operands()) {
+    const auto term = odrl::find_operand(operand);
+    if (asset.delivery != Delivery::call || !term) continue;
+    if (!odrl::known_operands()[*term].of_custody) continue;
+    // Nobody could ever vouch for it here: each call would be refused.
+    in.fault(
+        {"catalog.operand-call",
+         {{"asset", asset.id.value}, {"operand", std::string(odrl::local_name(operand))}}},
+        at
+    );
+  }
   if ((*loaded)->asks_for(odrl::iri::receipt_before_key, odrl::required_word)) {
     if (asset.delivery == Delivery::call) {
       in.fault({"catalog.receipt-before-key-call", {{"asset", asset.id.value}}}, at);

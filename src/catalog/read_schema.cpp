@@ -220,9 +220,9 @@ std::vector<Parameter> read_parameters(
     parameter.column = one.text("column", parameter.name);
     parameter.required = one.flag("required", false);
     one.refuse_others();
-    // `purpose` is what an application says of its use, beside them in an address.
+    // `purpose` and `role` are what an application says of its use, beside them in an address.
     if (!is_parameter_name(parameter.name) || parameter.name == "purpose" ||
-        !names.insert(parameter.name).second) {
+        parameter.name == "role" || !names.insert(parameter.name).second) {
       one.fault({"catalog.parameter-name", {{"parameter", parameter.name}}}, one.at("name"));
     }
     if (!schema) {

@@ -358,7 +358,10 @@ int add_app(const Console& console, Management& api, const AppOptions& options) 
   const auto answer = api.call(
       "POST",
       "/api/v1/apps",
-      {{"id", options.id}, {"purposes", options.purposes}, {"agreements", options.agreements}}
+      {{"id", options.id},
+       {"purposes", options.purposes},
+       {"roles", options.roles},
+       {"agreements", options.agreements}}
   );
   if (!answer) return console.fail(answer.error());
   if (console.json) return show(console, *answer);

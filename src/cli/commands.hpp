@@ -79,6 +79,7 @@ int terminate(
 struct AppOptions {
   std::string id;
   std::vector<std::string> purposes;
+  std::vector<std::string> roles;
   std::vector<std::string> agreements;
 };
 int add_app(const Console& console, Management& api, const AppOptions& options);

@@ -351,6 +351,7 @@ int main(int argc, char** argv) {
   auto* app_add = command(*app_command, "add", "help-app-add");
   app_add->add_option("id", app_options.id, help("help-app-id"))->required();
   app_add->add_option("--purpose", app_options.purposes, help("help-purpose"))->required();
+  app_add->add_option("--role", app_options.roles, help("help-app-role"));
   app_add->add_option("--agreement", app_options.agreements, help("help-app-agreement"));
   app_add->callback([&] {
     run = with_api([&](Management& api) { return add_app(console, api, app_options); });

@@ -1,5 +1,6 @@
 #include "tally/custody/holdings.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <mutex>
@@ -45,7 +46,10 @@ Row to_row(const Holding& holding) {
       {"received", to_json(holding.received)},
       {"told", holding.told},
   };
+  if (!holding.asset_class.empty()) body["class"] = holding.asset_class;
   if (!holding.form.is_null()) body["form"] = holding.form;
+  for (const AgreementId& one : holding.bound_by) body["bound_by"].push_back(one.value);
+  if (!holding.ended_under.empty()) body["ended_under"] = holding.ended_under.value;
   if (holding.destroyed) body["destroyed"] = to_json(*holding.destroyed);
   if (!holding.reason.code.empty()) body["reason"] = to_json(holding.reason);
   if (holding.checked) body["checked"] = to_json(*holding.checked);
@@ -85,7 +89,14 @@ Result<Holding> parse(const Row& row) {
     holding.media_type = body.at("media_type").get<std::string>();
     holding.received = instant_of(body.at("received"));
     holding.told = body.at("told").get<bool>();
+    if (const auto found = body.find("class"); found != body.end()) {
+      holding.asset_class = found->get<std::string>();
+    }
     holding.form = body.value("form", Json());
+    for (const Json& one : body.value("bound_by", Json::array())) {
+      holding.bound_by.emplace_back(one.get<std::string>());
+    }
+    holding.ended_under = AgreementId(body.value("ended_under", std::string()));
     if (const auto found = body.find("destroyed"); found != body.end()) {
       holding.destroyed = instant_of(*found);
     }
@@ -105,6 +116,10 @@ Result<Holding> parse(const Row& row) {
 }
 
 }  // namespace
+
+bool Holding::is_under(const AgreementId& one) const {
+  return agreement == one || std::find(bound_by.begin(), bound_by.end(), one) != bound_by.end();
+}
 
 struct Holdings::State {
   State(Store& store_, audit::Journal& journal_) : store(store_), journal(journal_) {}
@@ -162,7 +177,16 @@ std::vector<Holding> Holdings::of(const AgreementId& agreement) const {
   std::vector<Holding> found;
   const std::lock_guard guard(state_->mutex);
   for (const auto& [id, holding] : state_->all) {
-    if (holding.agreement == agreement) found.push_back(holding);
+    if (holding.agreement == agreement && !holding.is_derived()) found.push_back(holding);
+  }
+  return found;
+}
+
+std::vector<Holding> Holdings::under(const AgreementId& agreement) const {
+  std::vector<Holding> found;
+  const std::lock_guard guard(state_->mutex);
+  for (const auto& [id, holding] : state_->all) {
+    if (holding.is_under(agreement)) found.push_back(holding);
   }
   return found;
 }

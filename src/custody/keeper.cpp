@@ -72,10 +72,14 @@ bool Keeper::State::is_failing(const AgreementId& agreement) const {
   return found != problems.end() && found->second.code == "custody.destroy-failed";
 }
 
+// Once the end of an artefact has begun it is the matter of one agreement, whose terms came first.
 std::vector<Holding> Keeper::State::of(const AgreementId& agreement, std::set<HoldingState> states)
     const {
-  std::vector<Holding> found = parts.holdings.of(agreement);
-  std::erase_if(found, [&](const Holding& one) { return !states.contains(one.state); });
+  std::vector<Holding> found = parts.holdings.under(agreement);
+  std::erase_if(found, [&](const Holding& one) {
+    const bool of_another = !one.ended_under.empty() && one.ended_under != agreement;
+    return of_another || !states.contains(one.state);
+  });
   return found;
 }
 
@@ -110,6 +114,7 @@ awaitable<Result<void>> Keeper::State::begin(
   const Instant now = parts.clock.read().at;
   for (Holding& one : due) {
     one.state = HoldingState::destroying;
+    one.ended_under = agreement;
     one.reason = reason;
   }
   audit::RecordDraft record("obligation.due", event(now));
@@ -190,7 +195,8 @@ awaitable<Result<void>> Keeper::State::tell(AgreementId agreement) {
   for (const Holding& one : of(agreement, {HoldingState::destroyed})) {
     const auto place = places.find(one.id.value);
     if (one.told || place == places.end()) continue;
-    if (on_destroyed) {
+    // Of what was derived here the provider knows nothing that it could compare.
+    if (on_destroyed && !one.is_derived()) {
       DeletionRecord record;
       record.artefact = one.id;
       record.agreement = one.agreement;
@@ -348,10 +354,10 @@ awaitable<std::optional<Instant>> Keeper::State::look() {
   }
   // Under an agreement that the ledger does not know nothing may stay unfinished either.
   for (const Holding& one : parts.holdings.all()) {
-    if (!seen.insert(one.agreement.value).second) continue;
+    if (!seen.insert(one.ends_under().value).second) continue;
     const bool unfinished = one.state == HoldingState::destroying ||
                             (one.state == HoldingState::destroyed && !one.told);
-    if (unfinished) co_await destroy(one.agreement, Message(), RuleId(), false);
+    if (unfinished) co_await destroy(one.ends_under(), Message(), RuleId(), false);
   }
   co_return next;
 }

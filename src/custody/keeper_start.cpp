@@ -104,7 +104,7 @@ awaitable<Result<void>> Keeper::start() {
   for (const Holding& one : state.parts.holdings.all()) {
     const bool half = one.state == HoldingState::destroying ||
                       (one.state == HoldingState::destroyed && !one.told);
-    if (half) unfinished.insert(one.agreement.value);
+    if (half) unfinished.insert(one.ends_under().value);
   }
   for (const std::string& agreement : unfinished) {
     // What fails here is tried again by `run`, and red until then.

@@ -80,6 +80,14 @@ bool worth_another_try(int status) {
   return status == 408 || status == 429 || status >= 500;
 }
 
+// As the provider rated the data (docs/peer-api.md); what is too long to be one is none.
+std::string asset_class_of(const Headers& headers) {
+  const auto said = headers.get("Tally-Asset-Class");
+  if (!said || said->empty() || said->size() > 1024) return {};
+  const auto decoded = parse_target("/" + std::string(*said));
+  return decoded && decoded->path.size() == 1 ? decoded->path.front() : std::string();
+}
+
 }  // namespace
 
 ArtefactId artefact_of(const Pid& process) {
@@ -102,6 +110,7 @@ struct Puller::Progress {
   std::string etag;                    // of what the writer holds
   std::optional<std::uint64_t> whole;  // how long all of it is, once the provider said so
   std::string media_type;
+  std::string asset_class;
   bool renewed = false;
   std::vector<std::uint8_t> piece;
 };
@@ -205,6 +214,7 @@ awaitable<Result<transfer::Pulled>> Puller::fetch(transfer::PullOrder order) {
       holding.content = sealed->content;
       holding.bytes = sealed->bytes;
       holding.media_type = progress.media_type;
+      holding.asset_class = progress.asset_class;
       holding.received = clock_.read().at;
       auto staged = co_await stage(std::move(holding));
       if (!staged) co_return fail(std::move(staged));
@@ -261,6 +271,7 @@ awaitable<Result<Puller::Step>> Puller::fetch_part(Progress& progress) {
   if (from_start) {
     progress.etag = stream->headers.get("ETag").value_or("");
     progress.media_type = stream->headers.get("Content-Type").value_or("");
+    progress.asset_class = asset_class_of(stream->headers);
     progress.whole = stream->length;
     // Before a byte of it is taken.
     if (progress.whole) {

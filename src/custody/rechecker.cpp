@@ -49,10 +49,12 @@ std::optional<Holding> to_read(const Holdings& holdings, const AgreementId& agre
 }
 
 std::vector<Holding> unreadable(const Holdings& holdings) {
-  std::map<std::string, std::optional<Holding>> by_agreement;  // nullopt: another one is whole
+  // nullopt: another one is whole. What was derived has nothing that stands for it.
+  std::map<std::string, std::optional<Holding>> by_agreement;
   holdings.each([&](const Holding& one) {
     if (one.state != HoldingState::held) return;
-    const auto [entry, fresh] = by_agreement.try_emplace(one.agreement.value, one);
+    const auto& key = one.is_derived() ? one.id.value : one.agreement.value;
+    const auto [entry, fresh] = by_agreement.try_emplace(key, one);
     if (!is_altered(one)) entry->second = std::nullopt;
   });
   std::vector<Holding> found;

@@ -288,6 +288,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                fields.emplace("url", read.url(entry.url));
                fields.emplace("hosts", read.texts(entry.hosts));
                fields.emplace("jurisdiction", read.word(entry.jurisdiction));
+               fields.emplace("site", read_site(read, entry.site, false));
                fields.emplace("acceptUnsigned", read.flag(entry.accept_unsigned));
                fields.emplace(
                    "dataAddress",
@@ -337,6 +338,9 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                config.known_peers.push_back(std::move(entry));
              });
            }},
+          {"site", read_site(read, config.site, true)},
+          {"taxonomy", read_taxonomy(read, config.taxonomy)},
+          {"events", read_events(read, config.events)},
           {"hooks", read_hooks(read, config)},
           {"webhooks", read_webhooks(read, config)},
           {"catalog",

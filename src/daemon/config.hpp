@@ -16,6 +16,7 @@
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
 #include "tally/negotiation/peers.hpp"
+#include "tally/usage/surroundings.hpp"
 
 namespace tally::daemon {
 
@@ -68,6 +69,7 @@ struct PeerEntry {
   std::string url;                 // base of its protocol endpoints: scheme, host, port, path
   std::vector<std::string> hosts;  // "host:port" that it may name in callbacks and data addresses
   std::string jurisdiction;        // where it is at home, where its certificate does not say
+  usage::Site site;                // where it uses data; its jurisdiction stands before
   negotiation::DataDialect data_dialect;
   dsp::PolicyDialect policy_dialect;
   bool accept_unsigned = false;    // agreements that it, as provider, did not sign
@@ -131,6 +133,9 @@ struct Config {
   std::filesystem::path witness_quorum;  // C2SP tlog-policy; empty: the agreement's other party
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
+  usage::Site site;  // where this connector lets data be used
+  std::vector<odrl::Broader> taxonomy;
+  std::vector<odrl::EventSpan> events;
   std::vector<HookEntry> hooks;
   std::vector<WebhookEntry> webhooks;
   CatalogSettings catalog;
@@ -160,6 +165,9 @@ struct ConfigProblem {
   Message message;
   std::string pointer;
 };
+
+// What the enforcement point vouches for as `registration`.
+usage::Surroundings surroundings_of(const Config& config);
 
 // All problems, or the configuration. Reads the file; does not open what it names.
 // `insecure_loopback`: the command line says so, whatever the file says.

@@ -162,6 +162,11 @@ ConfigReader::Field read_webhooks(ConfigReader& read, Config& config);
 // What the contexts of a peer mean (config_contexts.cpp).
 ConfigReader::Field read_contexts(ConfigReader& read, dsp::PolicyDialect& dialect);
 
+// What is said of places of use (config_site.cpp); `own`: of this connector's.
+ConfigReader::Field read_site(ConfigReader& read, usage::Site& site, bool own);
+ConfigReader::Field read_taxonomy(ConfigReader& read, std::vector<odrl::Broader>& steps);
+ConfigReader::Field read_events(ConfigReader& read, std::vector<odrl::EventSpan>& events);
+
 // What no member shows by itself: whether the members fit each other. Also takes up the form that
 // this version alone still reads (docs/configuration.md, "loopbackCredential").
 void check_peers(ConfigReader& read, Config& config);

@@ -263,6 +263,9 @@ Result<void> Connector::assemble(Opened opened) {
   enforcer_ = &from_log_->enforcer;
   enforcer_->attach(*milestones_);
   enforcer_->attach(from_log_->witnessing);
+  enforcer_->surround(surroundings_of(config_));
+  contacts_ = std::make_unique<LastContacts>(*store_, *journal_, clock_);
+  enforcer_->attach(*contacts_);
   enrolments_ = std::make_unique<Enrolments>(*log_, clock_, random_, from_log_->certificates);
 
   // Who is who.
@@ -282,6 +285,7 @@ Result<void> Connector::assemble(Opened opened) {
   auto peer = net::HttpsPeer::create(home, peer_config, limits, *trust_, clock_);
   if (!peer) return fail(std::move(peer));
   peer_ = std::move(*peer);
+  heard_peer_ = std::make_unique<HeardPeer>(*peer_, *contacts_);
   peer_credentials_ = std::make_unique<PeerCredentials>(std::move(opened.peer_credentials));
   peers_ = std::make_unique<ConfiguredPeers>(*peer_, config_);
   const OurUrl base_url = [this](const PartyId& party) { return peers_->our_base_url(party); };
@@ -370,10 +374,12 @@ Result<void> Connector::assemble(Opened opened) {
     blobs_ = std::move(*blobs);
     custody_ = std::make_unique<custody::Custody>(*blobs_, *ring_, *worker_, random_);
     holdings_ = std::make_unique<custody::Holdings>(*store_, *journal_);
+    derived_ =
+        std::make_unique<DerivedData>(custody::Deriver(*custody_, *holdings_, clock_, random_));
     quota_ = std::make_unique<custody::Quota>(*holdings_, notices_);
     quota_->set(quota_of(config_, config_.known_peers));
     puller_ = std::make_unique<custody::Puller>(
-        *peer_, *custody_, *holdings_, *quota_, clock_, timers_, notices_, limits
+        *heard_peer_, *custody_, *holdings_, *quota_, clock_, timers_, notices_, limits
     );
     key_rotation_ = std::make_unique<custody::KeyRotation>(custody::KeyRotationParts{
         *ring_,
@@ -408,7 +414,7 @@ Result<void> Connector::assemble(Opened opened) {
   statement.not_before = credentials_.contract.not_before;
   statement.not_after = credentials_.contract.not_after;
   delivery_ = std::make_unique<negotiation::Delivery>(
-      *store_, *peer_, clock_, timers_, *tasks_, notices_, limits
+      *store_, *heard_peer_, clock_, timers_, *tasks_, notices_, limits
   );
   net::HttpsPeerConfig program_config;
   program_config.peers = std::move(opened.programs.addresses);
@@ -467,7 +473,7 @@ Result<void> Connector::assemble(Opened opened) {
       audit::CheckpointSenderParts{
           *store_,
           *journal_,
-          *peer_,
+          *heard_peer_,
           clock_,
           timers_,
           *worker_,
@@ -501,7 +507,7 @@ Result<void> Connector::assemble(Opened opened) {
           *store_,
           *journal_,
           *delivery_,
-          *peer_,
+          *heard_peer_,
           clock_,
           timers_,
           random_,

@@ -39,7 +39,9 @@
 
 #include "catalog_keeper.hpp"
 #include "config.hpp"
+#include "contacts.hpp"
 #include "custody_desk.hpp"
+#include "derived_data.hpp"
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
@@ -152,6 +154,8 @@ class Connector final : public api::Connector {
   std::unique_ptr<identity::TrustSource> trust_;
   std::unique_ptr<PeerCredentials> peer_credentials_;
   std::unique_ptr<net::HttpsPeer> peer_;
+  std::unique_ptr<LastContacts> contacts_;
+  std::unique_ptr<HeardPeer> heard_peer_;  // peer_, for everything that services send
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
   std::unique_ptr<Enrolments> enrolments_;
@@ -175,6 +179,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<custody::Puller> puller_;
   PseudonymSecret pseudonyms_;
   std::unique_ptr<HeldReader> held_;
+  std::unique_ptr<DerivedData> derived_;
   std::unique_ptr<custody::Keeper> keeper_;
   std::unique_ptr<custody::KeyRotation> key_rotation_;
   std::unique_ptr<custody::Rechecker> rechecker_;

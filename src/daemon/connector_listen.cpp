@@ -90,6 +90,7 @@ Result<void> Connector::listen() {
        *apps_,
        *held_,
        facts_of_log_.get(),
+       derived_.get(),
        config_.participant,
        std::move(after_use),
        notices_,
@@ -111,13 +112,15 @@ Result<void> Connector::listen() {
        *catalog_,
        *rules_,
        *store_,
-       *peer_,
+       *heard_peer_,
        *peers_,
        *negotiations_,
        *transfers_,
        *enforcer_,
        *apps_,
        custody_desk_.get(),
+       *held_,
+       *catalog_,
        {*sender_,
         from_log_->witnessing,
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },
@@ -217,6 +220,7 @@ awaitable<HttpResponse> Connector::serve_certified(
     }
   }
   if (caller.peer) {
+    contacts_->heard(caller.peer->party);
     const auto recorded = co_await enrolments_->met(*caller.peer);
     if (!recorded) co_return api::problem(recorded.error(), Lang::en);
   }
@@ -249,6 +253,7 @@ awaitable<HttpResponse> Connector::serve_by_credential(
       co_return std::move(*refused);
     }
   }
+  if (known.peer) contacts_->heard(known.peer->party);
   co_return co_await serving_->peer_router->handle(std::move(request), known);
 }
 

@@ -105,6 +105,7 @@ awaitable<Result<void>> Connector::start() {
   // First what the log lacks, then everything that is the sum of log and store.
   auto search = std::move(*outbox_);
   outbox_.reset();
+  if (auto done = contacts_->load(); !done) co_return done;
   if (auto done = negotiations_->load(); !done) co_return done;
   // Before anything is appended: has this log been set back?
   auto silent = co_await sender_->ask_first();
@@ -137,6 +138,7 @@ awaitable<Result<void>> Connector::start() {
     if (auto done = co_await key_rotation_->start(from_log_->custody); !done) co_return done;
     if (auto done = holdings_->load(); !done) co_return done;
     if (auto done = co_await keeper_->start(); !done) co_return done;
+    if (auto done = co_await derived_->tidy(); !done) co_return done;
     tasks_->spawn("keeper", keeper_->run());
     tasks_->spawn("key rotation", key_rotation_->run());
     tasks_->spawn("re-check", rechecker_->run());
@@ -176,6 +178,7 @@ awaitable<void> Connector::housekeeping() {
       log_->enqueue(std::move(draft));
     }
     co_await log_key_->end_overlap();
+    co_await contacts_->keep(seconds(30));
     if (since_flush >= seconds(60)) {
       refusals_->flush();
       since_flush = 0;
@@ -226,6 +229,7 @@ awaitable<void> Connector::stop() {
   }
   enforcer_->flush_completions(true);
   refusals_->flush();
+  co_await contacts_->keep(0);
   tasks_->cancel();
   co_await tasks_->drained();
   // So that the next start has little to read. Where that would take reading more than a segment,
@@ -287,6 +291,7 @@ void Connector::reload() {
     self.peer_credentials_->replace(std::move(peers));
     self.peers_->replace(config.known_peers);
     if (self.quota_) self.quota_->set(quota_of(self.config_, config.known_peers));
+    self.enforcer_->surround(surroundings_of(config));
     auto catalog = co_await self.catalog_->reload();
     if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
     self.notices_.note(Severity::info, {"daemon.reloaded", {}});

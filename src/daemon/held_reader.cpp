@@ -101,19 +101,7 @@ Result<api::HeldData> HeldReader::held(const AgreementId& agreement) {
       if (holding.destroyed) destroyed = holding.destroyed;
     }
   }
-  if (latest) {
-    // Before anything is counted: a use of what is not what was received would be of nothing.
-    if (!latest->altered.code.empty()) return altered(*latest);
-    auto shapes = shapes_of(*latest);
-    if (!shapes) return fail(std::move(shapes));
-    api::HeldData out;
-    out.artefact = latest->id;
-    out.length = latest->bytes;
-    out.media_type = latest->media_type.empty() ? "application/octet-stream" : latest->media_type;
-    out.content = latest->content;
-    out.shapes = *std::move(shapes);
-    return out;
-  }
+  if (latest) return describe(*latest);
   if (destroying) {
     return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement.value}}});
   }
@@ -124,6 +112,45 @@ Result<api::HeldData> HeldReader::held(const AgreementId& agreement) {
     );
   }
   return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
+}
+
+Result<api::HeldData> HeldReader::describe(const custody::Holding& holding) {
+  // Before anything is counted: a use of what is not what was received would be of nothing.
+  if (!holding.altered.code.empty()) return altered(holding);
+  api::HeldData out;
+  if (!holding.is_derived()) {
+    auto shapes = shapes_of(holding);
+    if (!shapes) return fail(std::move(shapes));
+    out.shapes = *std::move(shapes);
+  }
+  out.artefact = holding.id;
+  out.length = holding.bytes;
+  out.media_type = holding.media_type.empty() ? "application/octet-stream" : holding.media_type;
+  out.content = holding.content;
+  out.asset_class = holding.asset_class;
+  return out;
+}
+
+Result<api::HeldData> HeldReader::artefact(const ArtefactId& id) {
+  const auto holding = holdings_ == nullptr ? std::nullopt : holdings_->find(id);
+  if (!holding || holding->state == custody::HoldingState::staged) {
+    return fail(ErrorKind::not_found, {"custody.unknown-artefact", {{"artefact", id.value}}});
+  }
+  if (holding->state == custody::HoldingState::held) return describe(*holding);
+  const std::string agreement = holding->ends_under().value;
+  if (!holding->destroyed) {
+    return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement}}});
+  }
+  return fail(
+      ErrorKind::not_found,
+      {"api.destroyed", {{"agreement", agreement}, {"at", format_seconds(*holding->destroyed)}}}
+  );
+}
+
+std::vector<AgreementId> HeldReader::bound_by(const ArtefactId& id) {
+  const auto holding = holdings_ == nullptr ? std::nullopt : holdings_->find(id);
+  if (!holding) return {};
+  return holding->is_derived() ? holding->bound_by : std::vector<AgreementId>{holding->agreement};
 }
 
 awaitable<Result<std::unique_ptr<BodyReader>>> HeldReader::open(

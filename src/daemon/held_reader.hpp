@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "tally/api/data_routes.hpp"
 #include "tally/custody/custody.hpp"
@@ -30,12 +31,15 @@ class HeldReader final : public api::HeldDataReader {
   );
 
   Result<api::HeldData> held(const AgreementId& agreement) override;
+  Result<api::HeldData> artefact(const ArtefactId& id) override;
+  std::vector<AgreementId> bound_by(const ArtefactId& id) override;
   awaitable<Result<std::unique_ptr<BodyReader>>> open(ArtefactId artefact, std::uint64_t offset)
       override;
 
  private:
   using Shapes = std::shared_ptr<const dataplane::RuleShapes>;
   Result<Shapes> shapes_of(const custody::Holding& holding);
+  Result<api::HeldData> describe(const custody::Holding& holding);
 
   custody::Custody* custody_;
   const custody::Holdings* holdings_;

@@ -64,6 +64,11 @@ bool ConfiguredPeers::accepts_unsigned(const PartyId& party) const {
   return entry && entry->accept_unsigned;
 }
 
+bool ConfiguredPeers::by_credential(const PartyId& party) const {
+  const auto entry = find(party);
+  return entry && entry->credential.has_value();
+}
+
 std::string ConfiguredPeers::jurisdiction(const PartyId& party) const {
   const auto entry = find(party);
   return entry ? entry->jurisdiction : std::string();

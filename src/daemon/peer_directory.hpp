@@ -23,6 +23,7 @@ class ConfiguredPeers final : public negotiation::PeerDirectory {
   [[nodiscard]] negotiation::DataDialect data_dialect(const PartyId& party) const override;
   [[nodiscard]] dsp::PolicyDialect policy_dialect(const PartyId& party) const override;
   [[nodiscard]] bool accepts_unsigned(const PartyId& party) const override;
+  [[nodiscard]] bool by_credential(const PartyId& party) const override;
   [[nodiscard]] std::string jurisdiction(const PartyId& party) const override;
   void replace(std::vector<PeerEntry> entries);  // any thread
 

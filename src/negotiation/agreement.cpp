@@ -6,6 +6,7 @@
 
 #include "tally/core/digest.hpp"
 #include "tally/identity/contract_key.hpp"
+#include "tally/identity/enrolment.hpp"
 #include "tally/negotiation/exchange.hpp"
 
 namespace tally::negotiation {
@@ -157,6 +158,16 @@ Result<std::optional<Agreement>> find_agreement(Store& store, const AgreementId&
   return std::move(*agreement);
 }
 
+std::string signed_in(const std::string& archive) {
+  const auto parsed = archive.empty() ? Json() : Json::parse(archive, nullptr, false);
+  const auto pointer = Json::json_pointer("/chain/0");
+  if (!parsed.is_object() || !parsed.contains(pointer) || !parsed.at(pointer).is_string()) {
+    return {};
+  }
+  const auto leaf = from_base64(parsed.at(pointer).get_ref<const std::string&>());
+  return leaf ? identity::country_of(*leaf) : std::string();
+}
+
 Result<usage::AgreementTerms> terms_of(const Agreement& agreement) {
   auto document = parse_json(agreement.document);
   if (!document) return tl::unexpected(document.error());
@@ -175,6 +186,11 @@ Result<usage::AgreementTerms> terms_of(const Agreement& agreement) {
   terms.provider = agreement.provider;
   terms.consumer = agreement.consumer;
   terms.asset = agreement.asset;
+  terms.asset_class = agreement.asset_class;
+  terms.consumer_country = signed_in(agreement.consumer_signature);
+  if (const auto since = parse_date_time(agreement.finalized_at)) {
+    terms.active_since = since->instant;
+  }
   terms.policy = std::move(*policy);
   return terms;
 }

@@ -4,24 +4,12 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/core/digest.hpp"
-#include "tally/identity/enrolment.hpp"
 
 #include "negotiation_state.hpp"
 
 namespace tally::negotiation {
 
 namespace {
-
-// The country in the certificate that a signature came with; empty without one.
-std::string country_in(const std::string& archive) {
-  const auto parsed = archive.empty() ? Json() : Json::parse(archive, nullptr, false);
-  const auto pointer = Json::json_pointer("/chain/0");
-  if (!parsed.is_object() || !parsed.contains(pointer) || !parsed.at(pointer).is_string()) {
-    return {};
-  }
-  const auto leaf = from_base64(parsed.at(pointer).get_ref<const std::string&>());
-  return leaf ? identity::country_of(*leaf) : std::string();
-}
 
 // The digest of the key statement that came with a signature; "asserted" without one.
 std::string statement_of(const std::string& archive) {
@@ -97,7 +85,7 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
   if (!agreement.asset_class.empty()) sources["class"] = "asset";
   // What an authority vouched for comes before what was typed here.
   const bool provides = agreement.our_side == odrl::Side::provider;
-  auto home = country_in(provides ? agreement.consumer_signature : agreement.provider_signature);
+  auto home = signed_in(provides ? agreement.consumer_signature : agreement.provider_signature);
   if (!home.empty()) sources["jurisdiction"] = "certificate";
   if (home.empty()) {
     home = parts.peers.jurisdiction(agreement.peer());

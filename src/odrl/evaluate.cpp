@@ -196,6 +196,10 @@ void grant(const Candidate& by, const Request& request, const World& world, Deci
   const bool elsewhere = rule.has_count() && !rule.counts_at(world.here) && !rule.since_first_use;
   const bool fills = world.here == Side::consumer && in.fills_custody();
   consume.n = elsewhere || fills ? 0 : 1;
+  if (consume.n > 0) {
+    consume.window = rule.window_at(world.here);
+    consume.metered = rule.metered_at(world.here);
+  }
   const auto used = std::ranges::find(world.usage, rule.id, &UsageEntry::rule);
   consume.count_after = consume.n + (used == world.usage.end() ? 0 : used->usage.count);
   decision.consume.push_back(std::move(consume));

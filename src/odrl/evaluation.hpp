@@ -128,6 +128,9 @@ class Evaluation {
       std::span<const Value> required
   ) const;
   [[nodiscard]] std::optional<Outcome> counted_elsewhere(const Node& node) const;
+  [[nodiscard]] bool is_left_to_custody(const Node& node, const Scope& scope) const;
+  // When a constraint that failed for its time ended, or may hold (ConstraintReport::until).
+  [[nodiscard]] std::optional<Instant> turning_point(const Node& node, const Scope& scope) const;
   // Where the time of a constraint begins; nullopt and an outcome when that is not known.
   struct Since {
     std::optional<Instant> from;
@@ -137,6 +140,7 @@ class Evaluation {
   [[nodiscard]] Found find_fact(const Node& node, const OperandTerm& term, const Scope& scope)
       const;
   [[nodiscard]] std::optional<std::span<const Value>> required_values(const Node& node) const;
+  [[nodiscard]] std::int64_t uses_within(const RuleUsage* usage, const Rate& rate) const;
   [[nodiscard]] bool measures(Origin origin, const Scope& scope) const;
   [[nodiscard]] const RuleUsage* usage_of(const Rule& rule, Index unit) const;
   [[nodiscard]] const std::string& name(Index index) const { return plan_.names[index]; }

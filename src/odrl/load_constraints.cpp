@@ -101,7 +101,7 @@ bool Loader::mentions_count(Range nodes) const {
     const auto& node = plan_->node(index);
     if (node.kind != NodeKind::atom) return mentions_count(node.inner);
     const auto origin = plan_->term(node).origin;
-    return origin == Origin::uses || origin == Origin::recent_uses;
+    return origin == Origin::uses || origin == Origin::recent_uses || origin == Origin::metered;
   });
 }
 
@@ -164,7 +164,6 @@ bool Loader::read_modifier(
     if (atom->op != Operator::eq && atom->op != Operator::is_any_of) {
       problem("odrl.vouched-by-value", {{"value", text.required}}, at);
     }
-    unsupported("odrl.unsupported-left-operand", {{"term", iri}}, at);
     inner.vouchers = bits;
   } else {
     unsupported("odrl.unsupported-left-operand", {{"term", iri}}, at);

@@ -5,6 +5,17 @@
 #include "loader.hpp"
 
 namespace tally::odrl {
+namespace {
+
+// No fewer seconds than the span has from any date on.
+std::int64_t at_most_seconds(const XsdDuration& span) {
+  constexpr std::int64_t day = 24L * 3600;
+  constexpr std::int64_t longest = 1'000'000'000'000;
+  const auto months = std::min<std::int64_t>(span.months, longest / (31 * day));
+  return months * 31 * day + std::min(span.seconds, longest) + 1;
+}
+
+}  // namespace
 
 void Loader::collect_limits(Rule& rule, RuleSummary& summary, Range nodes) {
   for (const auto index : plan_->children_of(nodes)) {
@@ -18,9 +29,21 @@ void Loader::collect_limits(Rule& rule, RuleSummary& summary, Range nodes) {
     const bool counted = origin == Origin::uses || origin == Origin::recent_uses;
     rule.stateful = rule.stateful || counted || origin == Origin::first_use ||
                     origin == Origin::last_use || origin == Origin::metered;
+    const bool provider = node.owner == Side::provider;
+    if (origin == Origin::metered) {
+      (provider ? rule.metered_at_provider : rule.metered_at_consumer) = true;
+    }
     if (!counted) continue;
-    (node.owner == Side::provider ? rule.counts_at_provider : rule.counts_at_consumer) = true;
+    (provider ? rule.counts_at_provider : rule.counts_at_consumer) = true;
     const auto values = plan_->values_of(node.inner);
+    const auto* rate = values.empty() ? nullptr : std::get_if<Rate>(&values.front());
+    if (rate) {
+      auto& longest = provider ? rule.window_at_provider : rule.window_at_consumer;
+      longest = std::max(longest, at_most_seconds(rate->window));
+      summary.rates.push_back(
+          {rule.id, rate->most, rate->window, node.owner, plan_->texts[index].pointer}
+      );
+    }
     const bool bounds = node.op == Operator::lt || node.op == Operator::lteq ||
                         node.op == Operator::eq || node.op == Operator::is_any_of;
     if (!bounds || origin != Origin::uses || values.empty()) continue;

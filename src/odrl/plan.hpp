@@ -105,9 +105,19 @@ struct Rule {
   std::vector<Index> duties;  // of a permission: duties; of a prohibition: remedies
   bool stateful = false;      // counts, rates or a time since a use
   bool since_first_use = false;
-  bool counts_at_provider = false;  // has a count that this side owns
+  bool metered_at_provider = false;  // this side adds the time of its uses up
+  bool metered_at_consumer = false;
+  std::int64_t window_at_provider = 0;  // the longest window of a rate that this side counts, in
+  std::int64_t window_at_consumer = 0;  // seconds, rather too many than too few; 0: there is none
+  bool counts_at_provider = false;      // has a count that this side owns
   bool counts_at_consumer = false;
 
+  [[nodiscard]] bool metered_at(Side side) const {
+    return side == Side::provider ? metered_at_provider : metered_at_consumer;
+  }
+  [[nodiscard]] std::int64_t window_at(Side side) const {
+    return side == Side::provider ? window_at_provider : window_at_consumer;
+  }
   [[nodiscard]] bool has_count() const { return counts_at_provider || counts_at_consumer; }
   [[nodiscard]] bool counts_at(Side side) const {
     return side == Side::provider ? counts_at_provider : counts_at_consumer;

@@ -171,6 +171,15 @@ bool CompiledPolicy::asks_for(std::string_view operand, std::string_view name) c
     return std::ranges::any_of(values, [&](const Value& one) { return to_text(one) == name; });
   });
 }
+std::vector<std::string_view> CompiledPolicy::operands() const {
+  std::vector<std::string_view> found;
+  for (const Node& node : plan_->nodes) {
+    if (node.kind != NodeKind::atom) continue;
+    const auto operand = plan_->term(node).iri;
+    if (std::ranges::find(found, operand) == found.end()) found.push_back(operand);
+  }
+  return found;
+}
 std::optional<Instant> CompiledPolicy::not_after() const {
   return plan_->not_after;
 }

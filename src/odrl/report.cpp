@@ -116,7 +116,12 @@ void Evaluation::report_actual(const Node& node, const Scope& scope, ConstraintR
       if (usage && usage->metered) out.actual = format_duration(*usage->metered);
       break;
     case Origin::recent_uses:
-      if (usage && usage->recent_uses) out.actual = std::to_string(usage->recent_uses->size());
+      if (const auto* rate = std::get_if<Rate>(&plan_.values_of(node.inner).front());
+          rate && node.owner == world_.here) {
+        out.limit = rate->most;
+        out.used = uses_within(usage, *rate);
+        out.actual = std::to_string(*out.used + 1);
+      }
       break;
     case Origin::contact:
       if (world_.last_contact) out.actual = format_micros(*world_.last_contact);
@@ -147,7 +152,43 @@ ConstraintReport Evaluation::report(Index index, const Scope& scope) const {
   out.op = operator_word(node.op);
   out.required = text.required;
   report_actual(node, scope, out);
+  if (outcome.truth == Truth::no) out.until = turning_point(node, scope);
   return out;
+}
+
+std::optional<Instant> Evaluation::turning_point(const Node& node, const Scope& scope) const {
+  if (!world_.clock_reliable || node.fault != Fault::none) return std::nullopt;
+  const auto required = required_values(node);
+  if (!required || required->empty()) return std::nullopt;
+  const auto& value = required->front();
+  switch (plan_.term(node).origin) {
+    case Origin::clock: {
+      const auto* span = std::get_if<TimeSpan>(&value);
+      if (!span || required->size() > 1) return std::nullopt;
+      const bool start = node.op == Operator::lt || node.op == Operator::gteq;
+      const bool ahead = node.op == Operator::eq && world_.now < span->start;
+      return start || ahead ? span->start : span->end;
+    }
+    case Origin::first_use:
+    case Origin::last_use:
+    case Origin::contact: {
+      const auto* span = std::get_if<XsdDuration>(&value);
+      const auto begin = since(node, scope);
+      if (!span || !begin.from) return std::nullopt;
+      return add(*begin.from, *span);
+    }
+    case Origin::recent_uses: {
+      const auto* rate = std::get_if<Rate>(&value);
+      const auto* usage = scope.rule ? usage_of(*scope.rule, node.unit_of_count) : nullptr;
+      const auto within = rate ? uses_within(usage, *rate) : 0;
+      if (!rate || rate->most <= 0 || within < rate->most) return std::nullopt;
+      // Once this one has left the window, one more fits in.
+      const auto& uses = *usage->recent_uses;
+      return add(uses[uses.size() - static_cast<std::size_t>(rate->most)], rate->window);
+    }
+    default:
+      return std::nullopt;
+  }
 }
 
 DutyReport Evaluation::report(const Duty& duty) const {

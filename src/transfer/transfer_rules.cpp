@@ -3,7 +3,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/odrl/explain.hpp"
 #include "tally/odrl/terms.hpp"
 
 #include "transfer_state.hpp"
@@ -100,8 +99,9 @@ Result<TransferService::State::Permit> TransferService::State::permits(
   act.purposes = agreement.purposes;
   act.process = process.pid;
   act.receipt_before_key = process.action == odrl::iri::archive && parts.keys != nullptr;
-  auto decision = parts.enforcer.dry_run(act);
-  if (!decision) return fail(std::move(decision));
+  auto rehearsed = parts.enforcer.dry_run(act);
+  if (!rehearsed) return fail(std::move(rehearsed));
+  const odrl::Decision* decision = &rehearsed->decision;
   permit.decided = {
       {"at", format_micros(now())},
       {"outcome", decision->permit ? "permit" : "deny"},
@@ -110,11 +110,10 @@ Result<TransferService::State::Permit> TransferService::State::permits(
   if (!decision->permit && unwitnessed) {
     permit.refusal = unwitnessed;
   } else if (!decision->permit) {
-    const auto why = odrl::explain(*decision);
     permit.refusal = negotiation::bounded(
         {"transfer.not-permitted",
          {{"reason", std::string(odrl::to_string(decision->reason))},
-          {"why", why.size() > 1 ? render(why[1], Lang::en) : std::string()}}}
+          {"why", render(rehearsed->refusal->code, Lang::en)}}}
     );
   }
   return permit;

@@ -99,6 +99,19 @@ std::optional<App> from_row(const Row& row) {
   return app;
 }
 
+Narrowed narrow(const std::vector<std::string>& registered, const std::vector<std::string>& asked) {
+  Narrowed narrowed;
+  if (asked.empty()) {
+    narrowed.allowed = registered;
+    return narrowed;
+  }
+  for (const auto& one : asked) {
+    const bool known = std::find(registered.begin(), registered.end(), one) != registered.end();
+    (known ? narrowed.allowed : narrowed.not_registered).push_back(one);
+  }
+  return narrowed;
+}
+
 std::string token_hash(std::string_view token) {
   return to_hex(sha256(token));
 }
@@ -162,18 +175,11 @@ struct AppRegistry::State {
   }
 };
 
-Narrowed narrow(const App& app, const std::vector<std::string>& asked) {
-  Narrowed narrowed;
-  if (asked.empty()) {
-    narrowed.purposes = app.purposes;
-    return narrowed;
-  }
-  for (const auto& purpose : asked) {
-    const bool registered =
-        std::find(app.purposes.begin(), app.purposes.end(), purpose) != app.purposes.end();
-    (registered ? narrowed.purposes : narrowed.not_registered).push_back(purpose);
-  }
-  return narrowed;
+Narrowed narrow_purposes(const App& app, const std::vector<std::string>& asked) {
+  return narrow(app.purposes, asked);
+}
+Narrowed narrow_roles(const App& app, const std::vector<std::string>& asked) {
+  return narrow(app.roles, asked);
 }
 
 bool may_use(const App& app, const AgreementId& agreement) {

@@ -9,30 +9,19 @@
 namespace tally::usage {
 namespace {
 
-Result<void> within_bounds(const Act& act, const Limits& limits) {
-  const auto too_large = [](const char* what, std::size_t most) {
-    return fail(
-        ErrorKind::invalid,
-        {"usage.act-too-large", {{"what", what}, {"most", std::to_string(most)}}}
-    );
-  };
-  if (act.purposes.size() + act.purposes_not_registered.size() > limits.act_purposes) {
-    return too_large("purposes", limits.act_purposes);
-  }
-  std::size_t bytes = act.action.size();
-  for (const auto& purpose : act.purposes) bytes += purpose.size();
-  for (const auto& purpose : act.purposes_not_registered) bytes += purpose.size();
-  if (bytes > limits.act_purpose_bytes) {
-    return too_large("bytes of purposes", limits.act_purpose_bytes);
-  }
-  if (act.idempotency_key.size() > limits.act_key_bytes) {
-    return too_large("bytes of Idempotency-Key", limits.act_key_bytes);
-  }
-  return {};
+tl::unexpected<Error> not_continuable(const Act& act) {
+  return fail(
+      ErrorKind::conflict,
+      {"usage.not-continuable",
+       {{"agreement", act.agreement.value}, {"use", act.continued_use.value}}}
+  );
 }
 
-tl::unexpected<Error> unknown_agreement(const AgreementId& agreement) {
-  return fail(ErrorKind::not_found, {"usage.unknown-agreement", {{"agreement", agreement.value}}});
+// A use that may be continued by its own name has a key that only its requester can make of it.
+std::string key_of(const Act& act, const EventId& event) {
+  if (!act.idempotency_key.empty()) return key_digest(act, "key " + act.idempotency_key);
+  if (!act.continued_use.empty()) return key_digest(act, "use " + act.continued_use.value);
+  return act.continuable ? key_digest(act, "use " + event.value) : std::string();
 }
 
 tl::unexpected<Error> use_ended(const Grant& grant) {
@@ -40,71 +29,6 @@ tl::unexpected<Error> use_ended(const Grant& grant) {
       ErrorKind::conflict,
       {"usage.use-ended", {{"agreement", grant.agreement.value}, {"use", grant.use.value}}}
   );
-}
-
-// An obligation that nobody here carries out is no permit.
-odrl::EvaluateOptions options_for(odrl::Explain explain = odrl::Explain::none) {
-  odrl::EvaluateOptions out;
-  out.explain = explain;
-  out.enforceable = odrl::enforced_duties();
-  return out;
-}
-
-odrl::Request request_of(const Act& act, const AgreementTerms& terms) {
-  odrl::Request request;
-  request.assignee = act.party.uri;
-  request.action = act.action;
-  request.target = terms.asset.value;
-  if (!act.purposes.empty()) {
-    request.declared.push_back(
-        odrl::declared_names(odrl::iri::purpose, act.purposes, act.purpose_source)
-    );
-  }
-  return request;
-}
-
-// What holds at this side, as policies ask: `witnessing strict` while nothing is missing,
-// `receiptBeforeKey required` while data goes out so.
-struct Standing {
-  bool witnessed = false;
-  bool receipt_before_key = false;
-};
-
-std::span<const odrl::Fact> facts_of(const Standing& standing) {
-  using Facts = std::vector<odrl::Fact>;
-  static const auto made = [](bool strictly, bool key) {
-    Facts facts;
-    const auto add = [&facts](std::string_view operand, std::vector<std::string> names) {
-      facts.push_back(odrl::declared_names(operand, names, odrl::Source::measured));
-    };
-    add(odrl::iri::witnessing,
-        strictly ? std::vector<std::string>{"async", "strict"} : std::vector<std::string>{"async"});
-    if (key) add(odrl::iri::receipt_before_key, {std::string(odrl::required_word)});
-    return facts;
-  };
-  static const std::array<Facts, 4> all{
-      made(false, false), made(false, true), made(true, false), made(true, true)};
-  return all[(standing.witnessed ? 2U : 0U) + (standing.receipt_before_key ? 1U : 0U)];
-}
-
-odrl::World world_of(
-    const Entry& entry,
-    const ClockReading& reading,
-    std::span<const odrl::UsageEntry> usage,
-    const Standing& standing
-) {
-  odrl::World world;
-  world.now = reading.at;
-  world.clock_reliable = reading.reliable;
-  world.here = entry.terms->our_side;
-  world.usage = usage;
-  world.overdue = entry.overdue;
-  world.facts = facts_of(standing);
-  return world;
-}
-
-bool gives_key_for_receipt(const Act& act, const AgreementTerms& terms) {
-  return act.receipt_before_key || terms.our_side == odrl::Side::consumer;
 }
 
 }  // namespace
@@ -121,6 +45,15 @@ void Enforcer::attach(audit::LogAppender& log) {
 void Enforcer::attach(const audit::Witnessing& witnessing) {
   state_->witnessing = &witnessing;
 }
+void Enforcer::attach(const Contacts& contacts) {
+  state_->contacts = &contacts;
+}
+void Enforcer::surround(Surroundings surroundings) {
+  auto fresh = std::make_shared<const Surroundings>(std::move(surroundings));
+  const std::lock_guard lock(state_->surroundings_mutex);
+  state_->surroundings = std::move(fresh);
+  state_->surroundings_version.fetch_add(1);
+}
 Enforcer::~Enforcer() = default;
 
 void Enforcer::activate(AgreementTerms terms) {
@@ -133,7 +66,67 @@ void Enforcer::activate(AgreementTerms terms) {
   entry.strict = shared->policy->asks_for(odrl::iri::witnessing, "strict");
   entry.receipt_before_key =
       shared->policy->asks_for(odrl::iri::receipt_before_key, odrl::required_word);
+  entry.asked = Asked(*shared->policy);
   entry.terms = std::move(shared);
+}
+
+Around Enforcer::State::around(Entry& entry, const ClockReading& reading, const Act& act) {
+  const AgreementTerms& terms = *entry.terms;
+  const bool provides = terms.our_side == odrl::Side::provider;
+  if (const auto version = surroundings_version.load(); entry.around_version != version) {
+    {
+      const std::lock_guard lock(surroundings_mutex);
+      entry.around = surroundings;
+    }
+    entry.around_version = version;
+    entry.lasting = entry.asked.lasting_facts(terms, *entry.around);
+  }
+  Around out;
+  out.witnessed = !unwitnessed(entry);
+  // At the consumer it was done when the data came.
+  out.receipt_before_key = act.receipt_before_key || !provides;
+  if (provides) {
+    out.last_contact = reading.at;
+  } else if (entry.asked.contact()) {
+    if (contacts != nullptr) out.last_contact = contacts->last_contact(terms.provider);
+    // That it is in force was said by the provider.
+    const auto& since = terms.active_since;
+    if (since && (!out.last_contact || *out.last_contact < *since)) out.last_contact = since;
+    // One that lies ahead was noted by a clock that went wrong.
+    if (out.last_contact > reading.at) out.last_contact.reset();
+  }
+  return out;
+}
+
+std::optional<std::int64_t> Enforcer::State::left(
+    const Entry& entry, const RuleId& rule, Instant now
+) {
+  std::optional<std::int64_t> least;
+  const auto note = [&least](std::int64_t left) {
+    left = std::max<std::int64_t>(0, left);
+    if (!least || left < *least) least = left;
+  };
+  for (const auto& summary : entry.terms->policy->rules()) {
+    if (summary.id != rule) continue;
+    for (const auto& limit : summary.limits) {
+      if (limit.owner == entry.terms->our_side) note(limit.allowed - entry.count(rule));
+    }
+    for (const auto& rate : summary.rates) {
+      if (rate.owner != entry.terms->our_side) continue;
+      note(rate.most - entry.count_within(rule, rate.window, now));
+    }
+  }
+  return least;
+}
+
+std::optional<Instant> Enforcer::State::ask_again(
+    const Entry& entry, const odrl::Decision& decision, Instant now
+) {
+  auto at = decision.valid_until;
+  // Others use up the same time meanwhile.
+  constexpr Nanos often = milliseconds(200);
+  if (entry.asked.metered() && (!at || now + often < *at)) at = now + often;
+  return at;
 }
 
 // --- authorise ---
@@ -155,7 +148,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   // Everything that does not depend on the ledger is made before the lock is taken.
   const ClockReading reading = read_clock();
   const EventId event = new_event(random, reading.at);
-  const std::string key = act.idempotency_key.empty() ? std::string() : key_digest(act);
+  const std::string key = key_of(act, event);
   auto draft = permit_draft(act, event, reading.at, key);
   auto use = std::make_shared<Use>();
   use->id = event.value;
@@ -173,28 +166,29 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   if (entry->closed != Closed::open) {
     return deny(act, event, reading.at, refuse_closed(terms, entry->closed, act));
   }
-  if (!act.purposes_not_registered.empty()) {
+  if (!act.purposes_not_registered.empty() || !act.roles_not_registered.empty()) {
     return deny(act, event, reading.at, refuse_unregistered(terms, act));
   }
   if (act.cannot) return deny(act, event, reading.at, refuse_unable(terms, act));
 
-  const odrl::Request request = request_of(act, terms);
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
-  const auto without = earlier ? entry->usage_without(*earlier) : std::vector<odrl::UsageEntry>();
-  const auto usage = earlier ? std::span<const odrl::UsageEntry>(without) : entry->usage();
-  const auto missing = unwitnessed(*entry);
-  const Standing standing{!missing, gives_key_for_receipt(act, terms)};
-  const odrl::World world = world_of(*entry, reading, usage, standing);
-  odrl::Decision decision = odrl::evaluate(*terms.policy, request, world, options_for());
+  if (!earlier && !act.continued_use.empty()) return not_continuable(act);
+  const Around here = around(*entry, reading, act);
+  const Situation situation(*entry, act, reading, here, earlier.get());
+  odrl::Decision decision = situation.decide();
   if (!decision.permit) {
-    auto explained =
-        odrl::evaluate(*terms.policy, request, world, options_for(odrl::Explain::decisive));
-    return deny(act, event, reading.at, refuse(terms, std::move(explained), missing));
+    const auto missing = unwitnessed(*entry);
+    auto explained = situation.decide(odrl::Explain::decisive);
+    return deny(act, event, reading.at, refuse(terms, act, std::move(explained), missing));
   }
 
   Grant grant;
   grant.agreement = act.agreement;
   grant.action = short_action(act.action);
+  grant.began = reading.at;
+  if (const auto again = ask_again(*entry, decision, reading.at)) {
+    grant.session = std::make_shared<GrantSession>(GrantSession{*again, act});
+  }
   if (earlier) {
     ++earlier->holders;
     ++earlier->continued;
@@ -203,6 +197,8 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
     grant.seq = earlier->seq;
     grant.leaf = earlier->leaf;
     grant.repeated = true;
+    grant.left = left(*entry, decision.decisive_rule, reading.at);
+    entry->open_session(earlier, reading.at);
     grant.decision = std::move(decision);
     // Perhaps the first is still on its way to the disk: the repeat waits for the same record.
     return Decided{std::move(grant), earlier, nullptr, earlier->wait};
@@ -215,6 +211,8 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   use->holders = 1;
   auto ticket = log->enqueue(std::move(draft));
   entry->permit(use);
+  entry->open_session(use, reading.at);
+  grant.left = left(*entry, decision.decisive_rule, reading.at);
   grant.use = UseId(use->id);
   grant.decided_at = reading.at;
   grant.decision = std::move(decision);
@@ -232,6 +230,9 @@ void Enforcer::State::undecide(const Act& act, const Decided& decided, const Err
   Entry& entry = shard.entries[act.agreement.value];
   const UsePtr& use = decided.use;
   if (entry.find(use->id) != use) return;  // another request of the same use was here before
+  const auto* grant = std::get_if<Grant>(&decided.answer);
+  Session session;
+  if (grant) session = entry.close_session(use, grant->began, clock.read().at);
   if (not_written(error)) {
     entry.give_back(use);
     return;
@@ -241,7 +242,8 @@ void Enforcer::State::undecide(const Act& act, const Decided& decided, const Err
   entry.release(use);
   if (error.message.code == "audit.wait-cancelled" && use->holders == 0 && use->key.empty() &&
       !use->ended) {
-    log->enqueue(interrupted_draft(act.agreement, event(), use->id));
+    entry.add_session(session);
+    log->enqueue(interrupted_draft(act.agreement, event(), use->id, session));
     entry.end(use);
   }
 }
@@ -307,29 +309,6 @@ std::vector<Enforcer::Waiting> Enforcer::waiting() const {
   return out;
 }
 
-Result<odrl::Decision> Enforcer::dry_run(const Act& act) const {
-  if (auto bounded = within_bounds(act, state_->limits); !bounded) return fail(std::move(bounded));
-  const ClockReading reading = state_->clock.read();
-  auto& shard = state_->shard_of(act.agreement.value);
-  const std::lock_guard lock(shard.mutex);
-  const Entry* entry = State::find(shard, act.agreement.value);
-  if (entry == nullptr || !entry->terms || act.party != entry->terms->consumer) {
-    return unknown_agreement(act.agreement);
-  }
-  if (entry->closed != Closed::open) {
-    return refuse_closed(*entry->terms, entry->closed, act).decision;
-  }
-  if (!act.purposes_not_registered.empty()) {
-    return refuse_unregistered(*entry->terms, act).decision;
-  }
-  if (act.cannot) return refuse_unable(*entry->terms, act).decision;
-  const Standing standing{!state_->unwitnessed(*entry), gives_key_for_receipt(act, *entry->terms)};
-  const odrl::World world = world_of(*entry, reading, entry->usage(), standing);
-  return odrl::evaluate(
-      *entry->terms->policy, request_of(act, *entry->terms), world, options_for(odrl::Explain::full)
-  );
-}
-
 // --- complete, abort ---
 
 audit::RecordDraft Enforcer::State::take_gathered(const std::string& agreement, Entry& entry) {
@@ -345,13 +324,15 @@ void Enforcer::complete(const Grant& grant, Outcome outcome) {
   if (entry == nullptr) return;
   const UsePtr use = entry->find(grant.use.value);
   if (!use || use->holders == 0 || use->aborting) return;  // ended before
+  const auto session = entry->close_session(use, grant.began, state_->clock.read().at);
+  entry->add_session(session);
   entry->end(use);
   entry->release(use);
   if (entry->gathered.empty()) {
     entry->gathered_since = state_->clock.read().at;
     shard.gathering.push_back(agreement);
   }
-  entry->gathered.push_back({use->id, std::move(outcome)});
+  entry->gathered.push_back({grant.use.value, std::move(outcome), session});
   if (entry->gathered.size() >= state_->limits.uses_per_record) {
     state_->log->enqueue(state_->take_gathered(agreement, *entry));
     std::erase(shard.gathering, agreement);
@@ -394,6 +375,7 @@ awaitable<Result<void>> Enforcer::abort(Grant grant) {
     Entry* entry = State::find(shard, grant.agreement.value);
     if (entry != nullptr) use = entry->find(grant.use.value);
     if (!use || use->ended || use->aborting || use->holders == 0) co_return use_ended(grant);
+    entry->close_session(use, grant.began, grant.began);
     if (use->holders > 1) {
       entry->release(use);
       co_return Result<void>();
@@ -432,6 +414,19 @@ std::optional<AgreementState> Enforcer::state(const AgreementId& agreement) cons
       limit.limit = summary.allowed;
       if (limit.counted_here) {
         limit.used = entry->count(summary.rule);
+        limit.left = std::max<std::int64_t>(0, limit.limit - limit.used);
+      }
+      state.limits.push_back(std::move(limit));
+    }
+    for (const auto& rate : rule.rates) {
+      LimitState limit;
+      limit.rule = rate.rule;
+      limit.window = format_duration(rate.window);
+      limit.owner = rate.owner;
+      limit.counted_here = rate.owner == entry->terms->our_side;
+      limit.limit = rate.most;
+      if (limit.counted_here) {
+        limit.used = entry->count_within(rate.rule, rate.window, state_->clock.read().at);
         limit.left = std::max<std::int64_t>(0, limit.limit - limit.used);
       }
       state.limits.push_back(std::move(limit));

@@ -10,6 +10,7 @@
 namespace tally::usage {
 
 Result<void> Enforcer::replay(const audit::RecordView& record) {
+  state_->last_time.assign(record.time);
   if (record.agreement.empty()) return {};
   auto& shard = state_->shard_of(record.agreement);
   const std::lock_guard lock(shard.mutex);
@@ -26,8 +27,9 @@ Result<void> Enforcer::replay(const audit::RecordView& record) {
     auto uses = read_uses(record);
     if (!uses) return fail(std::move(uses));
     Entry& entry = shard.entries[record.agreement];
-    for (const auto& id : *uses) {
-      const UsePtr use = entry.find(id);
+    for (const auto& ended : *uses) {
+      entry.add_session(ended.session);
+      const UsePtr use = entry.find(ended.use);
       if (!use) continue;  // ended and forgotten before
       if (record.type == "use.aborted") {
         entry.give_back(use);
@@ -85,6 +87,8 @@ awaitable<Result<void>> Enforcer::finish_replay() {
     audit::Ticket ticket;
   };
   std::vector<Open> open;
+  // How long a session went on that a stop cut short is told by the last record before the stop.
+  const auto last = parse_date_time(state_->last_time);
   for (auto& shard : state_->shards) {
     const std::lock_guard lock(shard.mutex);
     for (const auto& [agreement, entry] : shard.entries) {
@@ -95,8 +99,15 @@ awaitable<Result<void>> Enforcer::finish_replay() {
     return std::tie(a.agreement, a.use->id) < std::tie(b.agreement, b.use->id);
   });
   for (auto& each : open) {
+    auto& shard = state_->shard_of(each.agreement);
+    const std::lock_guard lock(shard.mutex);
+    Entry& entry = shard.entries[each.agreement];
+    entry.open_session(each.use, each.use->at);
+    const Instant until = last ? last->instant : each.use->at;
+    const Session session = entry.close_session(each.use, each.use->at, until);
+    entry.add_session(session);
     each.ticket = state_->log->enqueue(
-        interrupted_draft(AgreementId(each.agreement), state_->event(), each.use->id)
+        interrupted_draft(AgreementId(each.agreement), state_->event(), each.use->id, session)
     );
   }
   for (auto& each : open) {

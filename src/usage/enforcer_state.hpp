@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -19,6 +20,7 @@
 #include "ledger.hpp"
 #include "refusal.hpp"
 #include "shared_wait.hpp"
+#include "situation.hpp"
 
 namespace tally::usage {
 
@@ -27,6 +29,9 @@ inline bool not_written(const Error& error) {
   return error.message.code == "audit.disk-reserve" ||
          error.message.code.starts_with("audit.draft-");
 }
+
+Result<void> within_bounds(const Act& act, const Limits& limits);
+tl::unexpected<Error> unknown_agreement(const AgreementId& agreement);
 
 struct Enforcer::State {
   struct alignas(64) Shard {
@@ -70,6 +75,16 @@ struct Enforcer::State {
     if (witnessing == nullptr) return audit::Unwitnessed{other.uri, clock.read().at, other, {}};
     return witnessing->missing(terms.id.value, other);
   }
+  // What odrl sees around an act. The lock of the entry's shard is held.
+  Around around(Entry& entry, const ClockReading& reading, const Act& act);
+  // Of a grant, how many uses are left to the rule that carried it; nullopt: no limit of ours.
+  [[nodiscard]] static std::optional<std::int64_t> left(
+      const Entry& entry, const RuleId& rule, Instant now
+  );
+  // When a stream has to be asked for again; nullopt: nothing turns by itself.
+  [[nodiscard]] static std::optional<Instant> ask_again(
+      const Entry& entry, const odrl::Decision& decision, Instant now
+  );
   EventId event() { return new_event(random, clock.read().at); }
 
   Result<Decided> decide(const Act& act);
@@ -80,6 +95,11 @@ struct Enforcer::State {
 
   audit::LogAppender* log = nullptr;
   const audit::Witnessing* witnessing = nullptr;
+  const Contacts* contacts = nullptr;
+  std::mutex surroundings_mutex;  // guards the pointer; taken under that of a shard
+  std::shared_ptr<const Surroundings> surroundings = std::make_shared<const Surroundings>();
+  std::atomic<std::uint64_t> surroundings_version = 1;
+  std::string last_time;  // of the last record that was replayed
   Clock& clock;
   Random& random;
   const Limits limits;

@@ -35,6 +35,36 @@ std::int64_t Entry::count(const RuleId& rule) const {
   return 0;
 }
 
+std::int64_t Entry::count_within(const RuleId& rule, const XsdDuration& window, Instant now) const {
+  for (const auto& entry : usage_) {
+    if (entry.rule != rule || !entry.usage.recent_uses) continue;
+    return std::ranges::count_if(*entry.usage.recent_uses, [&](Instant at) {
+      return add(at, window) > now;
+    });
+  }
+  return 0;
+}
+
+std::vector<odrl::UsageEntry> Entry::usage_at(Instant now, const Use* without) const {
+  auto usage = without ? usage_without(*without) : usage_;
+  for (std::size_t i = 0; i < usage.size(); ++i) {
+    if (!tallies_[i].metered) continue;
+    std::int64_t micros = tallies_[i].micros;
+    for (const auto& [id, use] : uses_) {
+      const auto adds_to = [&](const odrl::Consume& add) { return add.rule == usage[i].rule; };
+      if (std::ranges::none_of(use->adds, adds_to)) continue;
+      for (const Instant began : use->sessions) {
+        micros += std::max<Nanos>(0, now - began) / 1000;
+      }
+    }
+    XsdDuration metered;
+    metered.seconds = micros / 1'000'000;
+    metered.nanos = static_cast<std::int32_t>(micros % 1'000'000 * 1000);
+    usage[i].usage.metered = metered;
+  }
+  return usage;
+}
+
 std::vector<odrl::UsageEntry> Entry::usage_without(const Use& use) const {
   auto without = usage_;
   for (const auto& add : use.adds) {
@@ -44,6 +74,10 @@ std::vector<odrl::UsageEntry> Entry::usage_without(const Use& use) const {
       usage.count -= add.n;
       if (usage.last_use == use.at) usage.last_use = tallies_[i].all.last_but_one;
       if (usage.first_use == use.at && usage.count == 0) usage.first_use.reset();
+      if (usage.recent_uses) {
+        const auto found = std::ranges::find(*usage.recent_uses, use.at);
+        if (found != usage.recent_uses->end()) usage.recent_uses->erase(found);
+      }
     }
   }
   return without;
@@ -55,6 +89,8 @@ void Entry::permit(const UsePtr& use) {
     usage_[i].usage.count += add.n;
     tallies_[i].all.add(use->at);
     tallies_[i].all.give(usage_[i].usage);
+    tallies_[i].metered = tallies_[i].metered || add.metered;
+    if (add.window > 0) remember_time(i, use->at, add.window);
   }
   total_.usage.count += 1;
   total_.all.add(use->at);
@@ -65,9 +101,58 @@ void Entry::permit(const UsePtr& use) {
 void Entry::give_back(const UsePtr& use) {
   forget_key(use);
   uses_.erase(use->id);
-  for (const auto& add : use->adds) usage_[index_of(add.rule)].usage.count -= add.n;
+  for (const auto& add : use->adds) {
+    const auto i = index_of(add.rule);
+    usage_[i].usage.count -= add.n;
+    forget_time(i, use->at);
+  }
   total_.usage.count -= 1;
   refresh();
+}
+
+// What has left the longest window before the latest use is asked for by nobody.
+void Entry::remember_time(std::size_t index, Instant at, std::int64_t window) {
+  auto& tally = tallies_[index];
+  tally.window = std::max(tally.window, window);
+  auto& recent = usage_[index].usage.recent_uses;
+  if (!recent) recent.emplace();
+  recent->insert(std::ranges::upper_bound(*recent, at), at);
+  const auto left = std::ranges::find_if(*recent, [&](Instant one) {
+    return recent->back().seconds - one.seconds <= tally.window;
+  });
+  recent->erase(recent->begin(), left);
+}
+
+void Entry::forget_time(std::size_t index, Instant at) {
+  auto& recent = usage_[index].usage.recent_uses;
+  if (!recent) return;
+  const auto found = std::ranges::find(*recent, at);
+  if (found != recent->end()) recent->erase(found);
+}
+
+void Entry::open_session(const UsePtr& use, Instant now) {
+  const auto metered = [](const odrl::Consume& add) { return add.metered; };
+  if (std::ranges::any_of(use->adds, metered)) use->sessions.push_back(now);
+}
+
+Session Entry::close_session(const UsePtr& use, Instant began, Instant now) {
+  Session session;
+  const auto found = std::ranges::find(use->sessions, began);
+  if (found == use->sessions.end()) return session;
+  use->sessions.erase(found);
+  session.micros = std::max<Nanos>(0, now - began) / 1000;
+  for (const auto& add : use->adds) {
+    if (add.metered) session.rules.push_back(add.rule);
+  }
+  return session;
+}
+
+void Entry::add_session(const Session& session) {
+  for (const auto& rule : session.rules) {
+    auto& tally = tallies_[index_of(rule)];
+    tally.metered = true;
+    tally.micros += session.micros;
+  }
 }
 
 void Entry::end(const UsePtr& use) {

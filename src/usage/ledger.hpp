@@ -21,6 +21,7 @@
 #include "tally/odrl/evaluate.hpp"
 #include "tally/usage/enforcer.hpp"
 
+#include "facts.hpp"
 #include "shared_wait.hpp"
 
 namespace tally::usage {
@@ -34,17 +35,25 @@ struct Use {
   std::shared_ptr<SharedWait> wait;  // for its record; null without a key, or once it is durable
   std::uint64_t seq = 0;             // of its record, once it is durable
   Digest leaf{};
-  std::size_t holders = 0;  // grants that were given out and have not ended
+  std::size_t holders = 0;        // grants that were given out and have not ended
+  std::vector<Instant> sessions;  // when those began, where how long they take is added up
   std::size_t continued = 0;
   bool ended = false;     // data moved, or a crash took its end: it counts for good
   bool aborting = false;  // its use.aborted is queued
 };
 using UsePtr = std::shared_ptr<Use>;
 
+// How long a session of a use took, for the rules that add it up.
+struct Session {
+  std::int64_t micros = 0;
+  std::vector<RuleId> rules;
+};
+
 // A completion that waits for others to share a record with.
 struct Completion {
   std::string use;
   Outcome outcome;
+  Session session;  // without rules: nobody asks
 };
 
 class Entry {
@@ -55,8 +64,12 @@ class Entry {
   audit::Ticket closing;         // the record of the present state, when close() queued it
   bool closing_durable = false;  // and it is in the log
   std::vector<RuleId> overdue;
-  bool strict = false;              // the policy speaks of a log that is witnessed strictly
-  bool receipt_before_key = false;  // and of keys that are given for receipts
+  Asked asked;                      // what the policy wants to know
+  std::vector<odrl::Fact> lasting;  // of it, what does not depend on the act
+  std::shared_ptr<const Surroundings> around;
+  std::uint64_t around_version = 0;  // of `around`: State::surroundings_version
+  bool strict = false;               // the policy speaks of a log that is witnessed strictly
+  bool receipt_before_key = false;   // and of keys that are given for receipts
 
   std::vector<Completion> gathered;
   Instant gathered_since;
@@ -65,14 +78,25 @@ class Entry {
   [[nodiscard]] std::span<const odrl::UsageEntry> usage() const { return usage_; }
   // The same as if `use` had not been: what a continuation is decided on.
   [[nodiscard]] std::vector<odrl::UsageEntry> usage_without(const Use& use) const;
+  // The same with the time of sessions, open ones up to `now` included. `without`: null, or whose
+  // count and times are left out.
+  [[nodiscard]] std::vector<odrl::UsageEntry> usage_at(Instant now, const Use* without) const;
   [[nodiscard]] const odrl::RuleUsage& total() const { return total_.usage; }
   [[nodiscard]] std::int64_t count(const RuleId& rule) const;
+  // How many uses of the rule stand in the window of this length that ends now.
+  [[nodiscard]] std::int64_t count_within(
+      const RuleId& rule, const XsdDuration& window, Instant now
+  ) const;
 
   void permit(const UsePtr& use);
   // The use is undone: it never was.
   void give_back(const UsePtr& use);
   // It can no longer be undone.
   void end(const UsePtr& use);
+  // A grant of the use begins; how long it took is told by `close_session`.
+  void open_session(const UsePtr& use, Instant now);
+  Session close_session(const UsePtr& use, Instant began, Instant now);
+  void add_session(const Session& session);
   // The use of a grant, if it is still known.
   [[nodiscard]] UsePtr find(const std::string& use) const;
   // A grant of the use ended; forgets the use when nothing needs it any more.
@@ -103,9 +127,16 @@ class Entry {
   struct Tally {
     odrl::RuleUsage usage;
     Times all, ended;
+    std::int64_t window = 0;  // seconds that the time of a use is kept; 0: not at all
+    bool metered = false;
+    std::int64_t micros = 0;  // of sessions that have ended
   };
   static Entry read(const Json& saved);
+  static void save_times(const Tally& tally, const odrl::RuleUsage& usage, Json& into);
+  static void restore_times(const Json& saved, Tally& tally, odrl::RuleUsage& usage);
   std::size_t index_of(const RuleId& rule);
+  void remember_time(std::size_t index, Instant at, std::int64_t window);
+  void forget_time(std::size_t index, Instant at);
   void refresh();  // usage_ and total_ from the counters and the open uses, after an abort
   void forget_if_done(const UsePtr& use);
 

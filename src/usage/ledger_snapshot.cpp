@@ -38,6 +38,8 @@ Json save_use(const Use& use) {
   Json adds = Json::array();
   for (const auto& add : use.adds) {
     adds.push_back({{"rule", add.rule.value}, {"n", add.n}, {"unit", add.unit}});
+    if (add.window > 0) adds.back()["window"] = add.window;
+    if (add.metered) adds.back()["metered"] = true;
   }
   return {
       {"id", use.id},
@@ -59,7 +61,9 @@ UsePtr read_use(const Json& saved) {
     add.rule = RuleId(one.at("rule").get<std::string>());
     add.n = one.at("n").get<std::int64_t>();
     add.unit = one.at("unit").get<std::string>();
-    must(add.n > 0);
+    add.window = one.value("window", std::int64_t{0});
+    add.metered = one.value("metered", false);
+    must(add.n > 0 && add.window >= 0);
     use->adds.push_back(std::move(add));
   }
   use->key = saved.at("key").get<std::string>();
@@ -94,6 +98,7 @@ Json Entry::save() const {
   for (std::size_t i = 0; i < usage_.size(); ++i) {
     rules.push_back(save_tally(usage_[i].usage, tallies_[i]));
     rules.back()["rule"] = usage_[i].rule.value;
+    save_times(tallies_[i], usage_[i].usage, rules.back());
   }
   std::vector<UsePtr> sorted;
   for (const auto& [id, use] : uses_) sorted.push_back(use);
@@ -115,6 +120,31 @@ Json Entry::save() const {
       {"rules", std::move(rules)},
       {"uses", std::move(uses)},
       {"keys", std::move(keys)}};
+}
+
+// Only of rules that ask: few do.
+void Entry::save_times(const Tally& tally, const odrl::RuleUsage& usage, Json& into) {
+  if (tally.metered) into["micros"] = tally.micros;
+  if (!usage.recent_uses) return;
+  Json recent = Json::array();
+  for (const Instant at : *usage.recent_uses) recent.push_back(save_time(at));
+  into["window"] = tally.window;
+  into["recent"] = std::move(recent);
+}
+
+void Entry::restore_times(const Json& saved, Tally& tally, odrl::RuleUsage& usage) {
+  if (const auto micros = saved.find("micros"); micros != saved.end()) {
+    tally.metered = true;
+    tally.micros = micros->get<std::int64_t>();
+    must(tally.micros >= 0);
+  }
+  const auto recent = saved.find("recent");
+  if (recent == saved.end()) return;
+  tally.window = saved.at("window").get<std::int64_t>();
+  must(tally.window > 0);
+  usage.recent_uses.emplace();
+  for (const Json& at : *recent) usage.recent_uses->push_back(read_time(at));
+  must(std::ranges::is_sorted(*usage.recent_uses));
 }
 
 std::optional<Entry> Entry::restore(const Json& saved) {
@@ -145,6 +175,7 @@ Entry Entry::read(const Json& saved) {
     const RuleId id(rule.at("rule").get<std::string>());
     must(entry.index_of(id) + 1 == entry.usage_.size());
     read_tally(rule, entry.usage_.back().usage, entry.tallies_.back());
+    restore_times(rule, entry.tallies_.back(), entry.usage_.back().usage);
   }
   for (const Json& one : saved.at("uses")) {
     auto use = read_use(one);

@@ -10,6 +10,7 @@ namespace tally::usage {
 // `unwitnessed`: whose cosignature is missing, where the policy asks.
 Refusal refuse(
     const AgreementTerms& terms,
+    const Act& act,
     odrl::Decision decision,
     const std::optional<audit::Unwitnessed>& unwitnessed
 );

@@ -38,6 +38,29 @@ tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_vi
   );
 }
 
+std::string rules_text(const Session& session) {
+  std::string text = "[";
+  for (const auto& rule : session.rules) {
+    if (text.size() > 1) text += ',';
+    text += json_text(rule.value);
+  }
+  return text + "]";
+}
+
+// Absent: nobody asked how long it took. nullopt: not as it must be.
+std::optional<Session> read_session(std::string_view micros, std::string_view rules) {
+  Session session;
+  if (micros.empty()) return session;
+  const auto taken = audit::integer_of(micros);
+  if (!taken || *taken < 0 || !audit::is_list(rules)) return std::nullopt;
+  session.micros = *taken;
+  for (audit::ArrayValues each(rules); const auto rule = each.next();) {
+    if (!audit::is_text(*rule)) return std::nullopt;
+    session.rules.emplace_back(audit::unquote(*rule));
+  }
+  return session;
+}
+
 void set_act(audit::RecordDraft& draft, const Act& act) {
   draft.about(act.agreement).set("action", short_action(act.action));
   if (!act.app.empty()) draft.set("app", act.app.value);
@@ -90,7 +113,7 @@ std::string short_action(std::string_view action) {
   return std::string(action);
 }
 
-std::string key_digest(const Act& act) {
+std::string key_digest(const Act& act, std::string_view name) {
   // Lengths before texts: two different lists never give the same bytes.
   Sha256 hash;
   const auto add = [&hash](std::string_view text) {
@@ -107,7 +130,7 @@ std::string key_digest(const Act& act) {
   hash.update(std::to_string(purposes.size()));
   for (const auto& purpose : purposes) add(purpose);
   add(act.agreement.value);
-  add(act.idempotency_key);
+  add(name);
   const Digest digest = hash.finish();
   return to_base64url(std::span(digest).first(12));
 }
@@ -127,8 +150,11 @@ void set_rules(audit::RecordDraft& draft, const std::vector<odrl::Consume>& adds
   std::string text = "[";
   for (const auto& add : adds) {
     if (text.size() > 1) text += ',';
-    text += "{\"id\":" + json_text(add.rule.value) + ",\"n\":" + std::to_string(add.n);
+    text += "{\"id\":" + json_text(add.rule.value);
+    if (add.metered) text += ",\"metered\":true";
+    text += ",\"n\":" + std::to_string(add.n);
     if (!add.unit.empty()) text += ",\"unit\":" + json_text(add.unit);
+    if (add.window > 0) text += ",\"window\":" + std::to_string(add.window);
     text += '}';
   }
   draft.set_canonical("rules", text + "]");
@@ -166,7 +192,11 @@ audit::RecordDraft executed_draft(
     if (text.size() > 1) text += ',';
     text += "{\"bytes\":" + std::to_string(done.outcome.bytes);
     if (!done.outcome.content.empty()) text += ",\"content\":" + json_text(done.outcome.content);
+    if (!done.session.rules.empty()) {
+      text += ",\"micros\":" + std::to_string(done.session.micros);
+    }
     if (!done.outcome.complete) text += ",\"outcome\":\"cut\"";  // absent: all of it went out
+    if (!done.session.rules.empty()) text += ",\"rules\":" + rules_text(done.session);
     text += ",\"use\":" + json_text(done.use) + "}";
   }
   draft.set_canonical("uses", text + "]");
@@ -182,10 +212,17 @@ audit::RecordDraft aborted_draft(
 }
 
 audit::RecordDraft interrupted_draft(
-    const AgreementId& agreement, const EventId& event, const std::string& use
+    const AgreementId& agreement,
+    const EventId& event,
+    const std::string& use,
+    const Session& session
 ) {
   audit::RecordDraft draft("use.interrupted", event);
   draft.about(agreement).set("use", use);
+  if (!session.rules.empty()) {
+    draft.set_canonical("micros", std::to_string(session.micros));
+    draft.set_canonical("rules", rules_text(session));
+  }
   return draft;
 }
 
@@ -218,6 +255,13 @@ Result<UsePtr> read_permit(const audit::RecordView& record) {
     add.rule = RuleId(audit::unquote(id));
     add.n = *n;
     add.unit = audit::unquote(audit::find_member(*rule, "unit"));
+    add.metered = audit::find_member(*rule, "metered") == "true";
+    const auto window = audit::find_member(*rule, "window");
+    if (!window.empty()) {
+      const auto seconds = audit::integer_of(window);
+      if (!seconds || *seconds <= 0) return unreadable(record, "rules");
+      add.window = *seconds;
+    }
     use->adds.push_back(std::move(add));
   }
 
@@ -228,12 +272,14 @@ Result<UsePtr> read_permit(const audit::RecordView& record) {
   return use;
 }
 
-Result<std::vector<std::string>> read_uses(const audit::RecordView& record) {
-  std::vector<std::string> found;
+Result<std::vector<EndedUse>> read_uses(const audit::RecordView& record) {
+  std::vector<EndedUse> found;
   if (record.type != "use.executed") {
     const auto use = record.raw("use");
     if (!audit::is_text(use)) return unreadable(record, "use");
-    found.push_back(audit::unquote(use));
+    auto session = read_session(record.raw("micros"), record.raw("rules"));
+    if (!session) return unreadable(record, "rules");
+    found.push_back({audit::unquote(use), *std::move(session)});
     return found;
   }
   const auto uses = record.raw("uses");
@@ -242,7 +288,10 @@ Result<std::vector<std::string>> read_uses(const audit::RecordView& record) {
     const auto use =
         audit::is_object(*done) ? audit::find_member(*done, "use") : std::string_view();
     if (!audit::is_text(use)) return unreadable(record, "uses");
-    found.push_back(audit::unquote(use));
+    auto session =
+        read_session(audit::find_member(*done, "micros"), audit::find_member(*done, "rules"));
+    if (!session) return unreadable(record, "uses");
+    found.push_back({audit::unquote(use), *std::move(session)});
   }
   return found;
 }

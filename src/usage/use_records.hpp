@@ -19,7 +19,7 @@ std::string short_action(std::string_view action);
 
 // What a requester's key is known by: short, and of no use for guessing the key's content. Another
 // requester, action or purpose makes another key.
-std::string key_digest(const Act& act);
+std::string key_digest(const Act& act, std::string_view name);
 
 // Everything of use.permitted that is known before the decision.
 audit::RecordDraft permit_draft(
@@ -42,7 +42,10 @@ audit::RecordDraft aborted_draft(
     const AgreementId& agreement, const EventId& event, const std::string& use
 );
 audit::RecordDraft interrupted_draft(
-    const AgreementId& agreement, const EventId& event, const std::string& use
+    const AgreementId& agreement,
+    const EventId& event,
+    const std::string& use,
+    const Session& session
 );
 
 // As to_string prints it.
@@ -50,8 +53,12 @@ std::optional<Closed> parse_closed(std::string_view text);
 
 // use.permitted as it was written; no ticket: it is durable.
 Result<UsePtr> read_permit(const audit::RecordView& record);
+struct EndedUse {
+  std::string use;
+  Session session;
+};
 // use.aborted, use.interrupted: which use. use.executed: which uses.
-Result<std::vector<std::string>> read_uses(const audit::RecordView& record);
+Result<std::vector<EndedUse>> read_uses(const audit::RecordView& record);
 // What a record of any type does to the ledger entry of its agreement; nullopt: nothing.
 Result<std::optional<Closed>> read_ledger(const audit::RecordView& record);
 

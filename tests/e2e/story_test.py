@@ -326,7 +326,8 @@ class Reading(unittest.TestCase):
         operands = {one["leftOperand"]: one for one in terms["leftOperands"]}
         self.assertEqual(operands["http://www.w3.org/ns/odrl/2/count"]["vouchedBy"], ["measured"])
         self.assertTrue(operands["http://www.w3.org/ns/odrl/2/count"]["enforced"])
-        self.assertFalse(operands["urn:tally:profile:1#role"]["enforced"])
+        self.assertTrue(operands["urn:tally:profile:1#role"]["enforced"])
+        self.assertFalse(operands["urn:tally:profile:1#user"]["enforced"])
 
 
 def in_parallel(count, work):

@@ -80,7 +80,7 @@ TEST(Import, RefusesWhatANegotiatedOneMustNotBeEither) {
        "/agreement/target"},
       {[](auto& o) {
          o.document["permission"][0]["constraint"][0]["leftOperand"] =
-             "http://www.w3.org/ns/odrl/2/spatial";
+             "http://www.w3.org/ns/odrl/2/industry";
        },
        "negotiation.rule-not-enforceable",
        "/agreement/permission/0/constraint/0/leftOperand"},

@@ -462,7 +462,7 @@ TEST(NegotiationTable, TheConsumerNamesTheRuleThatItCannotEnforce) {
   auto process = put_process(machine, Role::consumer, NegotiationState::requested, "one");
   // What was asked for came from the peer's catalogue; that it cannot be enforced shows here.
   Json offer = *process.offer;
-  offer["permission"][0]["constraint"][0]["leftOperand"] = "http://www.w3.org/ns/odrl/2/spatial";
+  offer["permission"][0]["constraint"][0]["leftOperand"] = "http://www.w3.org/ns/odrl/2/industry";
   process.offer = offer;
   Row row = to_row(process);
   row.version = 1;

@@ -146,7 +146,7 @@ TEST(Load, RefusesWithCodeAndPointer) {
        constrained(atom("urn:x:mood", "eq", "urn:x")),
        {"odrl.unknown-left-operand-listed " + c + "/leftOperand"}},
       {"operand that nobody measures",
-       constrained(atom("meteredTime", "lteq", "PT1H")),
+       constrained(atom("percentage", "lteq", 10)),
        {"odrl.unsupported-left-operand " + c + "/leftOperand"}},
       {"delay outside a duty",
        constrained(atom("delayPeriod", "lteq", "PT1H")),
@@ -546,8 +546,9 @@ TEST(Load, WhatAPermitCanCarryIsKnownBeforeOne) {
   auto document = agreement(Json::array({filter("isAnyOf", {"a eq 1", "b eq x, y"})}));
   document["profile"] = "urn:tally:profile:1";
   document["permission"][0]["duty"] = Json::array(
-      {Json{{"action", "urn:tally:profile:1#dropColumn"},
-            {"constraint", Json::array({atom("urn:tally:profile:1#column", "eq", "c")})}},
+      {Json{
+           {"action", "urn:tally:profile:1#dropColumn"},
+           {"constraint", Json::array({atom("urn:tally:profile:1#column", "eq", "c")})}},
        Json{{"action", "compensate"}}}  // somebody else's to do
   );
   document["obligation"] = Json::array({Json{{"action", "delete"}}});

@@ -257,7 +257,9 @@ void Connector::build() {
       std::move(routes), &api::admit_peer, node->executor(), limits, node->clock(), node->notices()
   );
   app_router = std::make_unique<api::Router>(
-      api::app_routes({*enforcer, *apps, *this, nullptr, self, nullptr, node->notices(), limits}),
+      api::app_routes(
+          {*enforcer, *apps, *this, nullptr, nullptr, self, nullptr, node->notices(), limits}
+      ),
       api::admit_apps(*apps),
       node->executor(),
       limits,
@@ -499,6 +501,14 @@ Result<api::HeldData> Connector::held(const AgreementId& agreement) {
         holding.id, holding.bytes, "text/csv", holding.content, shapes_of(agreement)};
   }
   return fail(ErrorKind::not_found, {destroyed ? "api.destroyed" : "api.nothing-held", {}});
+}
+
+Result<api::HeldData> Connector::artefact(const ArtefactId& id) {
+  return fail(ErrorKind::not_found, {"custody.unknown-artefact", {{"artefact", id.value}}});
+}
+
+std::vector<AgreementId> Connector::bound_by(const ArtefactId&) {
+  return {};
 }
 
 awaitable<Result<std::unique_ptr<BodyReader>>> Connector::open(

@@ -94,6 +94,8 @@ class Connector final : public negotiation::test::Machine,
   Result<std::shared_ptr<const api::ServedAsset>> of(const AgreementId& agreement) override;
   Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) override;
   Result<api::HeldData> held(const AgreementId& agreement) override;
+  Result<api::HeldData> artefact(const ArtefactId& id) override;
+  std::vector<AgreementId> bound_by(const ArtefactId& id) override;
   awaitable<Result<std::unique_ptr<BodyReader>>> open(ArtefactId artefact, std::uint64_t offset)
       override;
   std::shared_ptr<const dataplane::RuleShapes> shapes_of(const AgreementId& agreement);

@@ -143,8 +143,8 @@ TEST(Apps, ARequestCanOnlyNarrowTheRegistration) {
       {{"p", "r"}, {"p"}, {"r"}},
   };
   for (const auto& each : cases) {
-    const auto narrowed = narrow(one, each.asked);
-    EXPECT_EQ(narrowed.purposes, each.purposes);
+    const auto narrowed = narrow_purposes(one, each.asked);
+    EXPECT_EQ(narrowed.allowed, each.purposes);
     EXPECT_EQ(narrowed.not_registered, each.not_registered);
   }
   EXPECT_TRUE(may_use(one, AgreementId("urn:test:a")));

@@ -235,15 +235,20 @@ TEST(Usage, ADryRunCountsAndRecordsNothing) {
   rig.agree(terms("urn:test:a", policy(Json::array({limit(1)}))));
   const auto size = rig.records().size();
   for (int i = 0; i < 5; ++i) {
-    const auto decision = rig.enforcer->dry_run(act("urn:test:a"));
-    ASSERT_TRUE(decision);
-    EXPECT_TRUE(decision->permit);
-    EXPECT_FALSE(decision->rules.empty());
+    const auto rehearsed = rig.enforcer->dry_run(act("urn:test:a"));
+    ASSERT_TRUE(rehearsed);
+    EXPECT_TRUE(rehearsed->decision.permit);
+    EXPECT_FALSE(rehearsed->refusal);
+    EXPECT_FALSE(rehearsed->decision.rules.empty());
+    EXPECT_EQ(rehearsed->left, 0);
   }
   rig.settle();
   EXPECT_EQ(rig.records().size(), size);
   EXPECT_TRUE(rig.use("urn:test:a"));
-  EXPECT_FALSE(rig.enforcer->dry_run(act("urn:test:a"))->permit);
+  const auto refused = rig.enforcer->dry_run(act("urn:test:a"));
+  ASSERT_TRUE(refused && refused->refusal);
+  EXPECT_EQ(refused->refusal->code.code, "usage.limit-reached");
+  EXPECT_EQ(refused->refusal->used, 1);
 }
 
 TEST(Usage, WhenTheLogFailsNothingMovesAndNoCountIsLowered) {

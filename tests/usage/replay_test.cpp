@@ -18,6 +18,14 @@ std::string name(std::uint64_t n) {
   return "urn:test:" + std::to_string(n);
 }
 
+// A policy that wants each use's time, and how long uses took.
+Json asks_for_times() {
+  return Json::array(
+      {test::atom("urn:tally:profile:1#frequency", "lteq", "12/PT1H"),
+       test::atom("meteredTime", "lteq", "PT90H")}
+  );
+}
+
 // A random history over three agreements, then a clean stop and a start: the same state, whatever
 // the order of records and agreements.
 TEST(Usage, ReplayLeadsToTheSameState) {
@@ -25,7 +33,7 @@ TEST(Usage, ReplayLeadsToTheSameState) {
     Rig rig(seed);
     rig.start();
     rig.agree(terms(name(0), policy(Json::array({limit(20)}))));
-    rig.agree(terms(name(1), policy(Json::array())));
+    rig.agree(terms(name(1), policy(asks_for_times())));
     rig.agree(
         terms(name(2), policy(Json::array({limit(7), test::atom("elapsedTime", "lteq", "PT2H")})))
     );
@@ -121,7 +129,8 @@ TEST(Usage, TheLedgerSavedAtAnyRecordLeadsToTheSameLedger) {
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     Rig rig(seed, limits);
     rig.start();
-    for (std::uint64_t n = 0; n < 3; ++n) rig.agree(terms(name(n), policy(Json::array())));
+    for (std::uint64_t n = 0; n < 2; ++n) rig.agree(terms(name(n), policy(Json::array())));
+    rig.agree(terms(name(2), policy(asks_for_times())));
     act_at_random(rig, 90);
     rig.stop();
     rig.start();  // interrupts what is open

@@ -69,8 +69,10 @@ struct HeldData {
   ArtefactId artefact;
   std::uint64_t length = 0;
   std::string media_type;
-  std::string content;  // "sha256:…" of it
-  // Which rows, columns and masks are left to do under each permission.
+  std::string content;      // "sha256:…" of it
+  std::string asset_class;  // what the provider said of it, or empty
+  // Which rows, columns and masks are left to do under each permission. Null: of derived data,
+  // whose columns nobody knows; they were made of what was handed out.
   std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
 class HeldDataReader {
@@ -79,10 +81,41 @@ class HeldDataReader {
   // Any thread. Errors: not_found (api.nothing-held, api.being-destroyed, api.destroyed {at}),
   // unavailable.
   virtual Result<HeldData> held(const AgreementId& agreement) = 0;
+  // One artefact, received or derived. Errors: the same; not_found (custody.unknown-artefact).
+  virtual Result<HeldData> artefact(const ArtefactId& id) = 0;
+  // The agreements whose terms an artefact goes by, also of one that is destroyed; none: there is
+  // no such artefact.
+  virtual std::vector<AgreementId> bound_by(const ArtefactId& id) = 0;
   // From `offset` to its end. Any executor. Errors: not_found (it is held no more), unavailable.
   virtual awaitable<Result<std::unique_ptr<BodyReader>>> open(
       ArtefactId artefact, std::uint64_t offset
   ) = 0;
+};
+
+// What an application made of data that custody holds.
+struct Derived {
+  struct Input {
+    AgreementId agreement;
+    AssetId asset;
+    PartyId provider;
+    std::string content;  // of what is held under it
+    UseId use;
+  };
+  std::vector<Input> inputs;
+  AppId app;
+  std::string media_type;
+  std::string bytes;
+};
+class DerivedKeeper {
+ public:
+  struct Kept {
+    ArtefactId artefact;
+    std::string content;  // "sha256:…"
+  };
+  virtual ~DerivedKeeper() = default;
+  // In custody, bound by the terms of all inputs, and recorded: durable on return. Home executor.
+  // Errors: conflict (custody.derived-other, custody.already-destroyed), unavailable.
+  virtual awaitable<Result<Kept>> keep(Derived derived) = 0;
 };
 
 // Keeps what an application says about the person it reads for, beside the log.
@@ -100,7 +133,8 @@ struct AppApiParts {
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
   HeldDataReader& held;
-  FactKeeper* facts = nullptr;  // null: there is no wrapping key to keep any under
+  FactKeeper* facts = nullptr;       // null: there is no wrapping key to keep any under
+  DerivedKeeper* derived = nullptr;  // likewise
   PartyId self;
   // A use has ended with all of its data handed over: a duty may be due now. Any thread; may be
   // null.
@@ -110,6 +144,8 @@ struct AppApiParts {
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };
 std::vector<Route> app_routes(AppApiParts parts);
+// The token of an Authorization "Bearer …", or empty.
+std::string bearer_token(const identity::Caller& caller);
 // Bearer tokens of registered applications.
 Admit admit_apps(usage::AppRegistry& apps);
 

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/api/custody_routes.hpp"
+#include "tally/api/data_routes.hpp"
 #include "tally/api/router.hpp"
 #include "tally/audit/checkpoint_sender.hpp"
 #include "tally/audit/witness.hpp"
@@ -129,6 +130,8 @@ struct ManagementApiParts {
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
   CustodyAdmin* custody;  // null: nothing is held for others
+  HeldDataReader& held;
+  ServedAssets& served;
   WitnessAdminParts witness;
   events::EventFeed& events;
   const events::Webhooks& webhooks;

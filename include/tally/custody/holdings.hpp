@@ -35,6 +35,7 @@ struct Holding {
   std::string content;
   std::uint64_t bytes = 0;
   std::string media_type;
+  std::string asset_class;  // as the provider said with the data, or empty
   Json form;  // its columns, and the duties that made it so, as the provider said; or null
   Instant received;
   HoldingState state = HoldingState::staged;
@@ -43,7 +44,19 @@ struct Holding {
   bool told = false;               // the provider's deletion record was handed to delivery
   std::optional<Instant> checked;  // when its bytes were last compared with `content`
   Message altered;  // why they are not what was received; no code: they were, when last looked at
+  // What was derived here from data under these agreements, `agreement` the first of them: it goes
+  // by the terms of all. Empty: it was received.
+  std::vector<AgreementId> bound_by;
+  // Of one that is being or was destroyed: under which of its agreements.
+  AgreementId ended_under;
   std::uint64_t version = 0;
+
+  [[nodiscard]] bool is_derived() const { return !bound_by.empty(); }
+  [[nodiscard]] bool is_under(const AgreementId& one) const;
+  // Whose matter its end is.
+  [[nodiscard]] const AgreementId& ends_under() const {
+    return ended_under.empty() ? agreement : ended_under;
+  }
 };
 
 class Holdings {
@@ -56,7 +69,10 @@ class Holdings {
   Result<void> load();  // at start
 
   [[nodiscard]] std::optional<Holding> find(const ArtefactId& id) const;
+  // What was received under the agreement.
   [[nodiscard]] std::vector<Holding> of(const AgreementId& agreement) const;
+  // What goes by its terms: that, and what was derived from it.
+  [[nodiscard]] std::vector<Holding> under(const AgreementId& agreement) const;
   [[nodiscard]] std::vector<Holding> all() const;
   // Each of them, in the order of ids, without a copy. `look` calls nothing here.
   void each(const std::function<void(const Holding&)>& look) const;

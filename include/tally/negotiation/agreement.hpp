@@ -75,6 +75,10 @@ Result<Agreement> parse_agreement(const Row& row);
 Row to_row(const Agreement& agreement);
 Result<std::optional<Agreement>> find_agreement(Store& store, const AgreementId& id);
 
+// The country in the certificate that a signature (provider_signature, consumer_signature) came
+// with; empty without one.
+std::string signed_in(const std::string& archive);
+
 // Compiled, as the enforcement point wants it. A limit without a stated owner is counted by the
 // consumer; every limit by the provider where the consumer did not confirm to enforce the rules.
 Result<usage::AgreementTerms> terms_of(const Agreement& agreement);

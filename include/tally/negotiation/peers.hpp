@@ -34,6 +34,8 @@ class PeerDirectory {
   [[nodiscard]] virtual dsp::PolicyDialect policy_dialect(const PartyId& party) const = 0;
   // Whether we, as a consumer, take agreements that this provider did not sign.
   [[nodiscard]] virtual bool accepts_unsigned(const PartyId& party) const = 0;
+  // Whether it is known by a credential that was agreed on rather than by a certificate.
+  [[nodiscard]] virtual bool by_credential(const PartyId&) const { return false; }
   // Where it is at home, as the configuration says; empty: it does not say.
   [[nodiscard]] virtual std::string jurisdiction(const PartyId& party) const = 0;
 };

@@ -50,7 +50,7 @@ struct RuleUsage {
   std::optional<Instant> first_use;
   std::optional<Instant> last_use;
   std::optional<XsdDuration> metered = std::nullopt;  // open sessions included
-  // Those of the longest window asked for.
+  // Those of the longest window asked for, the earliest first.
   std::optional<std::vector<Instant>> recent_uses = std::nullopt;
 };
 struct UsageEntry {
@@ -100,6 +100,7 @@ struct World {
   std::optional<std::span<const RuleId>> overdue;
   std::span<const Broader> taxonomy;  // for isA, isPartOf, hasPart and ordered names
   std::span<const Fact> facts;        // measured (no entity) and attributes of entities
+  std::span<const Fact> lasting;      // the same, of what does not depend on the act; after `facts`
   std::span<const Membership> memberships;
   std::span<const TypeOf> types;
   std::span<const PerformedAct> performed;
@@ -165,6 +166,9 @@ struct ConstraintReport {
   std::string_view because;
   std::optional<std::int64_t> limit;  // of a count: uses allowed
   std::optional<std::int64_t> used;   // of a count: uses before this one
+  // Of what has a time: when it ended, or until when it does not hold yet. Only where the clock can
+  // be believed.
+  std::optional<Instant> until;
   std::vector<ConstraintReport> children;
 };
 
@@ -231,6 +235,9 @@ struct Consume {
   std::string unit;
   std::int64_t n = 1;
   std::int64_t count_after = 1;  // uses of the rule with this one
+  // How long the time of this use is asked for by a rate: at least so many seconds. 0: by none.
+  std::int64_t window = 0;
+  bool metered = false;  // how long the use takes is added up
 };
 
 struct Decision {

@@ -85,6 +85,15 @@ struct LimitSummary {
   std::string pointer;  // of the constraint
 };
 
+// One bound on the number of uses in any window of a length, under the rule as it was written.
+struct RateSummary {
+  RuleId rule;
+  std::int64_t most = 0;
+  XsdDuration window;
+  Side owner = Side::consumer;
+  std::string pointer;  // of the constraint
+};
+
 enum class DeadlineKind : std::uint8_t {
   at_instant,    // DutySummary::at
   after_use,     // end of use + DutySummary::after
@@ -109,6 +118,7 @@ struct RuleSummary {
   RuleKind kind = RuleKind::permission;
   std::vector<std::string> actions;  // IRIs
   std::vector<LimitSummary> limits;
+  std::vector<RateSummary> rates;
   std::optional<Instant> not_before;  // never Active before
   std::optional<Instant> not_after;   // never Active at or after
   std::string pointer;
@@ -146,6 +156,10 @@ class CompiledPolicy {
 
   // Whether some constraint compares the operand with this name.
   [[nodiscard]] bool asks_for(std::string_view operand, std::string_view name) const;
+
+  // The left operands that its constraints compare, each once: IRIs of known_operands(), or as
+  // written. Valid as long as the policy.
+  [[nodiscard]] std::vector<std::string_view> operands() const;
 
   [[nodiscard]] const Plan& plan() const { return *plan_; }
 

@@ -58,6 +58,20 @@ inline constexpr std::string_view time_interval = "http://www.w3.org/ns/odrl/2/t
 inline constexpr std::string_view pay_amount = "http://www.w3.org/ns/odrl/2/payAmount";
 inline constexpr std::string_view event = "http://www.w3.org/ns/odrl/2/event";
 inline constexpr std::string_view policy_usage = "http://www.w3.org/ns/odrl/2/policyUsage";
+inline constexpr std::string_view frequency = "urn:tally:profile:1#frequency";
+inline constexpr std::string_view check_in = "urn:tally:profile:1#checkIn";
+inline constexpr std::string_view application = "urn:tally:profile:1#application";
+inline constexpr std::string_view role = "urn:tally:profile:1#role";
+inline constexpr std::string_view connector = "urn:tally:profile:1#connector";
+inline constexpr std::string_view security_level = "urn:tally:profile:1#securityLevel";
+inline constexpr std::string_view classification = "urn:tally:profile:1#classification";
+inline constexpr std::string_view jurisdiction = "urn:tally:profile:1#jurisdiction";
+inline constexpr std::string_view environment_state = "urn:tally:profile:1#environmentState";
+inline constexpr std::string_view artifact_state = "urn:tally:profile:1#artifactState";
+inline constexpr std::string_view recipient = "http://www.w3.org/ns/odrl/2/recipient";
+inline constexpr std::string_view spatial = "http://www.w3.org/ns/odrl/2/spatial";
+inline constexpr std::string_view virtual_location = "http://www.w3.org/ns/odrl/2/virtualLocation";
+inline constexpr std::string_view system_device = "http://www.w3.org/ns/odrl/2/systemDevice";
 inline constexpr std::string_view counted_by = "urn:tally:profile:1#countedBy";
 inline constexpr std::string_view witnessing = "urn:tally:profile:1#witnessing";
 inline constexpr std::string_view log = "urn:tally:profile:1#log";
@@ -151,10 +165,13 @@ struct OperandTerm {
   OperandRole role = OperandRole::condition;
   bool every_value = true;    // several values: each has to satisfy (declared intent), else one
   bool ordered = false;       // lt … gteq along the taxonomy: narrower is higher
-  bool security = false;      // an attribute counts only from a verified credential
+  bool security = false;      // an attribute counts only from a verified credential or measured
   bool enforced = false;      // the connector can enforce it today
   std::string_view vouchers;  // "measured", "certificate|registration", …: docs "Who vouches"
   Place place = Place::act;   // whose attribute it is, when it stands among the constraints
+  // Of what custody holds and who works with it: whoever fills the custody is not asked for it, and
+  // the side that holds it is, with each use.
+  bool of_custody = false;
 };
 
 // It says how an act is done, rather than whether it may be.

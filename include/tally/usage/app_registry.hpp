@@ -25,13 +25,14 @@ struct App {
   std::string token_sha256;             // hex
 };
 
-// What a request may ask for: everything registered when it names no purpose, else what it names;
+// What a request may ask for: everything registered when it names nothing, else what it names;
 // what it names beyond the registration stands apart, and the enforcement point refuses it.
 struct Narrowed {
-  std::vector<std::string> purposes;
+  std::vector<std::string> allowed;
   std::vector<std::string> not_registered;
 };
-Narrowed narrow(const App& app, const std::vector<std::string>& asked);
+Narrowed narrow_purposes(const App& app, const std::vector<std::string>& asked);
+Narrowed narrow_roles(const App& app, const std::vector<std::string>& asked);  // likewise
 bool may_use(const App& app, const AgreementId& agreement);
 
 struct RegisteredApp {

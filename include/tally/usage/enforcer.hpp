@@ -34,6 +34,7 @@
 #include "tally/core/result.hpp"
 #include "tally/odrl/evaluate.hpp"
 #include "tally/odrl/policy.hpp"
+#include "tally/usage/surroundings.hpp"
 
 namespace tally::usage {
 
@@ -45,6 +46,9 @@ struct AgreementTerms {
   PartyId consumer;
   AssetId asset;
   std::shared_ptr<const odrl::CompiledPolicy> policy;
+  std::string consumer_country = {};  // in the certificate that the consumer signed with, or empty
+  std::string asset_class = {};       // as its owner rated it; empty: not rated, or not known here
+  std::optional<Instant> active_since = std::nullopt;
 };
 
 // One act that somebody wants to do now, on our side.
@@ -60,6 +64,10 @@ struct Act {
   std::vector<std::string> purposes;
   // What a local application claims beyond its registration; not empty: refused.
   std::vector<std::string> purposes_not_registered;
+  std::vector<std::string> roles_not_registered;
+  std::vector<std::string> roles;  // of a local application, as its registration allows
+  std::string address;             // where a peer's request came from, without its port, or empty
+  std::string asset_class;         // what came with the data that custody holds, or empty
   odrl::Source purpose_source = odrl::Source::asserted;
   // The party is known by a credential that was agreed on, not by a certificate.
   bool by_credential = false;
@@ -68,6 +76,10 @@ struct Act {
   // times within Limits::stream_resume_window; beyond that it is a new use. The policy is asked
   // again: what has ended meanwhile is refused.
   std::string idempotency_key;
+  // Without a key: continues this use of the same requester, or is an error; and makes a use that
+  // can be continued in that way.
+  UseId continued_use;
+  bool continuable = false;
   Pid process;  // the transfer process it happens under, or empty
   // The data goes out encrypted, and its key only for a receipt: what a policy may demand of a
   // provider (`receiptBeforeKey`). At the consumer it was done when the data came.
@@ -79,6 +91,12 @@ struct Act {
   std::optional<Digest> fact;
 };
 
+// What asking again for a grant takes; of the Enforcer alone, under its lock.
+struct GrantSession {
+  std::optional<Instant> ask_again;  // nullopt: nothing turns by itself
+  Act act;                           // where there is something to ask
+};
+
 // The permit, durable in the log. `use` is the event id of its record.
 struct Grant {
   UseId use;
@@ -86,7 +104,12 @@ struct Grant {
   Digest leaf{};
   std::string action;  // as the record has it (`short_action`); of a continuation: the same
   AgreementId agreement;
-  Instant decided_at;     // of the use; a continuation keeps it
+  Instant decided_at;  // of the use; a continuation keeps it
+  Instant began;       // of this grant
+  // Uses that are left to the rule which carried this one, over its limits; nullopt: it has none
+  // that is counted here.
+  std::optional<std::int64_t> left;
+  std::shared_ptr<GrantSession> session;
   bool repeated = false;  // continued an earlier use: nothing was counted
   odrl::Decision decision;
 };
@@ -97,6 +120,10 @@ struct Refusal {
   Message code;                  // the outer sentence, e.g. usage.limit-reached {used, limit, rule}
   std::vector<Message> reasons;  // odrl::explain of the decision: its answer, then why
   odrl::Decision decision;
+  // Of the condition that `code` speaks of, where it has them.
+  std::optional<std::int64_t> used;   // uses that count for it, before this one
+  std::optional<std::int64_t> limit;  // and how many it permits
+  std::optional<Instant> until;       // when it ended, or until when this stays refused
 };
 
 using Authorised = std::variant<Grant, Refusal>;
@@ -114,7 +141,8 @@ std::string_view to_string(Closed state);
 
 struct LimitState {
   RuleId rule;
-  std::string unit;  // empty: uses
+  std::string unit;    // empty: uses
+  std::string window;  // of a rate, the length of time it is for: xsd:duration; empty: a count
   odrl::Side owner = odrl::Side::provider;
   bool counted_here = false;  // `owner` is our side; else `used` and `left` are not known and 0
   std::int64_t limit = 0;     // the most uses that the rule permits
@@ -145,6 +173,11 @@ class Enforcer final : public audit::LogPart {
   // What tells how far our log is cosigned; once, before anything is authorised. Without it a
   // policy that says `strict` permits nothing.
   void attach(const audit::Witnessing& witnessing);
+  // What tells when a provider was last heard; once, before anything is authorised. Without it
+  // nobody was heard since the agreement came into force.
+  void attach(const Contacts& contacts);
+  // What is registered of places; holds from the next act on. Any thread.
+  void surround(Surroundings surroundings);
   // Both in one, for a log that is there already.
   Enforcer(audit::LogAppender& log, Clock& clock, Random& random, const Limits& limits = {});
   ~Enforcer() override;
@@ -158,7 +191,13 @@ class Enforcer final : public audit::LogPart {
   //                            unless the log says for certain that it did not take the record
   //   not_found                usage.unknown-agreement; also for a party that is not its consumer
   //   invalid                  usage.act-too-large, beyond the bounds of Limits
+  //   conflict                 usage.not-continuable: `continued_use` is not, or not any more
   awaitable<Result<Authorised>> authorise(Act act);
+
+  // Whether what a grant began may go on: its entry is open, and if a time of the policy has turned
+  // meanwhile by a clock that can be believed, the policy would still permit it. Cheap; asked
+  // before each piece that leaves. Any thread.
+  bool may_go_on(const Grant& grant);
 
   // What happened to the use. Queued, waits for nothing; several uses share one `use.executed`.
   void complete(const Grant& grant, Outcome outcome);
@@ -181,8 +220,14 @@ class Enforcer final : public audit::LogPart {
   // Whether its policy demands that data goes out encrypted and the key only for a receipt.
   [[nodiscard]] bool receipt_before_key(const AgreementId& agreement) const;
 
-  // The same decision without counting or recording. For the dry-run route.
-  Result<odrl::Decision> dry_run(const Act& act) const;
+  // What `authorise` would answer to an act without a key, without counting or recording. Of a
+  // permit the decision is explained in full. Errors: as of `authorise`, but for the log.
+  struct Rehearsal {
+    odrl::Decision decision;
+    std::optional<Refusal> refusal;
+    std::optional<std::int64_t> left;  // after this use; as Grant::left
+  };
+  Result<Rehearsal> dry_run(const Act& act) const;
 
   // Closes the ledger entry and queues `record` under the lock of `authorise`; waits until it is
   // durable. No use is permitted after the record. Idempotent for the same state: the record of a
