@@ -92,8 +92,9 @@ Around Enforcer::State::around(Entry& entry, const ClockReading& reading, const 
     // That it is in force was said by the provider.
     const auto& since = terms.active_since;
     if (since && (!out.last_contact || *out.last_contact < *since)) out.last_contact = since;
-    // One that lies ahead was noted by a clock that went wrong.
-    if (out.last_contact > reading.at) out.last_contact.reset();
+    // One that lies further ahead than clocks are set right by was noted by one that went wrong.
+    constexpr Nanos believable = seconds(300);
+    if (out.last_contact && *out.last_contact - reading.at > believable) out.last_contact.reset();
   }
   return out;
 }

@@ -44,8 +44,6 @@ def setUpModule():
     pair.start()
 
 
-# --- what is registered ---
-
 LEVELS = {"urn:level:1": ["urn:level:2"], "urn:level:2": ["urn:level:3"]}
 OURS = {
     "site": {"places": ["urn:place:berlin"], "networks": ["127.0.0.0/8"],
@@ -91,8 +89,6 @@ def peer_site(**changed):
                 at[name] = value
     return change
 
-
-# --- policies ---
 
 def atom(operand, operator, value):
     return {"leftOperand": operand, "operator": operator, "rightOperand": value}
@@ -191,11 +187,9 @@ CASES = [
     Case("recipient", [atom(ODRL + "recipient", "eq", INSTITUTE)], delivery="call"),
     Case("recipient-other", [atom(ODRL + "recipient", "eq", BROKER)], delivery="call", never=True,
          code=NOT_ALLOWED),
-    # Who vouches: of a purpose the provider has the peer's word alone.
     Case("vouched", [atom(ODRL + "purpose", "isAnyOf", [RESEARCH]),
                      atom(TALLY + "vouchedBy", "isAnyOf", ["registration"])],
          delivery="call", never=True, code="usage.not-attested"),
-    # How often.
     Case("often", [atom(TALLY + "frequency", "lteq", "2/PT1H")]),
     Case("often-call", [atom(TALLY + "frequency", "lteq", "2/PT1H")], delivery="call"),
 ]

@@ -110,7 +110,7 @@ TEST(GoingOn, AUseIsContinuedByItsNameByItsRequesterAlone) {
   rig.enforcer->complete(grant, Outcome{10, "", false});
   Act again = act("urn:test:a");
   again.continued_use = grant.use;
-  EXPECT_EQ(test::outcome(rig.authorise(again)), "permitted");
+  EXPECT_EQ(test::outcome(rig.authorise(again)), "repeated");
   struct Case {
     const char* name;
     std::function<void(Act&)> change;

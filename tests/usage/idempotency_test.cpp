@@ -129,11 +129,11 @@ TEST(Usage, ARepeatDoesNotWaitForItsOwnInterval) {
   rig.agree(terms(id, policy(Json::array({test::atom("timeInterval", "gteq", "P1D"), limit(9)}))));
   EXPECT_EQ(outcome(rig.authorise(act(id, "one"))), "permitted");
   EXPECT_EQ(outcome(rig.authorise(act(id, "one"))), "repeated");
-  EXPECT_EQ(outcome(rig.authorise(act(id, "two"))), "usage.refused");
+  EXPECT_EQ(outcome(rig.authorise(act(id, "two"))), "usage.interval");
   rig.world.run_for(seconds(86'400));
   EXPECT_EQ(outcome(rig.authorise(act(id, "two"))), "permitted");
   EXPECT_EQ(outcome(rig.authorise(act(id, "two"))), "repeated");
-  EXPECT_EQ(outcome(rig.authorise(act(id, "three"))), "usage.refused");
+  EXPECT_EQ(outcome(rig.authorise(act(id, "three"))), "usage.interval");
   EXPECT_EQ(rig.records("use.permitted").size(), 2U);
 }
 
