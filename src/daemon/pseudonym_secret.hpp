@@ -6,6 +6,8 @@
 #include <filesystem>
 #include <memory>
 
+#include "tally/core/clock.hpp"
+#include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/result.hpp"
 #include "tally/custody/key_source.hpp"

@@ -498,7 +498,7 @@ Result<api::HeldData> Connector::held(const AgreementId& agreement) {
     destroyed = destroyed || holding.destroyed.has_value();
     if (holding.state != custody::HoldingState::held) continue;
     return api::HeldData{
-        holding.id, holding.bytes, "text/csv", holding.content, shapes_of(agreement)};
+        holding.id, holding.bytes, "text/csv", holding.content, "", shapes_of(agreement)};
   }
   return fail(ErrorKind::not_found, {destroyed ? "api.destroyed" : "api.nothing-held", {}});
 }
