@@ -192,10 +192,10 @@ void grant(const Candidate& by, const Request& request, const World& world, Deci
   const auto& limits = plan.summaries[static_cast<std::size_t>(&rule - plan.rules.data())].limits;
   if (!limits.empty()) consume.unit = limits.front().unit;
   // Where only the other side counts, the act is no use here, unless the time since the first one
-  // is measured here. Filling the custody never is a use of the side that holds it.
+  // is measured here. What the provider serves never is a use of the side that asks for it.
   const bool elsewhere = rule.has_count() && !rule.counts_at(world.here) && !rule.since_first_use;
-  const bool fills = world.here == Side::consumer && in.fills_custody();
-  consume.n = elsewhere || fills ? 0 : 1;
+  const bool asks = world.here == Side::consumer && in.is_provider_act();
+  consume.n = elsewhere || asks ? 0 : 1;
   const auto used = std::ranges::find(world.usage, rule.id, &UsageEntry::rule);
   consume.count_after = consume.n + (used == world.usage.end() ? 0 : used->usage.count);
   decision.consume.push_back(std::move(consume));

@@ -32,7 +32,9 @@ struct Instruction {
 constexpr auto instruction_actions = std::to_array<Instruction>({
     {iri::row_filter, iri::select_rows},
     {iri::columns, iri::select_columns},
-    {"urn:tally:profile:1#minGroupSize", "urn:tally:profile:1#limitGroups"},
+    {iri::min_group_size, iri::limit_groups},
+    {iri::functions, iri::limit_groups},
+    {iri::cell_budget, iri::limit_groups},
 });
 
 bool bounds_above(Operator op) {
@@ -365,11 +367,13 @@ void Loader::read_duty(
 bool Loader::add_instruction(const Node& node, const NodeText& text) {
   const auto operand = plan_->term(node).iri;
   const auto found = std::ranges::find(instruction_actions, operand, &Instruction::operand);
-  unsupported(
-      "odrl.unsupported-left-operand",
-      {{"term", std::string(operand)}},
-      child(text.pointer, "leftOperand")
-  );
+  if (!plan_->term(node).enforced) {
+    unsupported(
+        "odrl.unsupported-left-operand",
+        {{"term", std::string(operand)}},
+        child(text.pointer, "leftOperand")
+    );
+  }
   if (!lowered_ || !lowered_->permits || found == instruction_actions.end()) {
     problem(
         "odrl.instruction-place", {{"operand", std::string(local_name(operand))}}, text.pointer

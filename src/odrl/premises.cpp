@@ -19,9 +19,10 @@ void add_alternative(Outcome& so_far, const Outcome& one) {
 
 }  // namespace
 
-bool Evaluation::fills_custody() const {
+bool Evaluation::is_provider_act() const {
   static const auto archive = find_action(iri::archive);
-  return action_ == archive;
+  static const auto aggregate = find_action(iri::aggregate);
+  return action_ == archive || (action_ == aggregate && world_.here == Side::consumer);
 }
 
 bool Evaluation::is_member(const std::string& entity, const std::string& collection) const {

@@ -43,10 +43,10 @@ tl::unexpected<Error> use_ended(const Grant& grant) {
 }
 
 // An obligation that nobody here carries out is no permit.
-odrl::EvaluateOptions options_for(odrl::Explain explain = odrl::Explain::none) {
+odrl::EvaluateOptions options_for(const Act& act, odrl::Explain explain = odrl::Explain::none) {
   odrl::EvaluateOptions out;
   out.explain = explain;
-  out.enforceable = odrl::enforced_duties();
+  out.enforceable = odrl::enforced_duties_of(act.action);
   return out;
 }
 
@@ -101,6 +101,15 @@ odrl::World world_of(
   world.overdue = entry.overdue;
   world.facts = facts_of(standing);
   return world;
+}
+
+// The use whose answer is given again, as far as counters look at it.
+Use use_of(const Act::Repeats& earlier) {
+  Use use;
+  use.id = earlier.use.value;
+  use.at = earlier.at;
+  use.adds = earlier.adds;
+  return use;
 }
 
 bool gives_key_for_receipt(const Act& act, const AgreementTerms& terms) {
@@ -179,15 +188,17 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
 
   const odrl::Request request = request_of(act, terms);
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
-  const auto without = earlier ? entry->usage_without(*earlier) : std::vector<odrl::UsageEntry>();
-  const auto usage = earlier ? std::span<const odrl::UsageEntry>(without) : entry->usage();
+  std::optional<std::vector<odrl::UsageEntry>> without;
+  if (earlier) without = entry->usage_without(*earlier);
+  if (act.repeats) without = entry->usage_without(use_of(*act.repeats));
+  const auto usage = without ? std::span<const odrl::UsageEntry>(*without) : entry->usage();
   const auto missing = unwitnessed(*entry);
   const Standing standing{!missing, gives_key_for_receipt(act, terms)};
   const odrl::World world = world_of(*entry, reading, usage, standing);
-  odrl::Decision decision = odrl::evaluate(*terms.policy, request, world, options_for());
+  odrl::Decision decision = odrl::evaluate(*terms.policy, request, world, options_for(act));
   if (!decision.permit) {
     auto explained =
-        odrl::evaluate(*terms.policy, request, world, options_for(odrl::Explain::decisive));
+        odrl::evaluate(*terms.policy, request, world, options_for(act, odrl::Explain::decisive));
     return deny(act, event, reading.at, refuse(terms, std::move(explained), missing));
   }
 
@@ -207,6 +218,9 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
     return Decided{std::move(grant), earlier, nullptr, earlier->wait};
   }
 
+  if (act.repeats) {
+    for (auto& add : decision.consume) add.n = 0;
+  }
   for (const auto& add : decision.consume) {
     if (add.n > 0) use->adds.push_back(add);
   }
@@ -322,9 +336,12 @@ Result<odrl::Decision> Enforcer::dry_run(const Act& act) {
     return refuse_unregistered(*entry->terms, act).decision;
   }
   const Standing standing{!state_->unwitnessed(*entry), gives_key_for_receipt(act, *entry->terms)};
-  const odrl::World world = world_of(*entry, reading, entry->usage(), standing);
+  std::optional<std::vector<odrl::UsageEntry>> without;
+  if (act.repeats) without = entry->usage_without(use_of(*act.repeats));
+  const auto usage = without ? std::span<const odrl::UsageEntry>(*without) : entry->usage();
+  const odrl::World world = world_of(*entry, reading, usage, standing);
   return odrl::evaluate(
-      *entry->terms->policy, request_of(act, *entry->terms), world, options_for(odrl::Explain::full)
+      *entry->terms->policy, request_of(act, *entry->terms), world, options_for(act, odrl::Explain::full)
   );
 }
 
