@@ -164,21 +164,13 @@ awaitable<Result<Answered>> Aggregates::answer(Ask ask) {
   // What would fail anyway costs no use: everything is looked at before.
   const auto looked = parts_.enforcer.dry_run(ask.act);
   if (!looked) co_return tl::unexpected(looked.error());
-  if (!looked->permit) {
-    auto refused = co_await parts_.enforcer.authorise(ask.act);
-    if (!refused) co_return fail(std::move(refused));
-    if (auto* refusal = std::get_if<usage::Refusal>(&*refused)) {
-      co_return Answered(std::move(*refusal));
-    }
-    co_await parts_.enforcer.abort(std::get<usage::Grant>(std::move(*refused)));
-    co_return fail(ErrorKind::conflict, {"aggregates.terms-changed", {}});
-  }
+  if (!looked->permit) co_return co_await refuse(std::move(ask.act), std::nullopt);
   work->rule = looked->decisive_rule;
   const auto& policy = *work->agreement.policy;
   auto terms = group_terms(policy, work->rule);
   if (!terms || !ask.schema) {
     Message none{"aggregates.no-groups", {{"agreement", ask.act.agreement.value}}};
-    co_return co_await withhold(std::move(ask), std::move(none));
+    co_return co_await refuse(std::move(ask.act), std::move(none));
   }
   work->terms = std::move(*terms);
   auto shape = dataplane::compile_shape(
@@ -189,7 +181,7 @@ awaitable<Result<Answered>> Aggregates::answer(Ask ask) {
   );
   if (!shape) {
     Message cannot{"usage.form-unavailable", {{"agreement", ask.act.agreement.value}}};
-    co_return co_await withhold(std::move(ask), std::move(cannot));
+    co_return co_await refuse(std::move(ask.act), std::move(cannot));
   }
   work->shape = std::move(*shape);
   auto query = bind(ask.query, work->shape->output(), work->terms);
@@ -224,17 +216,16 @@ awaitable<Result<Answered>> Aggregates::repeat(Ask ask, Row known) {
   co_return Answered(Answer{std::move(grant), std::move(kept->body), true});
 }
 
-// Before any data were looked at: recorded, and no use.
-awaitable<Result<Answered>> Aggregates::withhold(Ask ask, Message reason) {
-  audit::RecordDraft draft(
-      "aggregate.refused", new_event(parts_.random, parts_.clock.read().at)
-  );
-  draft.about(ask.act.agreement).set("query", digest_of(ask.query)).set("reason", reason);
-  std::vector<audit::RecordDraft> drafts;
-  drafts.push_back(std::move(draft));
-  auto done = co_await parts_.journal.commit({}, std::move(drafts));
-  if (!done) co_return fail(std::move(done));
-  co_return Answered(Withheld{std::move(reason), std::nullopt});
+// By the policy, or for `reason`; in the log. No use.
+awaitable<Result<Answered>> Aggregates::refuse(usage::Act act, std::optional<Message> reason) {
+  act.cannot = std::move(reason);
+  auto refused = co_await parts_.enforcer.authorise(std::move(act));
+  if (!refused) co_return fail(std::move(refused));
+  if (auto* refusal = std::get_if<usage::Refusal>(&*refused)) {
+    co_return Answered(std::move(*refusal));
+  }
+  co_await parts_.enforcer.abort(std::get<usage::Grant>(std::move(*refused)));
+  co_return fail(ErrorKind::conflict, {"aggregates.terms-changed", {}});
 }
 
 awaitable<Result<Answered>> Aggregates::compute(Ask ask, std::unique_ptr<Work> work) {
@@ -261,7 +252,7 @@ awaitable<Result<Answered>> Aggregates::compute(Ask ask, std::unique_ptr<Work> w
     Message spent{
         "aggregates.cells-spent",
         {{"used", std::to_string(work->cells)}, {"limit", std::to_string(*most)}}};
-    co_return co_await withhold(std::move(ask), std::move(spent));
+    co_return co_await refuse(std::move(ask.act), std::move(spent));
   }
   auto authorised = co_await parts_.enforcer.authorise(ask.act);
   if (!authorised) co_return fail(std::move(authorised));

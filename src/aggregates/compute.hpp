@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "tally/core/json.hpp"
 #include "tally/dataplane/shape.hpp"
 

@@ -107,6 +107,7 @@ void check_rule(
     const odrl::RuleSummary& rule,
     const std::vector<odrl::Obligation>& obligations,
     const catalog::Schema* schema,
+    bool keeps_keys,
     Problems& out
 ) {
   TermReader reader(&out);
@@ -125,7 +126,7 @@ void check_rule(
   // Which keys does not matter for what is at fault.
   const dataplane::PseudonymKeys keys({}, "");
   auto shape = dataplane::compile_shape(
-      obligations, *schema, keys, dataplane::PrivateColumns::decided
+      obligations, *schema, keeps_keys ? &keys : nullptr, dataplane::PrivateColumns::decided
   );
   if (shape) return;
   for (auto& problem : shape.error()) {
@@ -145,7 +146,7 @@ std::optional<GroupTerms> group_terms(
 }
 
 std::vector<odrl::Problem> check_groups(
-    const odrl::CompiledPolicy& policy, const catalog::Schema* schema
+    const odrl::CompiledPolicy& policy, const catalog::Schema* schema, bool keeps_keys
 ) {
   Problems out;
   const auto& rules = policy.rules();
@@ -157,7 +158,7 @@ std::vector<odrl::Problem> check_groups(
     const auto obligations = odrl::possible_obligations(policy, rule.id);
     if (only_aggregates(rule)) {
       Problems of_rule;
-      check_rule(rule, obligations, schema, of_rule);
+      check_rule(rule, obligations, schema, keeps_keys, of_rule);
       out.insert(out.end(), of_rule.begin(), of_rule.end());
     } else if (limits_groups(obligations)) {
       // Rows that leave whole are in no group.

@@ -7,7 +7,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/form_of_act.hpp"
 #include "tally/dataplane/sealed_payload.hpp"
+#include "tally/dataplane/shaped_source.hpp"
 #include "tally/dataplane/stream.hpp"
 #include "tally/odrl/terms.hpp"
 
@@ -55,6 +57,17 @@ std::function<void(std::uint64_t, bool)> completion(
 // log is gone) changes nothing for this one: it counts.
 awaitable<void> give_back(usage::Enforcer& enforcer, usage::Grant grant) {
   co_await enforcer.abort(std::move(grant));
+}
+
+// Of an act that cannot be carried out here: refused in the log, then to whoever asked.
+awaitable<HttpResponse> refuse(usage::Enforcer& enforcer, usage::Act act, Lang lang) {
+  auto refused = co_await enforcer.authorise(std::move(act));
+  if (!refused) co_return problem(refused.error(), lang);
+  if (const auto* refusal = std::get_if<usage::Refusal>(&*refused)) {
+    co_return refusal_response(*refusal, lang);
+  }
+  co_await give_back(enforcer, std::get<usage::Grant>(*std::move(refused)));
+  co_return problem(500, {"api.internal", {}}, lang);
 }
 
 // What the answer to a use says of it. The permit is durable, so the receipt is there before the
@@ -171,6 +184,17 @@ awaitable<Result<std::shared_ptr<const OutgoingSeal>>> seal_source(
   co_return std::shared_ptr<const OutgoingSeal>(std::move(seal));
 }
 
+// What the consumer is told of the columns that it gets, and of what was done to them.
+Json form_to_tell(const ServedAsset& asset, const dataplane::RuleShapes::Form* form) {
+  if (!asset.schema || form == nullptr) return {};
+  Json duties = Json::array();
+  for (const auto& duty : form->duties) duties.push_back(duty.value);
+  return {
+      {"mediaType", asset.media_type},
+      {"schema", catalog::to_json(form->shape ? form->shape->output() : *asset.schema)},
+      {"duties", std::move(duties)}};
+}
+
 awaitable<HttpResponse> serve(Parts parts, Call& call) {
   const auto found = parts->tokens.find(data_token(call.caller), *call.caller.peer);
   if (const auto* refused = std::get_if<transfer::TokenRefusal>(&found)) {
@@ -192,9 +216,33 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (!purposes) co_return problem(purposes.error(), call.lang);
 
   const bool pull = grant.action == odrl::iri::archive;
+  usage::Act act;
+  act.agreement = grant.agreement;
+  act.action = grant.action;
+  act.party = grant.consumer;
+  act.purposes = std::move(*purposes);
+  act.purpose_source = odrl::Source::asserted;
+  act.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
+  act.process = grant.transfer;
+  act.receipt_before_key =
+      pull && parts->keys != nullptr && parts->enforcer.receipt_before_key(grant.agreement);
+  // A pull is one act, however often it is resumed; a call is one act for each key.
+  act.idempotency_key = pull
+                            ? "pull " + grant.transfer.value
+                            : std::string(call.request.headers.get("Idempotency-Key").value_or(""));
+  if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
+  const auto& shapes = *(*asset)->shapes;
+  const auto* form = form_of_act(parts->enforcer, shapes, act, &parts->notices);
+  if (act.cannot) co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
+  if (form != nullptr && form->shape) {
+    *source = std::make_unique<dataplane::ShapedSource>(
+        std::move(*source), form->shape, parts->limits.record_bytes
+    );
+  }
+
   // What would fail anyway must not cost a use: look at the data first.
   std::shared_ptr<const OutgoingSeal> seal;
-  if (pull && parts->keys != nullptr && parts->enforcer.receipt_before_key(grant.agreement)) {
+  if (act.receipt_before_key) {
     auto sealed = co_await seal_source(*parts, grant.transfer, *source, (*asset)->media_type);
     if (!sealed) co_return problem(sealed.error(), call.lang);
     seal = std::move(*sealed);
@@ -212,20 +260,6 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (selection.status == 412) co_return problem(412, {"api.source-changed", {}}, call.lang);
   if (selection.status == 416) co_return problem(416, {"api.range", {}}, call.lang);
 
-  usage::Act act;
-  act.agreement = grant.agreement;
-  act.action = grant.action;
-  act.party = grant.consumer;
-  act.purposes = std::move(*purposes);
-  act.purpose_source = odrl::Source::asserted;
-  act.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
-  act.process = grant.transfer;
-  act.receipt_before_key = seal != nullptr;
-  // A pull is one act, however often it is resumed; a call is one act for each key.
-  act.idempotency_key = pull
-                            ? "pull " + grant.transfer.value
-                            : std::string(call.request.headers.get("Idempotency-Key").value_or(""));
-  if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
   auto authorised = co_await parts->enforcer.authorise(std::move(act));
   if (!authorised) co_return problem(authorised.error(), call.lang);
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
@@ -235,6 +269,10 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   auto sending = std::make_shared<Sending>();
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
   sending->access = grant.access;
+  if (!is_of_form(sending->grant, shapes, form)) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return problem(503, {"api.form-changed", {}}, call.lang);
+  }
   if (!grant.access->open()) {  // suspended or over, while the use was being recorded
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(401, {"api.unknown-data-token", {}}, call.lang);
@@ -253,18 +291,19 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   std::function<void(const std::string&, std::uint64_t)> whole;
   if (pull) {
     const std::uint64_t length = identity.length;
-    whole =
-        [parts, process = grant.transfer, length, seal](const std::string& content, std::uint64_t) {
-          transfer::Sent sent{process, content, length, std::nullopt, std::nullopt};
-          if (seal) seal->describe(sent);
-          boost::asio::post(parts->home, [parts, sent] {
-            auto record = [](Parts p, transfer::Sent sent) -> awaitable<void> {
-              auto recorded = co_await p->transfers.sent(std::move(sent));
-              if (!recorded) p->notices.note(Severity::error, recorded.error().message);
-            };
-            parts->tasks.spawn("sent", record(parts, sent));
-          });
+    whole = [parts, process = grant.transfer, length, seal, said = form_to_tell(**asset, form)](
+                const std::string& content, std::uint64_t
+            ) {
+      transfer::Sent sent{process, content, length, std::nullopt, std::nullopt, said};
+      if (seal) seal->describe(sent);
+      boost::asio::post(parts->home, [parts, sent] {
+        auto record = [](Parts p, transfer::Sent sent) -> awaitable<void> {
+          auto recorded = co_await p->transfers.sent(std::move(sent));
+          if (!recorded) p->notices.note(Severity::error, recorded.error().message);
         };
+        parts->tasks.spawn("sent", record(parts, sent));
+      });
+    };
   }
   if (small) {
     sending->content = small->content;
@@ -312,6 +351,32 @@ HttpResponse held_problem(const Error& error, Lang lang) {
   return problem(error, lang);
 }
 
+// Of a read that failed: perhaps since what was held is held no more.
+HttpResponse held_problem(
+    const AppApiParts& parts, const AgreementId& agreement, const Error& error, Lang lang
+) {
+  const auto now = parts.held.held(agreement);
+  return held_problem(now ? error : now.error(), lang);
+}
+
+// One artefact, as what a shape is made from. One request; the parts outlive it.
+class HeldSource final : public dataplane::Source {
+ public:
+  HeldSource(AppParts parts, HeldData held) : parts_(std::move(parts)), held_(std::move(held)) {}
+
+  awaitable<Result<dataplane::SourceIdentity>> identify() override {
+    co_return dataplane::SourceIdentity{held_.content, held_.length};
+  }
+  awaitable<Result<std::unique_ptr<BodyReader>>>
+  open(std::uint64_t offset, std::optional<std::uint64_t>) override {
+    return parts_->held.open(held_.artefact, offset);
+  }
+
+ private:
+  AppParts parts_;
+  HeldData held_;
+};
+
 awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const auto app = parts->apps.find_by_token(bearer_token(call.caller));
   if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
@@ -347,6 +412,21 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const auto held = parts->held.held(agreement);
   const bool destroyed = !held && is_gone(held.error());
   if (!held && !destroyed) co_return problem(held.error(), call.lang);
+  const dataplane::RuleShapes::Form* form = nullptr;
+  std::optional<dataplane::ShapedSource> shaped;
+  std::uint64_t length = held ? held->length : 0;
+  if (held) {
+    form = form_of_act(parts->enforcer, *held->shapes, act, &parts->notices);
+    if (act.cannot) co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
+  }
+  if (form != nullptr && form->shape) {
+    shaped.emplace(
+        std::make_unique<HeldSource>(parts, *held), form->shape, parts->limits.record_bytes
+    );
+    const auto identity = co_await shaped->identify();
+    if (!identity) co_return held_problem(*parts, agreement, identity.error(), call.lang);
+    length = identity->length;
+  }
   // For whom the application reads, if it says so: beside the log, before the record that commits
   // to it.
   const std::string subject(call.request.headers.get("Tally-Subject").value_or(""));
@@ -370,21 +450,29 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   }
   auto sending = std::make_shared<Sending>();
   sending->grant = std::get<usage::Grant>(std::move(*authorised));
-  auto data = co_await parts->held.open(agreement);
-  if (!data) {
+  if (!held) {
     co_await give_back(parts->enforcer, sending->grant);
-    co_return held_problem(data.error(), call.lang);
+    co_return held_problem(held.error(), call.lang);
+  }
+  if (!is_of_form(sending->grant, *held->shapes, form)) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return problem(503, {"api.form-changed", {}}, call.lang);
+  }
+  auto body =
+      shaped ? co_await shaped->open(0, length) : co_await parts->held.open(held->artefact, 0);
+  if (!body) {
+    co_await give_back(parts->enforcer, sending->grant);
+    co_return held_problem(*parts, agreement, body.error(), call.lang);
   }
   HttpResponse response;
-  response.headers.set("Content-Type", data->media_type);
+  response.headers.set("Content-Type", held->media_type);
   if (auto said = co_await describe_use(response, sending->grant, parts->receipts); !said) {
     co_await give_back(parts->enforcer, sending->grant);
     co_return problem(said.error(), call.lang);
   }
   if (sending->grant.repeated) response.headers.set("Tally-Use-Repeated", "true");
-  response.stream =
-      std::make_unique<SentReader>(std::move(data->body), data->length, Sha256(), sending);
-  response.stream_length = data->length;
+  response.stream = std::make_unique<SentReader>(std::move(*body), length, Sha256(), sending);
+  response.stream_length = length;
   auto ended = [parts](const std::string&, std::uint64_t) {
     if (parts->after_use) parts->after_use();
   };

@@ -10,7 +10,7 @@ const std::vector<RecordType>& record_types() {
   static const std::vector<RecordType> types = {
       {"admin.action", {}, {"action"}},
       {"aggregate.answered", {"agreement", "cells", "content", "query", "use"}},
-      {"aggregate.refused", {"agreement", "query", "reason"}},
+      {"aggregate.refused", {"agreement", "query", "reason", "use"}},
       {"approval.approved", {"pid"}},
       {"approval.rejected", {"pid"}},
       {"approval.requested", {"pid"}},

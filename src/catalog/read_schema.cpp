@@ -191,4 +191,37 @@ std::optional<Schema> read_schema(
   return schema;
 }
 
+Json to_json(const Schema& schema) {
+  Json out;
+  if (schema.form == DataForm::csv) {
+    out["csv"] = {
+        {"encoding", to_string(schema.encoding)},
+        {"delimiter", std::string(1, schema.delimiter)},
+        {"header", schema.header}};
+  }
+  Json columns = Json::array();
+  for (const auto& column : schema.columns) {
+    Json one = {
+        {"name", column.name},
+        {"type", to_string(column.type)},
+        {"class", to_string(column.source)},
+        {"level", column.level}};
+    if (!column.privacy.empty()) one["privacy"] = column.privacy;
+    columns.push_back(std::move(one));
+  }
+  out["columns"] = std::move(columns);
+  return out;
+}
+
+Result<Schema> parse_schema(const Json& json, std::string_view media_type) {
+  const Document document{"schema", {}, Home::api};
+  const Json asset = {{"schema", json}};
+  std::vector<Problem> faults;
+  StrictObject in(asset, {}, document, faults);
+  auto schema = read_schema(in, media_type, 0, document, faults);
+  if (schema && faults.empty()) return *std::move(schema);
+  const std::string place = faults.empty() ? "/schema" : faults.front().pointer;
+  return fail(ErrorKind::invalid, {"catalog.schema-unreadable", {{"place", place}}}, place);
+}
+
 }  // namespace tally::catalog

@@ -172,6 +172,13 @@ int init(const Console& console, const InitOptions& options) {
     }
   }
 
+  SystemRandom random;
+  std::array<std::uint8_t, 32> secret{};
+  random.fill(secret);
+  if (auto made = create_file(folder / "pseudonym.key", to_base64(secret) + "\n", 0600); !made) {
+    return console.fail(made.error());
+  }
+
   const std::string token = random_text(32);
   if (auto made = create_file(folder / "operator.token", token + "\n", 0600); !made) {
     return console.fail(made.error());
@@ -200,6 +207,7 @@ int init(const Console& console, const InitOptions& options) {
   config["trust"] = Ordered::array();
   config["peers"] = Ordered::array();
   config["custody"] = {{"wrappingKey", wrapping.string()}};
+  config["pseudonymKey"] = "pseudonym.key";
   config["dataRoot"] = "source";
   if (auto made = create_file(folder / "tally.json", config.dump(2) + "\n", 0644); !made) {
     return console.fail(made.error());

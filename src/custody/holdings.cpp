@@ -35,6 +35,7 @@ Row to_row(const Holding& holding) {
       {"received", to_json(holding.received)},
       {"told", holding.told},
   };
+  if (!holding.form.is_null()) body["form"] = holding.form;
   if (holding.destroyed) body["destroyed"] = to_json(*holding.destroyed);
   if (!holding.reason.code.empty()) {
     body["reason"] = {{"code", holding.reason.code}, {"params", holding.reason.params}};
@@ -74,6 +75,7 @@ Result<Holding> parse(const Row& row) {
     holding.media_type = body.at("media_type").get<std::string>();
     holding.received = instant_of(body.at("received"));
     holding.told = body.at("told").get<bool>();
+    holding.form = body.value("form", Json());
     if (const auto found = body.find("destroyed"); found != body.end()) {
       holding.destroyed = instant_of(*found);
     }

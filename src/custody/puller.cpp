@@ -408,7 +408,7 @@ awaitable<Result<void>> Puller::open(transfer::OpenOrder order) {
   co_return co_await stage(std::move(holding));
 }
 
-awaitable<Result<void>> Puller::publish(Pid process) {
+awaitable<Result<void>> Puller::publish(Pid process, Json form) {
   const ArtefactId id = artefact_of(process);
   auto known = holdings_.find(id);
   if (!known) {
@@ -429,6 +429,7 @@ awaitable<Result<void>> Puller::publish(Pid process) {
   // The row first: what is on the disk is always known to who destroys it.
   if (known->state == HoldingState::staged) {
     known->state = HoldingState::held;
+    known->form = std::move(form);
     std::vector<Holding> changed{std::move(*known)};
     std::vector<audit::RecordDraft> none;
     auto saved = co_await holdings_.save(std::move(changed), std::move(none));

@@ -122,7 +122,8 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
     const auto known = parts_.store.row("asset_version", key);
     if (!known) co_return fail(ErrorKind::unavailable, known.error().message);
     if (*known) continue;
-    const Json body = {{"source", asset.source}, {"mediaType", asset.media_type}};
+    Json body = {{"source", asset.source}, {"mediaType", asset.media_type}};
+    if (asset.schema) body["schema"] = catalog::to_json(*asset.schema);
     transaction.puts.push_back({"asset_version", key, 0, "pinned", id.value, body.dump()});
   }
 
@@ -376,6 +377,13 @@ Result<CatalogKeeper::Pinned> CatalogKeeper::pinned(const AgreementId& agreement
   auto asset = std::make_shared<api::ServedAsset>();
   asset->source = body.value("source", Json::object());
   asset->media_type = body.value("mediaType", std::string("application/octet-stream"));
+  if (const auto schema = body.find("schema"); schema != body.end()) {
+    auto parsed = catalog::parse_schema(*schema, asset->media_type);
+    if (!parsed) return tl::unexpected(parsed.error());
+    asset->schema = *std::move(parsed);
+  }
+  asset->shapes = parts_.shapes(agreement, asset->schema ? &*asset->schema : nullptr);
+  if (!asset->shapes) return gone();
   Pinned out{std::move(asset), (*found)->purposes};
   const std::lock_guard lock(mutex_);
   pinned_[agreement.value] = out;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,12 @@
 
 namespace tally::daemon {
 
+// Which rows, columns and masks each permission of an agreement means, over data of this schema
+// (null: it has none). Null: no such agreement. Any thread.
+using ShapesOf = std::function<std::shared_ptr<const dataplane::RuleShapes>(
+    const AgreementId& agreement, const catalog::Schema* schema
+)>;
+
 struct CatalogParts {
   Store& store;
   audit::Journal& journal;
@@ -36,6 +43,7 @@ struct CatalogParts {
   Timers& timers;
   Worker& worker;
   Notices& notices;
+  ShapesOf shapes;
 };
 
 class CatalogKeeper final : public api::CatalogView,

@@ -6,6 +6,7 @@
 #include "log_key.hpp"
 #include "peer_credentials.hpp"
 #include "programs.hpp"
+#include "pseudonym_secret.hpp"
 #include "witness_setup.hpp"
 
 namespace tally::daemon {
@@ -69,6 +70,10 @@ std::vector<ConfigProblem> check(const Config& config) {
   if (!config.wrapping_key.empty()) {
     auto key = custody::open_key_file(config.wrapping_key, config.folder);
     if (!key) note(problems, key.error(), "tally.json/custody/wrappingKey");
+  }
+  if (!config.pseudonym_key.empty()) {
+    auto secret = PseudonymSecret::read(config.pseudonym_key);
+    if (!secret) note(problems, secret.error(), "tally.json/pseudonymKey");
   }
   return problems;
 }

@@ -358,6 +358,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                  {"wrappingKey"}
              );
            }},
+          {"pseudonymKey", read.path(config.pseudonym_key, folder)},
           {"receipts",
            [&](const Json& value, const std::string& at) {
              read.object(

@@ -132,9 +132,10 @@ struct Config {
   std::vector<HookEntry> hooks;
   std::vector<WebhookEntry> webhooks;
   CatalogSettings catalog;
-  std::filesystem::path wrapping_key;  // outside of the folder; empty: no custody
-  std::string data_url;                // as written; what is in force stands with each listener
-  std::filesystem::path data_root;     // where file sources may read
+  std::filesystem::path wrapping_key;   // outside of the folder; empty: no custody
+  std::filesystem::path pseudonym_key;  // empty: no policy here can ask for pseudonyms
+  std::string data_url;                 // as written; what is in force stands with each listener
+  std::filesystem::path data_root;      // where file sources may read
   Nanos statement_period = seconds(24L * 3600);  // how often uses are stated to partners
   Nanos receipt_deadline = seconds(3600);        // then a receipt that has not come is missing
   Nanos transfer_idle = seconds(300);            // of a pull without receipts; then it is completed

@@ -288,6 +288,11 @@ Result<void> Connector::assemble(Opened opened) {
   // What is offered, and from where it is served.
   tasks_ = std::make_unique<TaskGroup>(home, notices_);
   apps_ = std::make_unique<usage::AppRegistry>(*store_, *journal_, clock_, random_);
+  if (!config_.pseudonym_key.empty()) {
+    auto secret = PseudonymSecret::read(config_.pseudonym_key);
+    if (!secret) return fail(std::move(secret));
+    pseudonyms_ = *std::move(secret);
+  }
   auto sources = sources::FileSources::open({config_.data_root}, *worker_);
   if (!sources) return fail(std::move(sources));
   sources_ = std::move(*sources);
@@ -305,11 +310,24 @@ Result<void> Connector::assemble(Opened opened) {
     if (!source) return fail(std::move(source));
     return {};
   };
-  build.check_shape = dataplane::check_shape;
+  build.check_shape = [keeps_keys = pseudonyms_.is_there()](
+                          const odrl::CompiledPolicy& policy, const catalog::Schema* schema
+                      ) {
+    auto faults = dataplane::check_shape(policy, schema, keeps_keys);
+    auto of_groups = aggregates::check_groups(policy, schema, keeps_keys);
+    std::move(of_groups.begin(), of_groups.end(), std::back_inserter(faults));
+    return faults;
+  };
   build.keeps_keys = !config_.wrapping_key.empty();
   for (const auto& hook : config_.hooks) build.hooks.push_back(hook.name);
+  const auto shapes_of = [this](const AgreementId& agreement, const catalog::Schema* schema) {
+    const auto known = enforcer_->state(agreement);
+    if (!known) return std::shared_ptr<const dataplane::RuleShapes>();
+    const auto keys = pseudonyms_.keys_of(agreement);
+    return std::make_shared<const dataplane::RuleShapes>(*known->terms.policy, schema, keys.get());
+  };
   catalog_ = std::make_unique<CatalogKeeper>(
-      CatalogParts{*store_, *journal_, clock_, random_, timers_, *worker_, notices_},
+      CatalogParts{*store_, *journal_, clock_, random_, timers_, *worker_, notices_, shapes_of},
       config_.folder,
       std::move(build)
   );
@@ -360,6 +378,8 @@ Result<void> Connector::assemble(Opened opened) {
         *peer_, *custody_, *holdings_, clock_, timers_, notices_, limits
     );
   }
+
+  held_ = std::make_unique<HeldReader>(custody_.get(), holdings_.get(), *enforcer_, pseudonyms_);
 
   // Contracts and transfers.
   auto witness_key = load_witness_key(config_);
@@ -506,6 +526,8 @@ Result<void> Connector::assemble(Opened opened) {
           [this] { return audit::open_log_folder(log_folder(), audit::FolderAccess::read_only); }},
       transfer::StatementSettings{config_.participant, genesis_.origin, config_.statement_period}
   );
+  aggregates_ = std::make_unique<aggregates::Aggregates>(aggregates::AggregatesParts{
+      *store_, *journal_, *enforcer_, clock_, timers_, *worker_, random_, limits});
   if (custody_) {
     auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
       transfer::DeletionNote note;

@@ -11,6 +11,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "tally/aggregates/aggregates.hpp"
 #include "tally/api/management_routes.hpp"
 #include "tally/audit/log_writer.hpp"
 #include "tally/audit/milestones.hpp"
@@ -39,11 +40,13 @@
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
+#include "held_reader.hpp"
 #include "keys.hpp"
 #include "log_key_rotation.hpp"
 #include "peer_credentials.hpp"
 #include "peer_directory.hpp"
 #include "programs.hpp"
+#include "pseudonym_secret.hpp"
 #include "real_world.hpp"
 #include "refusal_log.hpp"
 #include "rule_keeper.hpp"
@@ -51,7 +54,7 @@
 
 namespace tally::daemon {
 
-class Connector final : public api::Connector, public api::HeldDataReader {
+class Connector final : public api::Connector {
  public:
   // Opens store and log, recovers, and is ready to run. Nothing listens yet. Errors name what is
   // wrong and where; nothing was changed that recovery must not change.
@@ -75,9 +78,6 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   awaitable<Result<Json>> opening(std::uint64_t seq) override;
   awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   awaitable<Result<Json>> prune_log(Lang lang) override;
-  // --- api::HeldDataReader ---
-  awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
-  Result<void> held(const AgreementId& agreement) override;
 
  private:
   // What `open` finds before the parts can be built.
@@ -169,6 +169,8 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<custody::Custody> custody_;
   std::unique_ptr<custody::Holdings> holdings_;
   std::unique_ptr<custody::Puller> puller_;
+  PseudonymSecret pseudonyms_;
+  std::unique_ptr<HeldReader> held_;
   std::unique_ptr<custody::Keeper> keeper_;
   std::unique_ptr<negotiation::Delivery> delivery_;
   std::unique_ptr<net::HttpsPeer> programs_;  // those that this connector calls
@@ -183,6 +185,7 @@ class Connector final : public api::Connector, public api::HeldDataReader {
   std::unique_ptr<transfer::DeletionSender> deletions_;
   std::unique_ptr<transfer::UseReceipts> use_receipts_;
   std::unique_ptr<transfer::StatementSender> statements_;
+  std::unique_ptr<aggregates::Aggregates> aggregates_;
 
   std::unique_ptr<events::EventFeed> event_feed_;
   std::unique_ptr<events::Webhooks> webhooks_;

@@ -189,46 +189,4 @@ awaitable<Result<Json>> Connector::opening(std::uint64_t seq) {
 
 // --- what custody holds ---
 
-Result<void> Connector::held(const AgreementId& agreement) {
-  std::optional<Instant> destroyed;
-  bool destroying = false;
-  if (holdings_) {
-    for (const auto& holding : holdings_->of(agreement)) {
-      if (holding.state == custody::HoldingState::held) return {};
-      if (holding.state == custody::HoldingState::destroying) destroying = true;
-      if (holding.destroyed) destroyed = holding.destroyed;
-    }
-  }
-  if (destroying) {
-    return fail(ErrorKind::not_found, {"api.being-destroyed", {{"agreement", agreement.value}}});
-  }
-  if (destroyed) {
-    return fail(
-        ErrorKind::not_found,
-        {"api.destroyed", {{"agreement", agreement.value}, {"at", format_seconds(*destroyed)}}}
-    );
-  }
-  return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
-}
-
-awaitable<Result<api::HeldData>> Connector::open(AgreementId agreement) {
-  if (auto there = held(agreement); !there) co_return fail(std::move(there));
-  // Several pulls under one agreement share its counter; the latest is what is read.
-  std::optional<custody::Holding> latest;
-  for (auto& holding : holdings_->of(agreement)) {
-    if (holding.state != custody::HoldingState::held) continue;
-    if (!latest || latest->received < holding.received) latest = std::move(holding);
-  }
-  if (!latest) {
-    co_return fail(ErrorKind::not_found, {"api.nothing-held", {{"agreement", agreement.value}}});
-  }
-  auto opened = co_await custody_->open(latest->id);
-  if (!opened) co_return fail(std::move(opened));
-  api::HeldData out;
-  out.body = std::move(opened->body);
-  out.length = opened->length;
-  out.media_type = latest->media_type.empty() ? "application/octet-stream" : latest->media_type;
-  co_return out;
-}
-
 }  // namespace tally::daemon

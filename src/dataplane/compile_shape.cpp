@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/core/json.hpp"
+#include "tally/dataplane/rule_shapes.hpp"
 #include "tally/dataplane/shape.hpp"
 #include "tally/odrl/terms.hpp"
 
@@ -43,9 +44,9 @@ constexpr auto acts = std::to_array<ActOf>({
     {iri::pseudonymize, Act::pseudonym},
     {iri::generalize, Act::generalize},
     {iri::replace_value, Act::replace},
-    {"https://w3id.org/idsa/code/DROP", Act::drop},
-    {"https://w3id.org/idsa/code/HASH", Act::pseudonym},
-    {"https://w3id.org/idsa/code/REPLACE", Act::replace},
+    {iri::ids_drop, Act::drop},
+    {iri::ids_hash, Act::pseudonym},
+    {iri::ids_replace, Act::replace},
 });
 constexpr std::string_view ids_json_path = "https://w3id.org/idsa/code/JSON_PATH";
 constexpr std::string_view ids_replace_with = "https://w3id.org/idsa/code/REPLACE_WITH";
@@ -64,7 +65,8 @@ bool is_number(ColumnType type) {
 
 class ShapeCompiler {
  public:
-  ShapeCompiler(const Schema& schema, const PseudonymKeys& keys) : schema_(schema), keys_(keys) {}
+  ShapeCompiler(const Schema& schema, const PseudonymKeys* keys, PrivateColumns columns)
+      : schema_(schema), keys_(keys), private_columns_(columns) {}
 
   void take(const Obligation& from) {
     const auto found = std::ranges::find(acts, from.action, &ActOf::action);
@@ -92,7 +94,8 @@ class ShapeCompiler {
       auto mask = masks_.find(i);
       const auto& column = schema_.columns[i];
       // `columns` that names it says that it may be seen; its absence says nothing.
-      if (!column.privacy.empty() && mask == masks_.end() && !permitted_) {
+      if (private_columns_ == PrivateColumns::masked_or_named && !column.privacy.empty() &&
+          mask == masks_.end() && !permitted_) {
         problems_.push_back(
             {{"dataplane.shape-privacy",
               {{"column", column.name},
@@ -102,8 +105,13 @@ class ShapeCompiler {
         );
       }
       OutputColumn out{i, std::nullopt};
-      if (mask != masks_.end()) out.mask = std::move(mask->second.mask);
       parts->output.columns.push_back(column);
+      if (mask != masks_.end()) {
+        out.mask = std::move(mask->second.mask);
+        auto& left = parts->output.columns.back();
+        left.privacy.clear();
+        if (!std::holds_alternative<Round>(*out.mask)) left.type = ColumnType::text;
+      }
       parts->columns.push_back(std::move(out));
     }
     if (parts->columns.empty()) problems_.push_back({{"dataplane.shape-no-columns", {}}, ""});
@@ -238,7 +246,11 @@ class ShapeCompiler {
         return read_keep();
       case Act::pseudonym: {
         const auto* name = find(*from_, iri::key_name);
-        return Pseudonym{name ? keys_.of_name(name->text) : keys_.of_column(masked.name)};
+        if (keys_ == nullptr) {
+          fault("dataplane.shape-no-key", {{"column", masked.name}});
+          return std::nullopt;
+        }
+        return Pseudonym{name ? keys_->of_name(name->text) : keys_->of_column(masked.name)};
       }
       case Act::generalize:
         return read_generalize(masked);
@@ -309,7 +321,8 @@ class ShapeCompiler {
   }
 
   const Schema& schema_;
-  const PseudonymKeys& keys_;
+  const PseudonymKeys* keys_;
+  const PrivateColumns private_columns_;
   const Obligation* from_ = nullptr;  // what is read now
   RowFilter filter_;
   std::optional<std::set<std::size_t>> permitted_;  // nullopt: no `columns`
@@ -330,27 +343,31 @@ std::span<const std::string> shape_duties() {
 }
 
 tl::expected<ShapePtr, std::vector<odrl::Problem>> compile_shape(
-    std::span<const Obligation> obligations, const Schema& schema, const PseudonymKeys& keys
+    std::span<const Obligation> obligations,
+    const Schema& schema,
+    const PseudonymKeys* keys,
+    PrivateColumns columns
 ) {
-  ShapeCompiler compiler(schema, keys);
+  ShapeCompiler compiler(schema, keys, columns);
   for (const auto& one : obligations) compiler.take(one);
   return compiler.finish();
 }
 
-std::vector<odrl::Problem> check_shape(const odrl::CompiledPolicy& policy, const Schema& schema) {
-  // Keys do not matter for what is at fault.
-  const PseudonymKeys keys({}, "");
+std::vector<odrl::Problem> check_shape(
+    const odrl::CompiledPolicy& policy, const Schema* schema, bool keeps_keys
+) {
+  // Which keys does not matter for what is at fault.
+  const PseudonymKeys any({}, "");
+  const RuleShapes shapes(policy, schema, keeps_keys ? &any : nullptr);
   std::vector<odrl::Problem> out;
   for (const auto& rule : policy.rules()) {
     const bool only_groups =
         !rule.actions.empty() && std::ranges::all_of(rule.actions, [](const std::string& action) {
           return odrl::is_or_below(action, iri::aggregate);
         });
-    if (rule.kind != odrl::RuleKind::permission || only_groups) continue;
-    const auto obligations = odrl::possible_obligations(policy, rule.id);
-    auto made = compile_shape(obligations, schema, keys);
-    if (made) continue;
-    for (auto& problem : made.error()) {
+    const auto* form = only_groups ? nullptr : shapes.of(rule.id);
+    if (form == nullptr) continue;
+    for (auto problem : form->problems) {
       if (problem.pointer.empty()) problem.pointer = rule.pointer;
       if (std::ranges::find(out, problem) == out.end()) out.push_back(std::move(problem));
     }

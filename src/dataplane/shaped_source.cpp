@@ -6,6 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "tally/core/digest.hpp"
+#include "tally/dataplane/stream.hpp"
+
 #include "record_writer.hpp"
 #include "shape_parts.hpp"
 
@@ -104,6 +107,29 @@ class ShapedReader final : public BodyReader {
   std::optional<Error> failed_;
 };
 
+// All of it at once. False: the data do not fit the schema.
+bool shape_all(
+    std::string_view in, const Shape& shape, std::size_t record_bytes, std::string& out
+) {
+  auto reader = make_record_reader(shape.input(), record_bytes);
+  RecordWriter writer(shape.output());
+  writer.begin(out);
+  reader->feed(as_bytes(in));
+  Record row, shaped;
+  for (bool ended = false;;) {
+    const auto step = reader->next(row);
+    if (!step || (*step == RecordReader::Step::more && std::exchange(ended, true))) return false;
+    if (*step == RecordReader::Step::end) break;
+    if (*step == RecordReader::Step::more) {
+      reader->finish();
+    } else if (shape_record(shape.parts(), row, shaped)) {
+      writer.record(shaped, out);
+    }
+  }
+  writer.end(out);
+  return true;
+}
+
 // So many bytes of a body, from an offset that is dropped.
 class PartReader final : public BodyReader {
  public:
@@ -147,10 +173,25 @@ ShapedSource::ShapedSource(std::unique_ptr<Source> source, ShapePtr shape, std::
     : source_(std::move(source)), shape_(std::move(shape)), record_bytes_(record_bytes) {}
 ShapedSource::~ShapedSource() = default;
 
+std::shared_ptr<const SmallContent> ShapedSource::small() {
+  const auto inner = source_->small();
+  if (!inner) return nullptr;
+  auto out = std::make_shared<SmallContent>();
+  if (!shape_all(inner->bytes, *shape_, record_bytes_, out->bytes)) return nullptr;
+  out->identity = {shaped_identity(inner->identity), out->bytes.size()};
+  out->etag = etag_of(out->identity);
+  out->content = digest_text(sha256(out->bytes));
+  return out;
+}
+
+std::string ShapedSource::shaped_identity(const SourceIdentity& inner) const {
+  return inner.text + "|shape:" + to_hex(shape_->digest());
+}
+
 awaitable<Result<SourceIdentity>> ShapedSource::identify() {
   auto inner = co_await source_->identify();
   if (!inner) co_return fail(std::move(inner));
-  const std::string text = inner->text + "|shape:" + to_hex(shape_->digest());
+  const std::string text = shaped_identity(*inner);
   const bool known = *inner == inner_ && text == shaped_.text;
   inner_ = std::move(*inner);
   if (known) co_return shaped_;

@@ -183,8 +183,8 @@ constexpr auto operands = std::to_array<OperandTerm>({
     {TALLY "witnessing", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, true, "measured"},
     {TALLY "receiptBeforeKey", ValueKind::name, Origin::given, OperandRole::condition, false, false, false, true, "measured"},
     {TALLY "vouchedBy", ValueKind::name, Origin::given, OperandRole::modifier, true, false, false, false, ""},
-    {TALLY "rowFilter", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, false, ""},
-    {TALLY "columns", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, false, ""},
+    {TALLY "rowFilter", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, true, ""},
+    {TALLY "columns", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, true, ""},
     {TALLY "minGroupSize", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, true, ""},
     {TALLY "functions", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, true, ""},
     {TALLY "cellBudget", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, true, ""},
@@ -426,8 +426,22 @@ std::span<const std::string_view> action_iris() {
 }
 std::span<const std::string> enforced_duties() {
   // Each use is in the log before it takes effect; how long it stays there is `retention`.
-  static const std::array<std::string, 3> made{
-      std::string(iri::delete_), std::string(iri::log), std::string(iri::limit_groups)};
+  // The others are done by who hands data out (dataplane::shape_duties).
+  static const auto made = std::to_array<std::string>(
+      {std::string(iri::delete_),
+       std::string(iri::log),
+       std::string(iri::select_rows),
+       std::string(iri::select_columns),
+       std::string(iri::drop_column),
+       std::string(iri::mask_keep),
+       std::string(iri::pseudonymize),
+       std::string(iri::generalize),
+       std::string(iri::replace_value),
+       std::string(iri::ids_drop),
+       std::string(iri::ids_hash),
+       std::string(iri::ids_replace),
+       std::string(iri::limit_groups)}
+  );
   return made;
 }
 std::span<const std::string> enforced_duties_of(std::string_view action) {

@@ -44,6 +44,7 @@ awaitable<Result<void>> TransferService::sent(Sent sent) {
       process.sent = measured;
       process.sealed = sent.sealed;
       process.opens = sent.opens;
+      process.form = sent.form;
       process.sent_receipt.clear();
       process.place.reset();
       auto record = state.draft("transfer.sent", process);
@@ -126,7 +127,8 @@ awaitable<HttpAnswer> TransferService::get_receipt(Received received) {
     const Message missing{"transfer.no-receipt", {}};
     co_return refuse(404, missing);
   }
-  const Json body = {{"note", (*found)->sent_receipt}};
+  Json body = {{"note", (*found)->sent_receipt}};
+  if (!(*found)->form.is_null()) body["form"] = (*found)->form;
   co_return json_answer(200, body);
 }
 

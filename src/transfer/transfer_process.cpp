@@ -163,6 +163,7 @@ Result<Process> parse_process(const Row& row) {
         opens->value("bytes", std::uint64_t{0}),
         text_of(*opens, "mediaType")};
   }
+  process.form = json->value("form", Json());
   return process;
 }
 
@@ -194,6 +195,7 @@ Row to_row(const Process& process) {
   set("receivedReceipt", process.received_receipt);
   set("keyReleasedFor", process.key_released_for);
   if (process.opened) body["opened"] = true;
+  if (!process.form.is_null()) body["form"] = process.form;
   if (process.sealed) {
     body["sealed"] = {{"chunks", process.sealed->chunks}, {"key", process.sealed->key}};
   }

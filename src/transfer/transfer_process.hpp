@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include "tally/core/json.hpp"
 #include "tally/core/store.hpp"
 #include "tally/dsp/messages.hpp"
 #include "tally/negotiation/exchange.hpp"
@@ -75,6 +78,9 @@ struct Process {
   // Both, of a payload that went out encrypted; what it opens to the consumer learns with the key.
   std::optional<SealedContent> sealed;
   std::optional<OpenedContent> opens;
+
+  // Both: what columns the data have and which duties made them so; null: bytes as they are.
+  Json form;
 
   // Both: the two receipts, and where our own record of the data stands.
   std::optional<LogPlace> place;

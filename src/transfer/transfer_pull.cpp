@@ -33,6 +33,19 @@ Result<Json> TransferService::data_address(const Pid& pid) const {
       {"authorization", process.token}};
 }
 
+Result<std::optional<Pid>> TransferService::running_call(const AgreementId& agreement) const {
+  Store::Query query{process_kind, {}, agreement.value, {}, 100};
+  for (;;) {
+    const auto rows = state_->parts.store.rows(query);
+    if (!rows) return tl::unexpected(rows.error());
+    for (const auto& row : *rows) {
+      if (data_address(Pid(row.id))) return Pid(row.id);
+    }
+    if (rows->size() < query.most) return std::optional<Pid>();
+    query.after = rows->back().id;
+  }
+}
+
 awaitable<void> TransferService::State::fetch(Pid pid) {
   if (!parts.executor) co_return;
   auto run = pulls.begin(pid.value);
@@ -147,7 +160,9 @@ awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid p
   if (!agreement) co_return Fetched::stop;
   const bool sealed = parts.enforcer.receipt_before_key((*before)->agreement);
   const bool is_signed = sealed || !agreement->provider_signature.empty();
-  auto note_text = co_await provider_receipt(**before);
+  auto answered = co_await provider_receipt(**before);
+  Result<std::string> note_text =
+      answered ? Result<std::string>(std::move(answered->note)) : tl::unexpected(answered.error());
 
   auto found = find(pid);
   if (!found || !*found) co_return Fetched::stop;
@@ -220,6 +235,7 @@ awaitable<TransferService::State::Fetched> TransferService::State::receive(Pid p
   }
   process.received = true;
   process.pulled = Process::Measured{pulled.content, pulled.bytes};
+  if (answered) process.form = std::move(answered->form);
   if (receipt) process.sealed = receipt->sealed;
   auto record = draft("transfer.received", process);
   record.set("content", pulled.content).set("bytes", pulled.bytes);
@@ -246,7 +262,8 @@ awaitable<Result<void>> TransferService::State::finish(Pid pid) {
     if (!opened) co_return tl::unexpected(opened.error());
     if (!*opened) co_return Result<void>{};
   }
-  auto published = co_await parts.executor->publish(pid);
+  Json form = *received ? (*received)->form : Json();
+  auto published = co_await parts.executor->publish(pid, std::move(form));
   if (!published) co_return published;
   for (;;) {
     auto found = find(pid);
@@ -288,7 +305,9 @@ awaitable<Result<void>> TransferService::State::finish(Pid pid) {
 
 // The provider's signed "sent" receipt, asked for until it is there or the time is up. Errors: not
 // there (not_found); no answer that says so (unavailable); not a receipt (invalid).
-awaitable<Result<std::string>> TransferService::State::provider_receipt(Process process) {
+awaitable<Result<TransferService::State::ProviderReceipt>> TransferService::State::provider_receipt(
+    Process process
+) {
   const auto base = parts.peers.tally_url(process.peer);
   const Message missing{"transfer.no-receipt", {}};
   if (!base) co_return fail(ErrorKind::not_found, missing);
@@ -304,9 +323,11 @@ awaitable<Result<std::string>> TransferService::State::provider_receipt(Process 
     auto answer = co_await parts.peer.send(std::move(request));
     if (answer && answer->status == 200) {
       const auto json = parse_json(answer->body);
-      auto text = json ? negotiation::text_of(*json, "note") : std::string();
-      if (text.empty()) co_return fail(ErrorKind::invalid, missing);
-      co_return text;
+      ProviderReceipt found;
+      if (json) found.note = negotiation::text_of(*json, "note");
+      if (found.note.empty()) co_return fail(ErrorKind::invalid, missing);
+      found.form = json->value("form", Json());
+      co_return found;
     }
     const bool says_no = answer && answer->status < 500 && answer->status != 429;
     if (now() >= until) {

@@ -180,7 +180,11 @@ struct TransferService::State {
   enum class Fetched { done, again, stop };
   awaitable<Fetched> receive(Pid pid, Pulled pulled);
   awaitable<Result<void>> finish(Pid pid);
-  awaitable<Result<std::string>> provider_receipt(Process process);
+  struct ProviderReceipt {
+    std::string note;
+    Json form;  // of what it is about, or null
+  };
+  awaitable<Result<ProviderReceipt>> provider_receipt(Process process);
 
   // --- evidence (transfer_evidence.cpp) ---
   awaitable<void> await_receipt(Pid pid);

@@ -185,6 +185,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   if (!act.purposes_not_registered.empty()) {
     return deny(act, event, reading.at, refuse_unregistered(terms, act));
   }
+  if (act.cannot) return deny(act, event, reading.at, refuse_unable(terms, act));
 
   const odrl::Request request = request_of(act, terms);
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
@@ -320,7 +321,7 @@ std::vector<Enforcer::Waiting> Enforcer::waiting() const {
   return out;
 }
 
-Result<odrl::Decision> Enforcer::dry_run(const Act& act) {
+Result<odrl::Decision> Enforcer::dry_run(const Act& act) const {
   if (auto bounded = within_bounds(act, state_->limits); !bounded) return fail(std::move(bounded));
   const ClockReading reading = state_->clock.read();
   auto& shard = state_->shard_of(act.agreement.value);
@@ -335,6 +336,7 @@ Result<odrl::Decision> Enforcer::dry_run(const Act& act) {
   if (!act.purposes_not_registered.empty()) {
     return refuse_unregistered(*entry->terms, act).decision;
   }
+  if (act.cannot) return refuse_unable(*entry->terms, act).decision;
   const Standing standing{!state_->unwitnessed(*entry), gives_key_for_receipt(act, *entry->terms)};
   std::optional<std::vector<odrl::UsageEntry>> without;
   if (act.repeats) without = entry->usage_without(use_of(*act.repeats));

@@ -117,19 +117,19 @@ TEST(Schema, AnOfferIsHeldAgainstIt) {
       AssetId("cohort-2026"), *read_asset(document("a.json", asset_with_schema()), options())
   );
   BuildOptions checked = options();
-  std::size_t asked = 0;
-  checked.check_shape = [&](const odrl::CompiledPolicy& policy, const Schema& schema) {
-    ++asked;
+  checked.check_shape = [&](const odrl::CompiledPolicy& policy, const Schema* schema) {
     EXPECT_EQ(policy.rules().size(), 1U);
-    EXPECT_EQ(schema.columns.size(), 3U);
-    return std::vector<odrl::Problem>{{{"catalog.column-name", {}}, "/permission/0"}};
+    std::vector<odrl::Problem> out;
+    if (schema == nullptr) return out;
+    EXPECT_EQ(schema->columns.size(), 3U);
+    out.push_back({{"catalog.column-name", {}}, "/permission/0"});
+    return out;
   };
   const auto offer = read_policy(document("p.json", policy_json()), assets, checked);
   ASSERT_FALSE(offer);
   EXPECT_EQ(offer.error().front().pointer, "/policy/permission/0");
   assets.at(AssetId("cohort-2026")).schema.reset();
   EXPECT_TRUE(read_policy(document("p.json", policy_json()), assets, checked));
-  EXPECT_EQ(asked, 1U);
 }
 
 }  // namespace

@@ -156,8 +156,8 @@ TEST_F(PullerTest, WhatArrivedIsDigestedAndInvisibleUntilItIsPublished) {
   EXPECT_EQ(pulled->bytes, provider.data.size());
   EXPECT_EQ(read(), "custody.unknown-artefact");
   EXPECT_EQ(m.holdings->find(id())->state, HoldingState::staged);
-  ASSERT_TRUE(m.run(puller->publish(order().process)));
-  ASSERT_TRUE(m.run(puller->publish(order().process)));
+  ASSERT_TRUE(m.run(puller->publish(order().process, Json())));
+  ASSERT_TRUE(m.run(puller->publish(order().process, Json())));
   EXPECT_EQ(read(), provider.data);
   EXPECT_EQ(m.holdings->find(id())->media_type, "text/csv");
   // A repeat of the order fetches nothing again, and discarding what is held is too late.
@@ -211,8 +211,8 @@ TEST_F(SealedPull, IsReadableOnceItIsOpenedAndPublishedAndTheCiphertextGoes) {
   ASSERT_TRUE(open(what));
   EXPECT_EQ(read(), "custody.unknown-artefact");
   ASSERT_TRUE(open(what));  // a crash before its record: again
-  ASSERT_TRUE(m.run(puller->publish(what.process)));
-  ASSERT_TRUE(m.run(puller->publish(what.process)));
+  ASSERT_TRUE(m.run(puller->publish(what.process, Json())));
+  ASSERT_TRUE(m.run(puller->publish(what.process, Json())));
   EXPECT_EQ(read(), plain);
   EXPECT_EQ(m.holdings->find(id())->content, what.opens.content);
   EXPECT_EQ(m.holdings->find(id())->media_type, "text/csv");
@@ -246,7 +246,7 @@ TEST_F(PullerTest, WhatIsDiscardedLeavesNothing) {
   ASSERT_TRUE(m.run(puller->discard(order().process)));
   expect_nothing_left();
   EXPECT_FALSE(m.holdings->find(id()));
-  EXPECT_FALSE(m.run(puller->publish(order().process)));
+  EXPECT_FALSE(m.run(puller->publish(order().process, Json())));
   ASSERT_TRUE(pull());  // a new attempt is free to begin
 }
 
@@ -419,7 +419,7 @@ TEST_F(PullerTest, WhatWasStagedBeforeAPowerCutCanBePublishedAfterIt) {
   ASSERT_TRUE(m.run(m.keeper->start()));
   restart_puller();
   EXPECT_EQ(read(), "custody.unknown-artefact");
-  ASSERT_TRUE(m.run(puller->publish(order().process)));
+  ASSERT_TRUE(m.run(puller->publish(order().process, Json())));
   EXPECT_EQ(read(), provider.data);
 }
 
@@ -442,7 +442,7 @@ TEST(PullerPower, OverCutsAndAPowerCutTheSameBytesArriveOrNothing) {
       auto what = Harness::order();
       const Pid process = what.process;
       if (!co_await puller.pull(std::move(what))) co_return;
-      if (co_await puller.publish(process)) visible = true;
+      if (co_await puller.publish(process, Json())) visible = true;
     };
     boost::asio::co_spawn(
         h.m.rig.node->executor(),
@@ -466,7 +466,7 @@ TEST(PullerPower, OverCutsAndAPowerCutTheSameBytesArriveOrNothing) {
     h.restart_puller();
     auto again = h.m.run(h.puller->pull(Harness::order()));
     if (!again) continue;  // gave up over the faults of this seed: nothing is visible
-    ASSERT_TRUE(h.m.run(h.puller->publish(Harness::order().process)));
+    ASSERT_TRUE(h.m.run(h.puller->publish(Harness::order().process, Json())));
     EXPECT_EQ(h.read(), h.provider.data);
   }
   EXPECT_GT(cut_while_pulling, 10);

@@ -65,7 +65,9 @@ inline tl::expected<ShapePtr, std::vector<odrl::Problem>> shape_of(
     const std::string& of = agreement
 ) {
   const PseudonymKeys keys(as_bytes(secret), of);
-  return compile_shape(odrl::possible_obligations(policy, policy.rules().front().id), schema, keys);
+  return compile_shape(
+      odrl::possible_obligations(policy, policy.rules().front().id), schema, &keys
+  );
 }
 
 class PiecesSource final : public Source {

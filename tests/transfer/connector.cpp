@@ -254,7 +254,7 @@ void Connector::build() {
       std::move(routes), &api::admit_peer, node->executor(), limits, node->clock(), node->notices()
   );
   app_router = std::make_unique<api::Router>(
-      api::app_routes({*enforcer, *apps, *this, nullptr, self, nullptr, limits}),
+      api::app_routes({*enforcer, *apps, *this, nullptr, self, nullptr, node->notices(), limits}),
       api::admit_apps(*apps),
       node->executor(),
       limits,
@@ -472,10 +472,11 @@ std::optional<std::string> Connector::dataset(
   return offered->dataset_body(asset, viewer, now);
 }
 
-Result<std::shared_ptr<const api::ServedAsset>> Connector::of(const AgreementId&) {
+Result<std::shared_ptr<const api::ServedAsset>> Connector::of(const AgreementId& agreement) {
   auto served = std::make_shared<api::ServedAsset>();
   served->source = Json::object();
   served->media_type = "text/csv";
+  served->shapes = shapes_of(agreement);
   return served;
 }
 
@@ -485,30 +486,29 @@ Result<std::vector<std::string>> Connector::purposes_of(const AgreementId& agree
   return *found ? (*found)->purposes : std::vector<std::string>{};
 }
 
-Result<void> Connector::held(const AgreementId& agreement) {
+Result<api::HeldData> Connector::held(const AgreementId& agreement) {
   bool destroyed = false;
   for (const auto& holding : holdings->of(agreement)) {
-    if (holding.state == custody::HoldingState::held) return {};
     destroyed = destroyed || holding.destroyed.has_value();
+    if (holding.state != custody::HoldingState::held) continue;
+    return api::HeldData{
+        holding.id, holding.bytes, "text/csv", holding.content, shapes_of(agreement)};
   }
   return fail(ErrorKind::not_found, {destroyed ? "api.destroyed" : "api.nothing-held", {}});
 }
 
-awaitable<Result<api::HeldData>> Connector::open(AgreementId agreement) {
-  auto there = held(agreement);
-  if (!there) co_return fail(std::move(there));
-  for (const auto& holding : holdings->of(agreement)) {
-    if (holding.state != custody::HoldingState::held) continue;
-    auto opened = co_await custody->open(holding.id);
-    if (!opened) co_return fail(std::move(opened));
-    api::HeldData data_held;
-    data_held.body = std::move(opened->body);
-    data_held.length = opened->length;
-    data_held.media_type = "text/csv";
-    co_return data_held;
-  }
-  const Message nothing{"api.nothing-held", {}};
-  co_return fail(ErrorKind::not_found, nothing);
+awaitable<Result<std::unique_ptr<BodyReader>>> Connector::open(
+    ArtefactId artefact, std::uint64_t offset
+) {
+  auto opened = co_await custody->open(std::move(artefact), offset);
+  if (!opened) co_return fail(std::move(opened));
+  co_return std::move(opened->body);
+}
+
+std::shared_ptr<const dataplane::RuleShapes> Connector::shapes_of(const AgreementId& agreement) {
+  const auto known = enforcer->state(agreement);
+  if (!known) return nullptr;
+  return std::make_shared<const dataplane::RuleShapes>(*known->terms.policy, nullptr, nullptr);
 }
 
 Result<std::unique_ptr<dataplane::Source>> Connector::source(const Json&) {

@@ -93,8 +93,10 @@ class Connector final : public negotiation::test::Machine,
       const override;
   Result<std::shared_ptr<const api::ServedAsset>> of(const AgreementId& agreement) override;
   Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) override;
-  awaitable<Result<api::HeldData>> open(AgreementId agreement) override;
-  Result<void> held(const AgreementId& agreement) override;
+  Result<api::HeldData> held(const AgreementId& agreement) override;
+  awaitable<Result<std::unique_ptr<BodyReader>>> open(ArtefactId artefact, std::uint64_t offset)
+      override;
+  std::shared_ptr<const dataplane::RuleShapes> shapes_of(const AgreementId& agreement);
   Result<std::unique_ptr<dataplane::Source>> source(const Json& spec) override;
 
   std::shared_ptr<const catalog::Catalog> offered;

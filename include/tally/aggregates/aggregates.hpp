@@ -52,11 +52,11 @@ struct Answer {
   std::string body;       // JSON
   bool repeated = false;  // was given before, and is free
 };
-// The protection of groups, or a budget, says no. Recorded; where the data had to be looked at, the
-// use counts and is complete.
+// The protection of groups, or a budget, says no to what the data would have been. Recorded; the use
+// counts and is complete, since the refusal tells something too.
 struct Withheld {
   Message reason;
-  std::optional<UseId> use;
+  UseId use;
 };
 using Answered = std::variant<Answer, Withheld, usage::Refusal>;
 
@@ -67,8 +67,8 @@ class Aggregates {
 
   // An answer's rows and record are durable on return. Errors, of which none costs a use:
   //   not_found    usage.unknown-agreement
-  //   invalid, forbidden    what bind() has against the query; aggregates.no-groups (the agreement
-  //                limits none); too many rows, groups or cells, aggregates.too-much
+  //   invalid, forbidden    what bind() has against the query; too many rows, groups or cells;
+  //                aggregates.too-much
   //   conflict     aggregates.terms-changed, aggregates.source-changed: ask again
   //   unavailable  those of source, store, log and data; aggregates.busy
   awaitable<Result<Answered>> answer(Ask ask);
@@ -77,7 +77,7 @@ class Aggregates {
   struct Work;
   awaitable<Result<Runs::Run>> turn(std::string scope);
   awaitable<Result<Answered>> repeat(Ask ask, Row known);
-  awaitable<Result<Answered>> withhold(Ask ask, Message reason);
+  awaitable<Result<Answered>> refuse(usage::Act act, std::optional<Message> reason);
   awaitable<Result<Answered>> compute(Ask ask, std::unique_ptr<Work> work);
   awaitable<Result<Answered>> settle(Ask ask, std::unique_ptr<Work> work, usage::Grant grant);
 

@@ -32,9 +32,9 @@ struct GroupTerms {
 std::optional<GroupTerms> group_terms(const odrl::CompiledPolicy& policy, const RuleId& permission);
 
 // For loading an offer: what speaks against answering queries under the policy. `schema` null: the
-// asset has none. Pointers into the policy. Codes: aggregates.offer-*, and dataplane.shape-*.
+// asset has none; `keeps_keys`: this side has a secret for pseudonyms. Pointers into the policy. Codes: aggregates.offer-*, and dataplane.shape-*.
 std::vector<odrl::Problem> check_groups(
-    const odrl::CompiledPolicy& policy, const catalog::Schema* schema
+    const odrl::CompiledPolicy& policy, const catalog::Schema* schema, bool keeps_keys
 );
 
 }  // namespace tally::aggregates

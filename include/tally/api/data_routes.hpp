@@ -14,7 +14,9 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/api/router.hpp"
+#include "tally/catalog/schema.hpp"
 #include "tally/core/task_group.hpp"
+#include "tally/dataplane/rule_shapes.hpp"
 #include "tally/dataplane/source.hpp"
 #include "tally/transfer/data_keys.hpp"
 #include "tally/transfer/token_registry.hpp"
@@ -29,6 +31,9 @@ namespace tally::api {
 struct ServedAsset {
   Json source;  // as sources::SourceReader wants it
   std::string media_type;
+  std::optional<catalog::Schema> schema;
+  // Which rows, columns and masks each permission means.
+  std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
 class ServedAssets {
  public:
@@ -57,20 +62,25 @@ std::vector<Route> peer_data_routes(PeerDataParts parts);
 // it, since some connectors send it as it stood in the data address.
 std::string_view data_token(const identity::Caller& caller);
 
-// What custody holds under an agreement, opened for one read.
+// What custody holds under an agreement: of several artefacts the latest.
 struct HeldData {
-  std::unique_ptr<BodyReader> body;
+  ArtefactId artefact;
   std::uint64_t length = 0;
   std::string media_type;
+  std::string content;  // "sha256:…" of it
+  // Which rows, columns and masks are left to do under each permission.
+  std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
 class HeldDataReader {
  public:
   virtual ~HeldDataReader() = default;
-  // Any executor. Errors: not_found (api.nothing-held, api.being-destroyed, api.destroyed {at}),
+  // Any thread. Errors: not_found (api.nothing-held, api.being-destroyed, api.destroyed {at}),
   // unavailable.
-  virtual awaitable<Result<HeldData>> open(AgreementId agreement) = 0;
-  // What `open` would say, before a use is counted for it.
-  virtual Result<void> held(const AgreementId& agreement) = 0;
+  virtual Result<HeldData> held(const AgreementId& agreement) = 0;
+  // From `offset` to its end. Any executor. Errors: not_found (it is held no more), unavailable.
+  virtual awaitable<Result<std::unique_ptr<BodyReader>>> open(
+      ArtefactId artefact, std::uint64_t offset
+  ) = 0;
 };
 
 // Keeps what an application says about the person it reads for, beside the log.
@@ -93,6 +103,7 @@ struct AppApiParts {
   // A use has ended with all of its data handed over: a duty may be due now. Any thread; may be
   // null.
   std::function<void()> after_use;
+  Notices& notices;
   const Limits& limits;
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
 };

@@ -49,9 +49,9 @@ struct BuildOptions {
   std::vector<std::string> domains;
   // Checks the form of an asset's `source`; null: not checked. Pointer relative to the source.
   std::function<Result<void>(const Json& source)> check_source;
-  // What speaks against handing out data of this schema under the policy (dataplane::check_shape);
-  // null: not checked. Pointers relative to the policy.
-  std::function<std::vector<odrl::Problem>(const odrl::CompiledPolicy&, const Schema&)> check_shape;
+  // What speaks against handing out data of this schema (null: the asset has none) under the policy
+  // (dataplane::check_shape); null: not checked. Pointers relative to the policy.
+  std::function<std::vector<odrl::Problem>(const odrl::CompiledPolicy&, const Schema*)> check_shape;
   // There is a wrapping key to keep keys under: offers may say receiptBeforeKey.
   bool keeps_keys = false;
   // Names of the configured hooks: an offer that leaves decisions to another one is refused.

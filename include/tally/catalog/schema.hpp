@@ -9,6 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "tally/core/json.hpp"
+#include "tally/core/result.hpp"
+
 namespace tally::catalog {
 
 // How values are compared and generalized; in the data themselves each is text or a JSON scalar.
@@ -50,5 +53,11 @@ struct Schema {
   // For "did you mean".
   [[nodiscard]] std::vector<std::string_view> names() const;
 };
+
+// The member `schema` of an asset's document that says the same.
+Json to_json(const Schema& schema);
+// What to_json made, of data of this media type; strict. Errors: invalid
+// (catalog.schema-unreadable: it is no such schema).
+Result<Schema> parse_schema(const Json& json, std::string_view media_type);
 
 }  // namespace tally::catalog

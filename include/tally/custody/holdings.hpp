@@ -9,8 +9,11 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "tally/audit/journal.hpp"
 #include "tally/core/ids.hpp"
+#include "tally/core/json.hpp"
 #include "tally/core/store.hpp"
 
 namespace tally::custody {
@@ -31,6 +34,7 @@ struct Holding {
   std::string content;
   std::uint64_t bytes = 0;
   std::string media_type;
+  Json form;  // its columns, and the duties that made it so, as the provider said; or null
   Instant received;
   HoldingState state = HoldingState::staged;
   std::optional<Instant> destroyed;

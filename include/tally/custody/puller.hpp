@@ -35,7 +35,7 @@ class Puller final : public transfer::PullExecutor {
   // (custody.pull-answer), conflict (custody.pull-running, custody.already-destroyed).
   awaitable<Result<transfer::Pulled>> pull(transfer::PullOrder order) override;
   awaitable<Result<void>> open(transfer::OpenOrder order) override;
-  awaitable<Result<void>> publish(Pid process) override;
+  awaitable<Result<void>> publish(Pid process, Json form) override;
   awaitable<Result<void>> discard(Pid process) override;
 
  private:

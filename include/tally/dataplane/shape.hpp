@@ -47,7 +47,8 @@ class Shape {
   Shape& operator=(const Shape&) = delete;
 
   [[nodiscard]] const catalog::Schema& input() const;
-  // Of what is handed out: its columns, and always UTF-8 without a byte order mark.
+  // Of what is handed out: its columns, and always UTF-8 without a byte order mark. A masked column
+  // is private no more, and text where its mask leaves no value of its type.
   [[nodiscard]] const catalog::Schema& output() const;
   // Over everything that decides what is handed out of the same data, keys included. Two shapes
   // with one digest give the same bytes.
@@ -67,19 +68,27 @@ using ShapePtr = std::shared_ptr<const Shape>;
 // through one may add to EvaluateOptions::enforceable. Obligations of other actions are others'.
 std::span<const std::string> shape_duties();
 
+// Which columns with a privacy label may be handed out.
+enum class PrivateColumns {
+  masked_or_named,  // else a problem: dataplane.shape-privacy, with its place in the document
+  decided,          // what is there was decided on before it came here
+};
+
 // All problems (dataplane.shape-*), each with the pointer of what asked for it and its rule; or the
-// shape. A column with a privacy label that is neither masked nor named in `columns` is a problem:
-// dataplane.shape-privacy, with its place in the asset's document.
+// shape. `keys` null: there is no secret for pseudonyms, and a policy that asks for one has a
+// problem.
 tl::expected<ShapePtr, std::vector<odrl::Problem>> compile_shape(
     std::span<const odrl::Obligation> obligations,
     const catalog::Schema& schema,
-    const PseudonymKeys& keys
+    const PseudonymKeys* keys,
+    PrivateColumns columns = PrivateColumns::masked_or_named
 );
 
 // For loading an offer: the same for whatever a permit under the policy could ask. A permission of
-// `aggregate` alone hands no rows out and is not looked at. Pointers into the policy.
+// `aggregate` alone hands no rows out and is not looked at. Pointers into the policy. `schema`
+// null: nobody can look into the data; `keeps_keys`: this side has a secret for pseudonyms.
 std::vector<odrl::Problem> check_shape(
-    const odrl::CompiledPolicy& policy, const catalog::Schema& schema
+    const odrl::CompiledPolicy& policy, const catalog::Schema* schema, bool keeps_keys
 );
 
 }  // namespace tally::dataplane

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "tally/dataplane/shape.hpp"
 #include "tally/dataplane/source.hpp"
@@ -39,8 +40,11 @@ class ShapedSource final : public Source {
   awaitable<Result<std::unique_ptr<BodyReader>>> open(
       std::uint64_t offset, std::optional<std::uint64_t> length
   ) override;
+  // Null as well where the data do not fit the schema: `identify` says why.
+  std::shared_ptr<const SmallContent> small() override;
 
  private:
+  [[nodiscard]] std::string shaped_identity(const SourceIdentity& inner) const;
   awaitable<Result<std::unique_ptr<BodyReader>>> whole(std::uint64_t inner_length);
 
   std::unique_ptr<Source> source_;

@@ -208,6 +208,7 @@ struct DutyParameter {
   Operator op = Operator::eq;  // of a rowFilter isAnyOf or isAllOf; of others what says a list
   std::vector<Value> values;
   std::string text;  // all of them, as people read it
+  bool operator==(const DutyParameter&) const = default;
 };
 
 struct Obligation {

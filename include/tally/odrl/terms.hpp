@@ -43,6 +43,9 @@ inline constexpr std::string_view generalize = "urn:tally:profile:1#generalize";
 inline constexpr std::string_view drop_column = "urn:tally:profile:1#dropColumn";
 inline constexpr std::string_view replace_value = "urn:tally:profile:1#replaceValue";
 inline constexpr std::string_view limit_groups = "urn:tally:profile:1#limitGroups";
+inline constexpr std::string_view ids_drop = "https://w3id.org/idsa/code/DROP";
+inline constexpr std::string_view ids_hash = "https://w3id.org/idsa/code/HASH";
+inline constexpr std::string_view ids_replace = "https://w3id.org/idsa/code/REPLACE";
 
 // Left operands.
 inline constexpr std::string_view date_time = "http://www.w3.org/ns/odrl/2/dateTime";

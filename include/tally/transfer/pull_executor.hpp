@@ -7,6 +7,7 @@
 
 #include "tally/core/clock.hpp"
 #include "tally/core/ids.hpp"
+#include "tally/core/json.hpp"
 #include "tally/core/result.hpp"
 #include "tally/transfer/data_keys.hpp"
 
@@ -52,8 +53,9 @@ class PullExecutor {
   // something else or not at all), conflict (custody.already-destroyed), unavailable.
   virtual awaitable<Result<void>> open(OpenOrder order) = 0;
   // Makes it an artefact that may be read. Called after `transfer.received` is durable, and
-  // `key.received` where that is needed.
-  virtual awaitable<Result<void>> publish(Pid process) = 0;
+  // `key.received` where that is needed. `form`: what the provider said of its rows and columns, or
+  // null; kept with the artefact.
+  virtual awaitable<Result<void>> publish(Pid process, Json form) = 0;
   virtual awaitable<Result<void>> discard(Pid process) = 0;
 };
 

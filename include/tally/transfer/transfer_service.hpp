@@ -98,6 +98,7 @@ struct Sent {
   std::uint64_t bytes = 0;
   std::optional<SealedContent> sealed;  // it was encrypted, and opens to `opens`
   std::optional<OpenedContent> opens;
+  Json form;  // what the consumer is told of rows and columns (docs/peer-api.md); null: nothing
 };
 
 class TransferService final : public negotiation::ProcessOwner {
@@ -145,6 +146,8 @@ class TransferService final : public negotiation::ProcessOwner {
   // authType, authorization}. The token opens with our TLS certificate alone. Errors: not_found,
   // conflict (transfer.cannot).
   Result<Json> data_address(const Pid& pid) const;
+  // The transfer under which data_address answers for this agreement, if one does.
+  Result<std::optional<Pid>> running_call(const AgreementId& agreement) const;
   Result<std::vector<Json>> list() const;
   // How many transfers there are whose other side owes its receipt.
   [[nodiscard]] std::size_t receipts_missing() const;

@@ -72,6 +72,9 @@ struct Act {
   // The data goes out encrypted, and its key only for a receipt: what a policy may demand of a
   // provider (`receiptBeforeKey`). At the consumer it was done when the data came.
   bool receipt_before_key = false;
+  // Why our side cannot carry out what the policy asks with the act (rows, columns, masks):
+  // refused.
+  std::optional<Message> cannot;
   // An answer that was given under the same agreement before, and is given again: the policy is
   // asked as if the earlier use had not been, and the permit counts under no rule.
   struct Repeats {
@@ -187,7 +190,7 @@ class Enforcer final : public audit::LogPart {
   [[nodiscard]] bool receipt_before_key(const AgreementId& agreement) const;
 
   // The same decision without counting or recording. For the dry-run route.
-  Result<odrl::Decision> dry_run(const Act& act);
+  Result<odrl::Decision> dry_run(const Act& act) const;
 
   // Closes the ledger entry and queues `record` under the lock of `authorise`; waits until it is
   // durable. No use is permitted after the record. Idempotent for the same state: the record of a

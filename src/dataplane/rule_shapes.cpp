@@ -1,0 +1,126 @@
+#include "tally/dataplane/rule_shapes.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "tally/odrl/evaluate.hpp"
+#include "tally/odrl/terms.hpp"
+
+namespace tally::dataplane {
+
+namespace {
+
+using odrl::Obligation;
+
+bool same_work(const Obligation& a, const Obligation& b) {
+  return a.action == b.action && a.parameters == b.parameters;
+}
+
+// What a rule asks of a shape, but for what was done before.
+std::vector<Obligation> work_of(
+    const odrl::CompiledPolicy& policy, const RuleId& rule, std::span<const Obligation> done
+) {
+  auto out = odrl::possible_obligations(policy, rule);
+  std::erase_if(out, [&](const Obligation& one) {
+    const bool ours = std::ranges::find(shape_duties(), one.action) != shape_duties().end();
+    return !ours || std::ranges::any_of(done, [&](const Obligation& other) {
+      return same_work(one, other);
+    });
+  });
+  return out;
+}
+
+RuleShapes::Form form_of(
+    RuleId rule,
+    std::span<const Obligation> work,
+    const catalog::Schema* schema,
+    const PseudonymKeys* keys,
+    PrivateColumns columns
+) {
+  RuleShapes::Form out;
+  out.rule = std::move(rule);
+  for (const auto& one : work) out.duties.push_back(one.duty);
+  if (schema == nullptr) {
+    for (const auto& one : work) {
+      out.problems.push_back(
+          {{"dataplane.shape-no-schema", {{"rule", one.duty.value}}}, one.pointer}
+      );
+    }
+    return out;
+  }
+  auto compiled = compile_shape(work, *schema, keys, columns);
+  if (!compiled) {
+    out.problems = std::move(compiled).error();
+  } else if (!(*compiled)->is_whole()) {
+    out.shape = *std::move(compiled);
+  }
+  return out;
+}
+
+bool covers(std::span<const std::string> actions, std::string_view action) {
+  return std::ranges::any_of(actions, [&](const std::string& one) {
+    return odrl::is_or_below(action, one);
+  });
+}
+
+}  // namespace
+
+bool same_form(const RuleShapes::Form& a, const RuleShapes::Form& b) {
+  if (a.problems != b.problems) return false;
+  if (!a.shape || !b.shape) return !a.shape && !b.shape;
+  return a.shape->digest() == b.shape->digest();
+}
+
+RuleShapes::RuleShapes(
+    const odrl::CompiledPolicy& policy, const catalog::Schema* schema, const PseudonymKeys* keys
+) {
+  for (const auto& rule : policy.rules()) {
+    if (rule.kind != odrl::RuleKind::permission) continue;
+    const auto work = work_of(policy, rule.id, {});
+    forms_.push_back(
+        {rule.actions, form_of(rule.id, work, schema, keys, PrivateColumns::masked_or_named)}
+    );
+  }
+}
+
+RuleShapes::RuleShapes(
+    const odrl::CompiledPolicy& policy,
+    const catalog::Schema* schema,
+    const PseudonymKeys* keys,
+    std::span<const RuleId> carried_out
+) {
+  std::vector<Obligation> done;
+  for (const auto& rule : policy.rules()) {
+    for (auto& one : odrl::possible_obligations(policy, rule.id)) {
+      if (std::ranges::find(carried_out, one.duty) != carried_out.end()) {
+        done.push_back(std::move(one));
+      }
+    }
+  }
+  for (const auto& rule : policy.rules()) {
+    if (rule.kind != odrl::RuleKind::permission) continue;
+    const auto work = work_of(policy, rule.id, done);
+    // Nothing is left to do: whether the data have columns does not matter.
+    auto form = work.empty() ? Form{rule.id, nullptr, {}, {}}
+                             : form_of(rule.id, work, schema, keys, PrivateColumns::decided);
+    forms_.push_back({rule.actions, std::move(form)});
+  }
+}
+
+const RuleShapes::Form* RuleShapes::of(const RuleId& rule) const {
+  const auto found =
+      std::ranges::find_if(forms_, [&](const OfRule& one) { return one.form.rule == rule; });
+  return found == forms_.end() ? nullptr : &found->form;
+}
+
+const RuleShapes::Form* RuleShapes::common(std::string_view action) const {
+  const Form* out = nullptr;
+  for (const auto& one : forms_) {
+    if (!covers(one.actions, action)) continue;
+    if (out != nullptr && !same_form(*out, one.form)) return nullptr;
+    out = &one.form;
+  }
+  return out;
+}
+
+}  // namespace tally::dataplane
