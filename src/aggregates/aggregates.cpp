@@ -138,8 +138,7 @@ awaitable<Result<Answered>> Aggregates::answer(Ask ask) {
   const auto known = parts_.enforcer.state(ask.act.agreement);
   if (!known || known->terms.consumer != ask.act.party) {
     co_return fail(
-        ErrorKind::not_found,
-        {"usage.unknown-agreement", {{"agreement", ask.act.agreement.value}}}
+        ErrorKind::not_found, {"usage.unknown-agreement", {{"agreement", ask.act.agreement.value}}}
     );
   }
   auto work = std::make_unique<Work>();
@@ -229,8 +228,7 @@ awaitable<Result<Answered>> Aggregates::refuse(usage::Act act, std::optional<Mes
 }
 
 awaitable<Result<Answered>> Aggregates::compute(Ask ask, std::unique_ptr<Work> work) {
-  auto memory =
-      MemoryRows::load(parts_.store, work->agreement.consumer, work->agreement.asset);
+  auto memory = MemoryRows::load(parts_.store, work->agreement.consumer, work->agreement.asset);
   if (!memory) co_return fail(std::move(memory));
   work->memory = std::move(*memory);
   auto budget = parts_.store.row(budget_kind, ask.act.agreement.value);
@@ -286,12 +284,7 @@ awaitable<Result<Answered>> Aggregates::settle(
       return;
     }
     computed = aggregates::compute(
-        as_bytes(*bytes),
-        work->shape,
-        work->query,
-        work->terms.min_group_size,
-        *memory,
-        limits
+        as_bytes(*bytes), work->shape, work->query, work->terms.min_group_size, *memory, limits
     );
   };
   co_await parts_.worker.run(job);

@@ -95,8 +95,7 @@ class Binder {
       out_.measures.push_back({measure.function, BoundMeasure::rows});
       return {};
     }
-    const bool one_value =
-        measure.function == Function::min || measure.function == Function::max;
+    const bool one_value = measure.function == Function::min || measure.function == Function::max;
     const auto place = one_value ? seen_column(measure.column, at) : column(measure.column, at);
     if (!place) return tl::unexpected(place.error());
     const auto type = out_.columns.columns[*place].type;

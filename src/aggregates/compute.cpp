@@ -118,8 +118,8 @@ class AnswerWriter {
     Json deepest = Json::array();
     Json totals = Json::array();
     for (const auto& group : groups) {
-      // That there is a group of this key is told of those alone that are large enough. The group of
-      // all rows has no key, and is always said of.
+      // That there is a group of this key is told of those alone that are large enough. The group
+      // of all rows has no key, and is always said of.
       if (!group.shown && group.level > 0) continue;
       auto& list = group.level == query_.keys.size() ? deepest : totals;
       list.push_back(write(group));
@@ -137,8 +137,7 @@ class AnswerWriter {
     Json values = Json::array();
     for (std::size_t i = 0; i < query_.measures.size(); ++i) {
       const auto slot = query_.measures[i].slot;
-      const bool shown =
-          group.shown && (slot == BoundMeasure::rows || group.column_shown[slot]);
+      const bool shown = group.shown && (slot == BoundMeasure::rows || group.column_shown[slot]);
       if (shown) ++cells_;
       values.push_back(shown ? std::visit(ToJson{}, group.values[i]) : suppressed());
     }
@@ -185,8 +184,9 @@ Result<Computation> compute(
   Computation out;
   auto found = find_ordinals(places, memory.rows);
   const auto known = memory.rows.size() + found.fresh.size();
-  // A row that is gone and one that is new may be the same one, edited: which they are nobody can say,
-  // so what was told of the one and what would be told of the other cannot be held against each other.
+  // A row that is gone and one that is new may be the same one, edited: which they are nobody can
+  // say, so what was told of the one and what would be told of the other cannot be held against
+  // each other.
   if (protection.distance && !memory.rows.empty() && found.lost && !found.fresh.empty()) {
     out.refused = Message{"aggregates.source-edited", {}};
     return out;

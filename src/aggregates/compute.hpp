@@ -18,8 +18,8 @@ namespace tally::aggregates {
 
 // What a participant was told before of groups of an asset's rows, under whichever agreement.
 struct Told {
-  std::size_t least = 0;       // the smallest group of the agreement it was told under
-  std::vector<RowSet> sets;    // of ordinals
+  std::size_t least = 0;     // the smallest group of the agreement it was told under
+  std::vector<RowSet> sets;  // of ordinals
 };
 struct Memory {
   std::vector<RowId> rows;  // by ordinal: every row that the source ever had when it was asked
@@ -41,10 +41,10 @@ struct Protection {
 };
 
 struct Computed {
-  Json answer;             // {"groups", "totals"}
-  std::size_t cells = 0;   // values that are told
-  std::vector<RowId> fresh;    // rows that the memory did not know; their ordinals follow its own
-  std::vector<RowSet> told;    // sets of ordinals that it did not have
+  Json answer;               // {"groups", "totals"}
+  std::size_t cells = 0;     // values that are told
+  std::vector<RowId> fresh;  // rows that the memory did not know; their ordinals follow its own
+  std::vector<RowSet> told;  // sets of ordinals that it did not have
 };
 struct Computation {
   std::optional<Message> refused;  // aggregates.too-close, -source-edited, -memory-full, -too-much

@@ -10,10 +10,10 @@ namespace tally::aggregates {
 
 namespace {
 
-// Exact numbers grow without bound, so ranks are found modulo a prime. A rank modulo a prime is never
-// larger than the true one: a hand of full rank here has full rank there, as long as the rank of all
-// rows is the same in both. It is, but where the prime divides every minor of that size, which for
-// 2^61 − 1 takes dozens of sets laid out for it.
+// Exact numbers grow without bound, so ranks are found modulo a prime. A rank modulo a prime is
+// never larger than the true one: a hand of full rank here has full rank there, as long as the rank
+// of all rows is the same in both. It is, but where the prime divides every minor of that size,
+// which for 2^61 − 1 takes dozens of sets laid out for it.
 constexpr std::uint64_t prime = (std::uint64_t{1} << 61) - 1;
 
 std::uint64_t times(std::uint64_t a, std::uint64_t b) {
@@ -44,8 +44,8 @@ struct Atom {
   std::size_t rows = 0;
 };
 
-// In no order that depends on anything but the sets. What is in no set is left out: nothing was told
-// of it.
+// In no order that depends on anything but the sets. What is in no set is left out: nothing was
+// told of it.
 std::vector<Atom> atoms_of(std::span<const RowSet> sets, std::size_t rows) {
   std::vector<std::uint32_t> atom_of(rows, 0);
   std::vector<Atom> atoms(1);
@@ -102,7 +102,7 @@ class Span {
   void take(std::uint64_t steps) { steps_ -= std::min(steps_, steps); }
 
   std::size_t width_;
-  std::uint64_t& steps_;  // left
+  std::uint64_t& steps_;                        // left
   std::vector<std::vector<std::uint64_t>> at_;  // by the place of their first entry, which is 1
   std::size_t rank_ = 0;
 };
@@ -157,8 +157,8 @@ class Dealer {
     return out;
   }
 
-  std::vector<Atom> atoms_;         // with the rows that are left
-  std::vector<std::size_t> left_;   // of each set
+  std::vector<Atom> atoms_;        // with the rows that are left
+  std::vector<std::size_t> left_;  // of each set
   std::size_t sets_;
   std::uint64_t steps_;
 };

@@ -118,9 +118,7 @@ Value value_at(sqlite3_stmt* statement, int column) {
       return {};
     default: {
       const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement, column));
-      return std::string(
-          text, static_cast<std::size_t>(sqlite3_column_bytes(statement, column))
-      );
+      return std::string(text, static_cast<std::size_t>(sqlite3_column_bytes(statement, column)));
     }
   }
 }
@@ -137,7 +135,7 @@ std::optional<Literal> literal_of(
   if (cell.kind == CellKind::absent) return std::nullopt;
   const auto type = schema.columns[column].type;
   if (schema.form != catalog::DataForm::csv) {
-    const auto wanted = is_number(type)                           ? CellKind::number
+    const auto wanted = is_number(type)                        ? CellKind::number
                         : type == catalog::ColumnType::boolean ? CellKind::boolean
                                                                : CellKind::text;
     if (cell.kind != wanted) return std::nullopt;
@@ -323,8 +321,7 @@ Grouping with_totals(Grouping deepest, std::size_t levels, std::size_t slots) {
       const std::vector<Value> key(
           leaf.key.begin(), leaf.key.begin() + static_cast<std::ptrdiff_t>(level)
       );
-      const bool begins =
-          i == 0 || !std::equal(key.begin(), key.end(), deepest[i - 1].key.begin());
+      const bool begins = i == 0 || !std::equal(key.begin(), key.end(), deepest[i - 1].key.begin());
       if (begins) {
         Group group;
         group.level = level;

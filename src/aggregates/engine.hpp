@@ -2,8 +2,8 @@
 // sums (docs/decisions/0018). Whatever the query says, its words never become part of a statement:
 // columns have names of our own, and literals are bound.
 //
-// The connection is this query's alone: no file, no extension, nothing allowed but to read one table
-// with five functions, so many pages, so many steps. Blocks; one thread.
+// The connection is this query's alone: no file, no extension, nothing allowed but to read one
+// table with five functions, so many pages, so many steps. Blocks; one thread.
 #pragma once
 
 #include <cstdint>

@@ -30,8 +30,7 @@ class TermReader {
 
   [[nodiscard]] std::optional<GroupTerms> finish() {
     if (failed_ || terms_.min_group_size == 0) return std::nullopt;
-    terms_.functions =
-        functions_.value_or(std::set{Function::count, Function::sum, Function::avg});
+    terms_.functions = functions_.value_or(std::set{Function::count, Function::sum, Function::avg});
     return std::move(terms_);
   }
 

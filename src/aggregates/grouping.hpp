@@ -15,13 +15,14 @@ using Value = std::variant<std::monostate, std::int64_t, double, std::string>;
 using RowSet = std::vector<std::uint32_t>;
 
 struct Group {
-  std::size_t level = 0;    // how many of the keys it is of
-  std::vector<Value> key;   // so many
+  std::size_t level = 0;   // how many of the keys it is of
+  std::vector<Value> key;  // so many
   RowSet rows;
   std::vector<Value> values;    // of the query's measures
   std::vector<RowSet> present;  // of each measured column: the rows that have a value
   static constexpr std::size_t none = static_cast<std::size_t>(-1);
-  std::size_t parent = none;  // the group of one key less that holds it, where totals were asked for
+  std::size_t parent =
+      none;  // the group of one key less that holds it, where totals were asked for
 
   // What may leave; suppress() decides.
   bool shown = true;

@@ -1,6 +1,7 @@
 // What a participant was told of an asset, as rows of the store (docs/aggregates.md, "What is
-// remembered"): `aggregate_memory`, one for a participant and asset; `aggregate_row_ids`, the rows in
-// parts; `aggregate_told`, the sets of one answer. Nothing is ever changed or dropped, but the first.
+// remembered"): `aggregate_memory`, one for a participant and asset; `aggregate_row_ids`, the rows
+// in parts; `aggregate_told`, the sets of one answer. Nothing is ever changed or dropped, but the
+// first.
 #pragma once
 
 #include <optional>
@@ -24,13 +25,17 @@ class MemoryRows {
   [[nodiscard]] Result<Memory> decode() const;
 
   // The rows to store for one more answer, or for none but its rows.
-  void add(const Computed& computed, const AgreementId& agreement, std::size_t least,
-           std::vector<Row>& puts) const;
+  void add(
+      const Computed& computed,
+      const AgreementId& agreement,
+      std::size_t least,
+      std::vector<Row>& puts
+  ) const;
 
  private:
   Row head_;
-  std::size_t rows_ = 0;     // as the head says
-  std::size_t answers_ = 0;  // the same
+  std::size_t rows_ = 0;              // as the head says
+  std::size_t answers_ = 0;           // the same
   std::vector<std::string> row_ids_;  // bodies, in order
   std::vector<std::string> told_;
 };

@@ -11,8 +11,7 @@ namespace tally::aggregates {
 
 namespace {
 
-constexpr auto functions =
-    std::to_array<std::string_view>({"count", "sum", "avg", "min", "max"});
+constexpr auto functions = std::to_array<std::string_view>({"count", "sum", "avg", "min", "max"});
 constexpr auto operators =
     std::to_array<std::string_view>({"eq", "neq", "lt", "lteq", "gt", "gteq", "isAnyOf"});
 
@@ -134,7 +133,9 @@ Result<Condition> read_condition(const Json& value, const std::string& at) {
   const bool lists = out.op == odrl::Operator::is_any_of;
   if (found->is_array() != lists) {
     return refuse(
-        "aggregates.query-type", {{"expected", lists ? "array" : "string, number, true, false"}}, place
+        "aggregates.query-type",
+        {{"expected", lists ? "array" : "string, number, true, false"}},
+        place
     );
   }
   if (!lists) {
@@ -144,9 +145,7 @@ Result<Condition> read_condition(const Json& value, const std::string& at) {
     return out;
   }
   if (found->empty() || found->size() > query_literals) {
-    return refuse(
-        "aggregates.query-too-many", {{"most", std::to_string(query_literals)}}, place
-    );
+    return refuse("aggregates.query-too-many", {{"most", std::to_string(query_literals)}}, place);
   }
   for (std::size_t i = 0; i < found->size(); ++i) {
     auto literal = literal_of((*found)[i], child(place, i));

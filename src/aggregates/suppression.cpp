@@ -19,8 +19,8 @@ struct Forest {
   std::vector<Places> within;
 };
 
-// One kind of number that is told of groups: how many rows there are, or what is told of one column.
-// Of such a family every group is a set of rows, and those within it are parts of the set.
+// One kind of number that is told of groups: how many rows there are, or what is told of one
+// column. Of such a family every group is a set of rows, and those within it are parts of the set.
 class Family {
  public:
   Family(const Grouping& groups, const Forest& forest, std::size_t least)
@@ -108,9 +108,7 @@ class RowFamily final : public Family {
 
 class ColumnFamily final : public Family {
  public:
-  ColumnFamily(
-      const Grouping& groups, const Forest& forest, std::size_t least, std::size_t slot
-  )
+  ColumnFamily(const Grouping& groups, const Forest& forest, std::size_t least, std::size_t slot)
       : Family(groups, forest, least), groups_(groups), slot_(slot) {}
 
  private:

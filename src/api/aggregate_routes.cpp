@@ -34,9 +34,9 @@ Result<aggregates::Query> query_of(const Call& call, const Limits& limits) {
 std::function<void(std::uint64_t, bool)> completion(
     usage::Enforcer& enforcer, usage::Grant grant, std::string content
 ) {
-  return [&enforcer, grant = std::move(grant), content = std::move(content)](
-             std::uint64_t bytes, bool complete
-         ) {
+  return [&enforcer,
+          grant = std::move(grant),
+          content = std::move(content)](std::uint64_t bytes, bool complete) {
     usage::Outcome outcome;
     outcome.bytes = bytes;
     outcome.complete = complete;
@@ -85,9 +85,8 @@ awaitable<HttpResponse> tell(PeerParts parts, aggregates::Answer answer, Lang la
   response.headers.set("Content-Type", "application/json");
   response.headers.set("Tally-Use", answer.grant.use.value);
   if (answer.repeated) response.headers.set("Tally-Use-Repeated", "true");
-  auto close = completion(
-      parts->enforcer, answer.grant, digest_text(sha256(std::string_view(answer.body)))
-  );
+  auto close =
+      completion(parts->enforcer, answer.grant, digest_text(sha256(std::string_view(answer.body))));
   if (parts->receipts != nullptr) {
     const auto receipt = co_await parts->receipts->receipt(answer.grant);
     if (!receipt) {
@@ -154,8 +153,8 @@ using AppParts = std::shared_ptr<const AppAggregateParts>;
 constexpr Nanos longest_start = seconds(15);
 constexpr std::size_t answer_bytes = 8 << 20;
 
-// Where the provider answers calls under the agreement; a transfer is begun where none runs. Errors:
-// those of TransferService::request; unavailable (api.aggregate-not-started).
+// Where the provider answers calls under the agreement; a transfer is begun where none runs.
+// Errors: those of TransferService::request; unavailable (api.aggregate-not-started).
 awaitable<Result<Json>> address_of(AppParts parts, AgreementId agreement) {
   auto running = parts->transfers.running_call(agreement);
   if (!running) co_return fail(std::move(running));
@@ -174,7 +173,10 @@ awaitable<Result<Json>> address_of(AppParts parts, AgreementId agreement) {
 }
 
 PeerRequest to_provider(
-    const PartyId& provider, const Json& address, const aggregates::Query& query, const Call& call,
+    const PartyId& provider,
+    const Json& address,
+    const aggregates::Query& query,
+    const Call& call,
     const std::vector<std::string>& purposes
 ) {
   PeerRequest out;
@@ -210,7 +212,8 @@ HttpResponse pass_on(PeerAnswer answer, Lang lang) {
   }
   HttpResponse out;
   out.status = answer.status;
-  for (const char* name : {"Content-Type", "Tally-Use", "Tally-Use-Receipt", "Tally-Use-Repeated"}) {
+  for (const char* name :
+       {"Content-Type", "Tally-Use", "Tally-Use-Receipt", "Tally-Use-Repeated"}) {
     if (const auto value = answer.headers.get(name)) out.headers.set(name, std::string(*value));
   }
   out.body = std::move(answer.body);
@@ -257,8 +260,7 @@ awaitable<HttpResponse> ask_provider(AppParts parts, Call& call) {
     co_await parts->enforcer.abort(std::move(grant));
     co_return problem(address.error(), call.lang);
   }
-  auto request =
-      to_provider(known->terms.provider, *address, *query, call, narrowed.purposes);
+  auto request = to_provider(known->terms.provider, *address, *query, call, narrowed.purposes);
   auto answered = co_await parts->peer.send(std::move(request));
   if (!answered) {
     co_await parts->enforcer.abort(std::move(grant));

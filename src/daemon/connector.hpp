@@ -126,6 +126,7 @@ class Connector final : public api::Connector {
   mutable SystemClock clock_;  // reading it changes nothing that anyone sees
   AsioTimers timers_;
   std::unique_ptr<ThreadWorker> worker_;
+  std::unique_ptr<ThreadWorker> query_worker_;  // seconds of computing hold up nothing else
 
   // What survives.
   std::unique_ptr<store::SqliteStore> store_;

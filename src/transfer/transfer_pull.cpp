@@ -34,7 +34,7 @@ Result<Json> TransferService::data_address(const Pid& pid) const {
 }
 
 Result<std::optional<Pid>> TransferService::running_call(const AgreementId& agreement) const {
-  Store::Query query{process_kind, {}, agreement.value, {}, 100};
+  Store::Query query{std::string(process_kind), {}, agreement.value, {}, 100};
   for (;;) {
     const auto rows = state_->parts.store.rows(query);
     if (!rows) return tl::unexpected(rows.error());

@@ -343,7 +343,10 @@ Result<odrl::Decision> Enforcer::dry_run(const Act& act) const {
   const auto usage = without ? std::span<const odrl::UsageEntry>(*without) : entry->usage();
   const odrl::World world = world_of(*entry, reading, usage, standing);
   return odrl::evaluate(
-      *entry->terms->policy, request_of(act, *entry->terms), world, options_for(act, odrl::Explain::full)
+      *entry->terms->policy,
+      request_of(act, *entry->terms),
+      world,
+      options_for(act, odrl::Explain::full)
   );
 }
 

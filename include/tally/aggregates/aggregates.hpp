@@ -52,8 +52,8 @@ struct Answer {
   std::string body;       // JSON
   bool repeated = false;  // was given before, and is free
 };
-// The protection of groups, or a budget, says no to what the data would have been. Recorded; the use
-// counts and is complete, since the refusal tells something too.
+// The protection of groups, or a budget, says no to what the data would have been. Recorded; the
+// use counts and is complete, since the refusal tells something too.
 struct Withheld {
   Message reason;
   UseId use;

@@ -1,5 +1,5 @@
-// What a consumer may ask of groups (docs/aggregates.md): a bounded question as JSON, never the text
-// of a query language. Values; pure.
+// What a consumer may ask of groups (docs/aggregates.md): a bounded question as JSON, never the
+// text of a query language. Values; pure.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The rows of a source in a shape, one by one, for whoever works with values instead of handing bytes
-// out. Each also says which row of the source it is, whatever the shape leaves of it.
+// The rows of a source in a shape, one by one, for whoever works with values instead of handing
+// bytes out. Each also says which row of the source it is, whatever the shape leaves of it.
 #pragma once
 
 #include <cstddef>
