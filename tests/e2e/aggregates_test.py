@@ -30,7 +30,8 @@ def as_csv(lines):
 
 
 SCHEMA = {"columns": [
-    {"name": "ward", "type": "text"}, {"name": "age", "type": "integer"},
+    {"name": "ward", "type": "text", "class": "enterprise"},
+    {"name": "age", "type": "integer", "class": "enterprise"},
     {"name": "diagnosis", "type": "text", "class": "personal", "privacy": "health"},
     {"name": "pay", "type": "integer", "class": "personal", "privacy": "income"}]}
 
@@ -287,11 +288,16 @@ class TwoAgreements(unittest.TestCase):
             with open(provider.path("source", "changing.new"), "wb") as file:
                 file.write(as_csv(lines))
             os.rename(provider.path("source", "changing.new"), provider.path("source", "changing"))
+
+        def refused_with(code):
+            # A file is looked at again a moment later.
+            eventually(lambda: ask(agreement, COUNT).code() == code, code)
         put(rows() + ["B,50,d1,1"])
-        self.assertEqual(ask(agreement, COUNT).code(), "aggregates.too-close")
+        refused_with("aggregates.too-close")
         put(rows()[:-1] + ["B,50,d1,1"])
-        self.assertEqual(ask(agreement, COUNT).code(), "aggregates.source-edited")
+        refused_with("aggregates.source-edited")
         put(rows() + ["B,%d,d1,1" % age for age in range(30, 45)])
+        eventually(lambda: ask(agreement, COUNT).status == 200, "grown by enough")
         self.assertEqual(told(ask(agreement, COUNT)), [136])
 
 
