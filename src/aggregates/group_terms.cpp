@@ -114,6 +114,10 @@ void check_rule(
   if (!reader.finish() && out.empty()) {
     out.push_back({{"aggregates.offer-no-group-size", {{"rule", rule.id.value}}}, rule.pointer});
   }
+  for (const auto& one : obligations) {
+    if (one.action != iri::limit_rows) continue;
+    out.push_back({{"aggregates.offer-max-rows", {{"rule", rule.id.value}}}, one.pointer});
+  }
   for (const auto& limit : rule.limits) {
     if (limit.owner == odrl::Side::provider) continue;
     out.push_back({{"aggregates.offer-counted-by", {{"rule", rule.id.value}}}, limit.pointer});

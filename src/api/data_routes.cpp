@@ -13,6 +13,8 @@
 #include "tally/dataplane/stream.hpp"
 #include "tally/odrl/terms.hpp"
 
+#include "call_parameters.hpp"
+
 namespace tally::api {
 
 namespace {
@@ -57,6 +59,11 @@ std::function<void(std::uint64_t, bool)> completion(
 // log is gone) changes nothing for this one: it counts.
 awaitable<void> give_back(usage::Enforcer& enforcer, usage::Grant grant) {
   co_await enforcer.abort(std::move(grant));
+}
+
+// Whether it is the policy that a body was refused by, not the data.
+bool is_of_policy(const Error& error) {
+  return error.message.code == "dataplane.too-many-rows";
 }
 
 // Of an act that cannot be carried out here: refused in the log, then to whoever asked.
@@ -231,12 +238,24 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
                             ? "pull " + grant.transfer.value
                             : std::string(call.request.headers.get("Idempotency-Key").value_or(""));
   if (act.idempotency_key.size() > 256) co_return problem(400, {"api.key-too-long", {}}, call.lang);
+  const auto& declared = (*asset)->parameters;
+  act.cannot = undeclared_parameter(call.target, declared);
+  if (act.cannot) co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
+  const auto asked = read_parameters(call.target, declared);
+  if (!asked) co_return problem(asked.error(), call.lang);
+  act.idempotency_key = bound_key(std::move(act.idempotency_key), parts->call_secret, *asked);
   const auto& shapes = *(*asset)->shapes;
   const auto* form = form_of_act(parts->enforcer, shapes, act, &parts->notices);
   if (act.cannot) co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
-  if (form != nullptr && form->shape) {
+  auto shape = form == nullptr ? nullptr : form->shape;
+  if (form != nullptr && !asked->empty()) {
+    auto made = shape_of_call(shape, *(*asset)->schema, *asked);
+    if (!made) co_return problem(made.error(), call.lang);
+    shape = *std::move(made);
+  }
+  if (shape) {
     *source = std::make_unique<dataplane::ShapedSource>(
-        std::move(*source), form->shape, parts->limits.record_bytes
+        std::move(*source), shape, parts->limits.record_bytes
     );
   }
 
@@ -253,6 +272,10 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
     identity = small->identity;
   } else {
     auto identified = co_await (*source)->identify();
+    if (!identified && is_of_policy(identified.error())) {
+      act.cannot = identified.error().message;
+      co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
+    }
     if (!identified) co_return problem(identified.error(), call.lang);
     identity = std::move(*identified);
   }
@@ -424,6 +447,10 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
         std::make_unique<HeldSource>(parts, *held), form->shape, parts->limits.record_bytes
     );
     const auto identity = co_await shaped->identify();
+    if (!identity && is_of_policy(identity.error())) {
+      act.cannot = identity.error().message;
+      co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
+    }
     if (!identity) co_return held_problem(*parts, agreement, identity.error(), call.lang);
     length = identity->length;
   }

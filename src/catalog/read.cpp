@@ -299,7 +299,13 @@ Read<Asset> read_asset(const Document& document, const BuildOptions& options) {
     asset.source = *source;
     check_source(in, asset.source, options);
   }
+  const std::size_t before = faults.size();
   asset.schema = read_schema(in, asset.media_type, asset.level, document, faults);
+  const bool schema_known = faults.size() == before;
+  if (schema_known) asset.parameters = read_parameters(in, asset.schema, document, faults);
+  if (!asset.parameters.empty() && asset.delivery != Delivery::call) {
+    in.fault({"catalog.parameter-delivery", {}}, in.at("parameters"));
+  }
   Json metadata = read_metadata(in);
   read_keywords(in, metadata);
   in.refuse_others();

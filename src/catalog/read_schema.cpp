@@ -72,6 +72,14 @@ bool is_usable_name(std::string_view name) {
          });
 }
 
+// It stands in an address, and in what people read.
+bool is_parameter_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '-';
+  });
+}
+
 void read_csv(
     StrictObject& in, const Document& document, std::vector<Problem>& faults, Schema& schema
 ) {
@@ -189,6 +197,66 @@ std::optional<Schema> read_schema(
   members.refuse_others();
   if (faults.size() != before) return std::nullopt;
   return schema;
+}
+
+std::vector<Parameter> read_parameters(
+    StrictObject& in,
+    const std::optional<Schema>& schema,
+    const Document& document,
+    std::vector<Problem>& faults
+) {
+  std::vector<Parameter> out;
+  const Json* list = in.member("parameters");
+  if (!list) return out;
+  if (!list->is_array() || list->size() > most_parameters) {
+    in.wrong_type("parameters", "list of at most " + std::to_string(most_parameters));
+    return out;
+  }
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    StrictObject one((*list)[i], child(in.at("parameters"), i), document, faults);
+    Parameter parameter;
+    parameter.name = one.required_text("name");
+    parameter.column = one.text("column", parameter.name);
+    parameter.required = one.flag("required", false);
+    one.refuse_others();
+    // `purpose` is what an application says of its use, beside them in an address.
+    if (!is_parameter_name(parameter.name) || parameter.name == "purpose" ||
+        !names.insert(parameter.name).second) {
+      one.fault({"catalog.parameter-name", {{"parameter", parameter.name}}}, one.at("name"));
+    }
+    if (!schema) {
+      one.fault({"catalog.parameter-no-schema", {}}, one.at("column"));
+    } else if (schema->find(parameter.column) == Schema::absent) {
+      one.fault(
+          {"catalog.parameter-column", {{"column", parameter.column}}},
+          (*list)[i].is_object() && (*list)[i].contains("column") ? one.at("column")
+                                                                  : one.at("name")
+      );
+    }
+    out.push_back(std::move(parameter));
+  }
+  return out;
+}
+
+Json to_json(const std::vector<Parameter>& parameters) {
+  Json out = Json::array();
+  for (const auto& one : parameters) {
+    out.push_back({{"name", one.name}, {"column", one.column}, {"required", one.required}});
+  }
+  return out;
+}
+
+std::vector<Parameter> parse_parameters(const Json& json) {
+  std::vector<Parameter> out;
+  for (const auto& one : json) {
+    out.push_back(
+        {one.value("name", std::string()),
+         one.value("column", std::string()),
+         one.value("required", true)}
+    );
+  }
+  return out;
 }
 
 Json to_json(const Schema& schema) {

@@ -23,4 +23,14 @@ std::optional<Schema> read_schema(
     std::vector<Problem>& faults
 );
 
+inline constexpr std::size_t most_parameters = 16;
+
+// Reads the member `parameters`: each names a column of `schema`.
+std::vector<Parameter> read_parameters(
+    StrictObject& in,
+    const std::optional<Schema>& schema,
+    const Document& document,
+    std::vector<Problem>& faults
+);
+
 }  // namespace tally::catalog

@@ -124,6 +124,7 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
     if (*known) continue;
     Json body = {{"source", asset.source}, {"mediaType", asset.media_type}};
     if (asset.schema) body["schema"] = catalog::to_json(*asset.schema);
+    if (!asset.parameters.empty()) body["parameters"] = catalog::to_json(asset.parameters);
     transaction.puts.push_back({"asset_version", key, 0, "pinned", id.value, body.dump()});
   }
 
@@ -382,6 +383,7 @@ Result<CatalogKeeper::Pinned> CatalogKeeper::pinned(const AgreementId& agreement
     if (!parsed) return tl::unexpected(parsed.error());
     asset->schema = *std::move(parsed);
   }
+  asset->parameters = catalog::parse_parameters(body.value("parameters", Json::array()));
   asset->shapes = parts_.shapes(agreement, asset->schema ? &*asset->schema : nullptr);
   if (!asset->shapes) return gone();
   Pinned out{std::move(asset), (*found)->purposes};

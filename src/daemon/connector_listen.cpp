@@ -62,7 +62,8 @@ Result<void> Connector::listen() {
        notices_,
        limits,
        use_receipts_.get(),
-       payload_keys_.get()}
+       payload_keys_.get(),
+       pseudonyms_.call_secret(random_)}
   );
   peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
   auto aggregate_routes = api::peer_aggregate_routes(

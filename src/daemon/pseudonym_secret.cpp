@@ -5,6 +5,7 @@
 
 #include <openssl/crypto.h>
 
+#include "tally/core/aead.hpp"
 #include "tally/core/digest.hpp"
 
 #include "keys.hpp"
@@ -27,6 +28,16 @@ Result<PseudonymSecret> PseudonymSecret::read(const std::filesystem::path& file)
   PseudonymSecret out;
   out.key_ = std::make_shared<const custody::SecretKey>(key);
   return out;
+}
+
+Digest PseudonymSecret::call_secret(Random& random) const {
+  custody::SecretKey key;
+  if (key_) {
+    key = *key_;
+  } else {
+    random.fill(key.bytes);
+  }
+  return hmac_sha256(key.bytes, as_bytes("tally-call-secret/1"));
 }
 
 std::unique_ptr<dataplane::PseudonymKeys> PseudonymSecret::keys_of(const AgreementId& agreement

@@ -22,6 +22,9 @@ class PseudonymSecret {
   static Result<PseudonymSecret> read(const std::filesystem::path& file);
 
   [[nodiscard]] bool is_there() const { return key_ != nullptr; }
+  // What binds idempotency keys to the parameters of calls: of the secret, or, where there is none,
+  // of this run of the daemon alone.
+  [[nodiscard]] Digest call_secret(Random& random) const;
   // Null: there is none.
   [[nodiscard]] std::unique_ptr<dataplane::PseudonymKeys> keys_of(const AgreementId& agreement
   ) const;

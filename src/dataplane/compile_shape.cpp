@@ -30,7 +30,7 @@ using odrl::Operator;
 constexpr std::int64_t most_step = 1'000'000'000'000'000;
 constexpr std::int64_t most_kept = 1'000'000;  // characters; a value is shorter than its record
 
-enum class Act { rows, columns, drop, keep, pseudonym, generalize, replace };
+enum class Act { rows, columns, most, drop, keep, pseudonym, generalize, replace };
 struct ActOf {
   std::string_view action;
   Act act;
@@ -39,6 +39,7 @@ struct ActOf {
 constexpr auto acts = std::to_array<ActOf>({
     {iri::select_rows, Act::rows},
     {iri::select_columns, Act::columns},
+    {iri::limit_rows, Act::most},
     {iri::drop_column, Act::drop},
     {iri::mask_keep, Act::keep},
     {iri::pseudonymize, Act::pseudonym},
@@ -77,6 +78,8 @@ class ShapeCompiler {
         return take_rows();
       case Act::columns:
         return take_columns();
+      case Act::most:
+        return take_most();
       default:
         return take_mask(found->act);
     }
@@ -89,6 +92,7 @@ class ShapeCompiler {
     parts->output.encoding = catalog::Encoding::utf8;
     parts->output.columns.clear();
     parts->filter = std::move(filter_);
+    parts->most_rows = most_rows_;
     for (std::size_t i = 0; i < schema_.columns.size(); ++i) {
       if (dropped_.contains(i) || (permitted_ && !permitted_->contains(i))) continue;
       auto mask = masks_.find(i);
@@ -203,6 +207,23 @@ class ShapeCompiler {
     permitted_ = std::move(named);
   }
 
+  // Of several the smallest.
+  void take_most() {
+    const auto* written = find(*from_, iri::max_rows);
+    const auto most = written == nullptr ? std::nullopt : read_whole(*written);
+    if (!most || *most < 1) {
+      return fault("dataplane.shape-parameter", {{"parameter", "maxRows"}});
+    }
+    const auto rows = static_cast<std::uint64_t>(*most);
+    most_rows_ = std::min(rows, most_rows_.value_or(rows));
+  }
+
+  static std::optional<std::int64_t> read_whole(const odrl::DutyParameter& written) {
+    if (written.values.size() != 1) return std::nullopt;
+    const auto* number = std::get_if<odrl::Decimal>(&written.values.front());
+    return number == nullptr ? std::nullopt : odrl::integral(*number);
+  }
+
   // --- masks ---
 
   void take_mask(Act act) {
@@ -270,12 +291,8 @@ class ShapeCompiler {
   std::optional<std::size_t> read_count(std::string_view operand) {
     const auto* parameter = find(*from_, operand);
     if (parameter == nullptr) return 0;
-    if (parameter->values.size() == 1) {
-      if (const auto* number = std::get_if<odrl::Decimal>(&parameter->values.front())) {
-        const auto count = odrl::integral(*number);
-        if (count && *count >= 0 && *count <= most_kept) return static_cast<std::size_t>(*count);
-      }
-    }
+    const auto count = read_whole(*parameter);
+    if (count && *count >= 0 && *count <= most_kept) return static_cast<std::size_t>(*count);
     fault("dataplane.shape-parameter", {{"parameter", std::string(odrl::local_name(operand))}});
     return std::nullopt;
   }
@@ -325,6 +342,7 @@ class ShapeCompiler {
   const PrivateColumns private_columns_;
   const Obligation* from_ = nullptr;  // what is read now
   RowFilter filter_;
+  std::optional<std::uint64_t> most_rows_;
   std::optional<std::set<std::size_t>> permitted_;  // nullopt: no `columns`
   std::set<std::size_t> dropped_;
   std::map<std::size_t, Masked> masks_;
@@ -353,6 +371,24 @@ tl::expected<ShapePtr, std::vector<odrl::Problem>> compile_shape(
   return compiler.finish();
 }
 
+ShapePtr for_rows(const Shape& shape, std::span<const ColumnValue> values) {
+  auto parts = std::make_unique<Shape::Parts>(shape.parts());
+  for (const auto& [name, text] : values) {
+    const auto place = parts->input.find(name);
+    if (place == Schema::absent) return nullptr;
+    RowCondition condition{place, Operator::eq, typed_text(text, parts->input.columns[place].type)};
+    if (std::holds_alternative<odrl::Malformed>(condition.value)) return nullptr;
+    parts->filter.push_back({std::move(condition)});
+  }
+  parts->digest = digest_of(*parts);
+  return std::make_shared<const Shape>(std::move(parts));
+}
+
+ShapePtr whole_shape(const Schema& schema) {
+  // Nothing is asked for, so nothing can be wrong with it.
+  return *compile_shape({}, schema, nullptr, PrivateColumns::decided);
+}
+
 std::vector<odrl::Problem> check_shape(
     const odrl::CompiledPolicy& policy, const Schema* schema, bool keeps_keys
 ) {
@@ -361,11 +397,12 @@ std::vector<odrl::Problem> check_shape(
   const RuleShapes shapes(policy, schema, keeps_keys ? &any : nullptr);
   std::vector<odrl::Problem> out;
   for (const auto& rule : policy.rules()) {
-    const bool only_groups =
+    const bool no_rows =
         !rule.actions.empty() && std::ranges::all_of(rule.actions, [](const std::string& action) {
-          return odrl::is_or_below(action, iri::aggregate);
+          return odrl::is_or_below(action, iri::aggregate) ||
+                 odrl::is_or_below(action, iri::derive);
         });
-    const auto* form = only_groups ? nullptr : shapes.of(rule.id);
+    const auto* form = no_rows ? nullptr : shapes.of(rule.id);
     if (form == nullptr) continue;
     for (auto problem : form->problems) {
       if (problem.pointer.empty()) problem.pointer = rule.pointer;

@@ -49,7 +49,8 @@ const Digest& Shape::digest() const {
   return parts_->digest;
 }
 bool Shape::is_whole() const {
-  return parts_->filter.empty() && parts_->columns.size() == parts_->input.columns.size() &&
+  return parts_->filter.empty() && !parts_->most_rows &&
+         parts_->columns.size() == parts_->input.columns.size() &&
          std::ranges::none_of(parts_->columns, [](const auto& one) {
            return one.mask.has_value();
          });

@@ -41,7 +41,7 @@ Digest digest_of(const Shape::Parts& parts) {
   for (const auto& one : parts.columns) {
     out.push_back({one.from, one.mask ? std::visit(Describe{}, *one.mask) : Json()});
   }
-  const Json all{
+  Json all{
       {"version", version},
       {"form", to_string(schema.form)},
       {"encoding", to_string(schema.encoding)},
@@ -50,6 +50,7 @@ Digest digest_of(const Shape::Parts& parts) {
       {"columns", std::move(columns)},
       {"rows", std::move(rows)},
       {"out", std::move(out)}};
+  if (parts.most_rows) all["most"] = std::to_string(*parts.most_rows);
   return sha256(to_jcs(all));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Shape::Parts {
   catalog::Schema output;
   RowFilter filter;  // over the input's columns, before anything is masked
   std::vector<OutputColumn> columns;
+  std::optional<std::uint64_t> most_rows;  // more than so many are handed out not at all
   Digest digest{};
 };
 

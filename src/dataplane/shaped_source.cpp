@@ -18,6 +18,11 @@ namespace {
 
 constexpr std::size_t piece_bytes = 16 << 10;
 
+// The answer is no part of what was asked for: who gets some of it would take it for all.
+Error too_many_rows(std::uint64_t most) {
+  return {ErrorKind::forbidden, {"dataplane.too-many-rows", {{"most", std::to_string(most)}}}, ""};
+}
+
 class ShapedReader final : public BodyReader {
  public:
   ShapedReader(
@@ -69,7 +74,10 @@ class ShapedReader final : public BodyReader {
         over_ = true;
         return std::nullopt;
       }
-      if (shape_record(shape_->parts(), in_, out_)) writer_.record(out_, pending_);
+      if (!shape_record(shape_->parts(), in_, out_)) continue;
+      if (rows_ == shape_->parts().most_rows) return too_many_rows(rows_);
+      ++rows_;
+      writer_.record(out_, pending_);
     }
     return std::nullopt;
   }
@@ -102,6 +110,7 @@ class ShapedReader final : public BodyReader {
   Record in_, out_;
   std::string pending_;  // made and not read yet, from at_ on
   std::size_t at_ = 0;
+  std::uint64_t rows_ = 0;  // handed out
   bool wants_ = false;
   bool over_ = false;
   std::optional<Error> failed_;
@@ -116,6 +125,7 @@ bool shape_all(
   writer.begin(out);
   reader->feed(as_bytes(in));
   Record row, shaped;
+  std::uint64_t rows = 0;
   for (bool ended = false;;) {
     const auto step = reader->next(row);
     if (!step || (*step == RecordReader::Step::more && std::exchange(ended, true))) return false;
@@ -123,6 +133,7 @@ bool shape_all(
     if (*step == RecordReader::Step::more) {
       reader->finish();
     } else if (shape_record(shape.parts(), row, shaped)) {
+      if (rows++ == shape.parts().most_rows) return false;
       writer.record(shaped, out);
     }
   }

@@ -110,6 +110,78 @@ TEST(Schema, FaultsAreNamedAtTheirPlace) {
   }
 }
 
+Json asset_with_parameters() {
+  Json asset = asset_with_schema();
+  asset["delivery"] = "call";
+  asset["parameters"] = Json::parse(R"([
+    {"name": "no", "column": "编号", "required": true}, {"name": "seen"}])");
+  return asset;
+}
+
+TEST(Parameters, AreReadAndKept) {
+  const auto asset = read_asset(document("a.json", asset_with_parameters()), options());
+  ASSERT_TRUE(asset) << all(asset.error());
+  const std::vector<Parameter> expected{{"no", "编号", true}, {"seen", "seen", false}};
+  EXPECT_EQ(asset->parameters, expected);
+  EXPECT_EQ(parse_parameters(to_json(expected)), expected);
+}
+
+TEST(Parameters, FaultsAreNamedAtTheirPlace) {
+  struct Case {
+    const char* at;
+    Json value;  // null: taken out
+    const char* pointer;
+    const char* code;
+  };
+  const std::vector<Case> cases{
+      {"/parameters", 1, "/parameters", "catalog.member-type"},
+      {"/parameters", Json(17, Json{{"name", "x"}}), "/parameters", "catalog.member-type"},
+      {"/parameters/0", "no", "/parameters/0", "catalog.not-an-object"},
+      {"/parameters/0/name", nullptr, "/parameters/0/name", "catalog.member-missing"},
+      {"/parameters/0/name", "", "/parameters/0/name", "catalog.parameter-name"},
+      {"/parameters/0/name", "a b", "/parameters/0/name", "catalog.parameter-name"},
+      {"/parameters/0/name", "purpose", "/parameters/0/name", "catalog.parameter-name"},
+      {"/parameters/0/name", "seen", "/parameters/1/name", "catalog.parameter-name"},
+      {"/parameters/0/column", "age", "/parameters/0/column", "catalog.parameter-column"},
+      {"/parameters/1/name", "age", "/parameters/1/name", "catalog.parameter-column"},
+      {"/parameters/0/required", "yes", "/parameters/0/required", "catalog.member-type"},
+      {"/parameters/0/type", "text", "/parameters/0/type", "catalog.unknown-member"},
+      {"/schema", nullptr, "/parameters/0/column", "catalog.parameter-no-schema"},
+      {"/delivery", "custody", "/parameters", "catalog.parameter-delivery"},
+  };
+  for (const Case& one : cases) {
+    Json json = asset_with_parameters();
+    const Json::json_pointer at(one.at);
+    if (one.value.is_null()) {
+      json.at(at.parent_pointer()).erase(at.back());
+    } else {
+      json[at] = one.value;
+    }
+    const auto asset = read_asset(document("a.json", json), options());
+    ASSERT_FALSE(asset) << one.at << " " << one.value;
+    const bool found = std::ranges::any_of(asset.error(), [&](const Problem& problem) {
+      return problem.message.code == one.code && problem.pointer == one.pointer;
+    });
+    EXPECT_TRUE(found) << one.at << " " << one.value << "\n" << all(asset.error());
+  }
+}
+
+// What is kept with an agreement, and told to a consumer, reads as it was written.
+TEST(Schema, IsWrittenAsItWasRead) {
+  for (const auto* type : {"text/csv", "application/json", "application/x-ndjson"}) {
+    Json json = asset_with_schema();
+    json["mediaType"] = type;
+    if (std::string_view(type) != "text/csv") json["schema"].erase("csv");
+    const auto asset = read_asset(document("a.json", json), options());
+    ASSERT_TRUE(asset) << all(asset.error());
+    const auto again = parse_schema(to_json(*asset->schema), type);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(*again, *asset->schema);
+  }
+  EXPECT_FALSE(parse_schema(Json::array(), "text/csv"));
+  EXPECT_FALSE(parse_schema(Json(), "text/csv"));
+}
+
 // What cannot be handed out so is no offer.
 TEST(Schema, AnOfferIsHeldAgainstIt) {
   std::map<AssetId, Asset> assets;

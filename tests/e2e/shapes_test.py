@@ -71,7 +71,8 @@ def permission(*constraints, duties=(), action="use", count=None):
     return out
 
 
-def offered(name, *permissions, content=None, media_type="text/csv", delivery="custody", of=None):
+def offered(name, *permissions, content=None, media_type="text/csv", delivery="custody", of=None,
+            parameters=None):
     """An asset of the rows, and the offer of it. Returns its id."""
     asset = "urn:hospital:" + name
     content = as_csv(ROWS).encode() if content is None else content
@@ -79,7 +80,8 @@ def offered(name, *permissions, content=None, media_type="text/csv", delivery="c
         file.write(content)
     provider.drop("assets", name, {
         "id": asset, "mediaType": media_type, "delivery": delivery,
-        "source": {"type": "file", "path": name}, "schema": of or schema()})
+        "source": {"type": "file", "path": name}, "schema": of or schema(),
+        **({"parameters": parameters} if parameters else {})})
     provider.drop("policies", name, {
         "visibleTo": [{"domain": HEALTH}], "policy": {
             **policy(asset), "profile": "urn:tally:profile:1", "permission": list(permissions)}})
@@ -137,6 +139,31 @@ def folder_bytes(connector, *left_out):
     return data
 
 
+class Called:
+    """A transfer in HttpData-QUERY that runs, called as the consumer's connector."""
+
+    def __init__(self, asset, agreement=None):
+        self.agreement = agreement or consumer.agree(provider, asset)
+        pid = consumer.begin("transfers", {
+            "agreement": self.agreement, "format": "HttpData-QUERY"})
+        self.address = eventually(lambda: (lambda got: got.status == 200 and got.json())(
+            consumer.api("GET", "/api/v1/transfers/%s/address" % pid)), "it is started")
+        self.path = "/data/" + consumer.get("/api/v1/transfers/" + pid)["peerPid"]
+        self.context = world.authority.context(
+            consumer.path("tls", "chain.pem"), consumer.path("tls", "key.pem"))
+
+    def get(self, query="", **fields):
+        return wires.call(provider.peers_port, "GET", self.path + query, context=self.context,
+                          headers={"Authorization": self.address["authorization"], **fields})
+
+    def used(self):
+        return [limit["used"] for limit in provider.agreement(self.agreement)["limits"]]
+
+    def denied(self):
+        return [record for record in provider.records("use.denied")
+                if record["agreement"] == self.agreement]
+
+
 def rows_of(answer):
     return list(csv.reader(io.StringIO(answer.body.decode())))
 
@@ -179,22 +206,14 @@ class Canaries(unittest.TestCase):
 
     def test_calls_are_served_in_the_same_form(self):
         asset = offered("called", permission(duties=MASKS, count=5), delivery="call")
-        agreement = consumer.agree(provider, asset)
-        pid = consumer.begin("transfers", {"agreement": agreement, "format": "HttpData-QUERY"})
-        address = eventually(lambda: (lambda got: got.status == 200 and got.json())(
-            consumer.api("GET", "/api/v1/transfers/%s/address" % pid)), "it is started")
-        context = world.authority.context(
-            consumer.path("tls", "chain.pem"), consumer.path("tls", "key.pem"))
-        path = "/data/" + consumer.get("/api/v1/transfers/" + pid)["peerPid"]
-        fields = {"Authorization": address["authorization"]}
-        answer = wires.call(provider.peers_port, "GET", path, headers=fields, context=context)
+        called = Called(asset)
+        answer = called.get()
         self.assertEqual(answer.status, 200, answer)
         self.assertEqual([row[0] for row in rows_of(answer)[1:]],
                          ["310101**********%s" % row[0][-2:] for row in ROWS])
         self.assertEqual(found_in(answer.body), set())
         # A cut answer goes on where it ended.
-        part = wires.call(provider.peers_port, "GET", path, context=context, headers={
-            **fields, "Range": "bytes=40-", "If-Range": answer.headers["etag"]})
+        part = called.get(**{"Range": "bytes=40-", "If-Range": answer.headers["etag"]})
         self.assertEqual((part.status, part.body), (206, answer.body[40:]))
 
     def test_gb18030_and_json_are_handed_out_as_utf8(self):
@@ -212,6 +231,68 @@ class Canaries(unittest.TestCase):
                 self.assertEqual(answer.status, 200, answer)
                 self.assertIn("310101**********44", answer.body.decode())
                 self.assertEqual(found_in(answer.body), set())
+
+
+class Parameters(unittest.TestCase):
+    """A call asks for the rows that have the values which it gives, and for nothing else."""
+
+    @classmethod
+    def setUpClass(cls):
+        asset = offered(
+            "record", permission(says("maxRows", {"@value": "1", "@type": "xsd:integer"}, "lteq"),
+                                 duties=MASKS, count=6),
+            delivery="call", parameters=[{"name": "patient", "column": "id", "required": True},
+                                         {"name": "ward"}, {"name": "born"}])
+        cls.called = Called(asset)
+
+    def test_one_record_a_call(self):
+        called, before = self.called, self.called.used()[0]
+        answer = called.get("?patient=" + ROWS[1][0], **{"Idempotency-Key": "one"})
+        self.assertEqual([row[0] for row in rows_of(answer)[1:]], ["310101**********44"], answer)
+        none = called.get("?patient=%s&ward=A" % ROWS[1][0])
+        self.assertEqual((none.status, rows_of(none)), (200, [COLUMNS]))
+        # The key goes on with its own use, and not with that of other values.
+        again = called.get("?patient=" + ROWS[1][0], **{"Idempotency-Key": "one"})
+        self.assertEqual((again.headers["tally-use"], again.body),
+                         (answer.headers["tally-use"], answer.body))
+        other = called.get("?patient=" + ROWS[0][0], **{"Idempotency-Key": "one"})
+        self.assertNotEqual(other.headers["tally-use"], answer.headers["tally-use"])
+        self.assertEqual(called.used()[0] - before, 3)
+        # No value that was asked for stands in the log or among the messages.
+        self.assertEqual(found_in(folder_bytes(provider, "source")), set())
+
+    def test_what_is_not_declared_is_refused_and_recorded(self):
+        called, before = self.called, len(self.called.denied())
+        for query in ("?patient=%s&id=1" % ROWS[0][0], "?PATIENT=x", "?"+ROWS[0][0]):
+            answer = called.get(query)
+            self.assertEqual((answer.status, answer.code()), (403, "api.parameter-undeclared"))
+            self.assertEqual(found_in(answer.body), set())
+        self.assertEqual(len(called.denied()) - before, 3)
+        self.assertEqual(found_in(folder_bytes(provider, "source")), set())
+
+    def test_what_cannot_be_meant_costs_no_use(self):
+        called, before = self.called, self.called.used()
+        for query, code in (("", "api.parameter-missing"),
+                            ("?patient=", "api.parameter-length"),
+                            ("?patient=" + "9" * 257, "api.parameter-length"),
+                            ("?patient=1&patient=2", "api.parameter-twice"),
+                            ("?patient=1&born=yesterday", "api.parameter-value")):
+            answer = called.get(query)
+            self.assertEqual((answer.status, answer.code()), (400, code), query)
+        self.assertEqual(called.used(), before)
+
+    def test_more_rows_than_the_policy_hands_out_are_none(self):
+        asset = offered(
+            "many", permission(says("maxRows", {"@value": "1", "@type": "xsd:integer"}, "lteq"),
+                               duties=MASKS, count=6),
+            delivery="call", parameters=[{"name": "ward"}])
+        called = Called(asset)
+        for query in ("", "?ward=A"):
+            answer = called.get(query)
+            self.assertEqual((answer.status, answer.code()), (403, "dataplane.too-many-rows"))
+        self.assertEqual(len(called.denied()), 2)
+        self.assertEqual(called.used(), [0])
+        self.assertEqual(called.get("?ward=B").status, 200)
 
 
 class Consumer(unittest.TestCase):
@@ -257,19 +338,12 @@ class Faults(unittest.TestCase):
         content = as_csv(ROWS).encode().replace("钱".encode(), b"\xff\xfe")
         asset = offered("broken", permission(duties=MASKS, count=2), content=content,
                         delivery="call")
-        agreement = consumer.agree(provider, asset)
-        pid = consumer.begin("transfers", {"agreement": agreement, "format": "HttpData-QUERY"})
-        address = eventually(lambda: (lambda got: got.status == 200 and got.json())(
-            consumer.api("GET", "/api/v1/transfers/%s/address" % pid)), "it is started")
-        context = world.authority.context(
-            consumer.path("tls", "chain.pem"), consumer.path("tls", "key.pem"))
-        answer = wires.call(
-            provider.peers_port, "GET", "/data/" + consumer.get("/api/v1/transfers/" + pid)["peerPid"],
-            headers={"Authorization": address["authorization"]}, context=context)
+        called = Called(asset)
+        answer = called.get()
         self.assertEqual((answer.status, answer.code()), (503, "dataplane.undecodable"))
         self.assertIn("3", answer.json()["detail"])
         self.assertEqual(found_in(answer.body), set())
-        self.assertEqual([limit["used"] for limit in provider.agreement(agreement)["limits"]], [0])
+        self.assertEqual(called.used(), [0])
 
     def test_without_its_secret_nothing_goes_out_unmasked(self):
         asset = offered("secret", permission(duties=MASKS), delivery="call")
@@ -280,19 +354,10 @@ class Faults(unittest.TestCase):
         provider.start()
         problem = eventually(lambda: problem_of("secret"), "the offer is refused")[0]
         self.assertEqual(problem["code"], "dataplane.shape-no-key")
-        pid = consumer.begin("transfers", {"agreement": agreement, "format": "HttpData-QUERY"})
-        address = eventually(lambda: (lambda got: got.status == 200 and got.json())(
-            consumer.api("GET", "/api/v1/transfers/%s/address" % pid)), "it is started")
-        context = world.authority.context(
-            consumer.path("tls", "chain.pem"), consumer.path("tls", "key.pem"))
-        answer = wires.call(
-            provider.peers_port, "GET", "/data/" + consumer.get("/api/v1/transfers/" + pid)["peerPid"],
-            headers={"Authorization": address["authorization"]}, context=context)
+        called = Called(asset, agreement)
+        answer = called.get()
         self.assertEqual((answer.status, answer.code()), (403, "usage.form-unavailable"))
-        denied = [record for record in provider.records("use.denied")
-                  if record["agreement"] == agreement]
-        self.assertEqual(denied[-1]["decision"]["reason"] if "decision" in denied[-1]
-                         else denied[-1]["reason"], "obligation-unenforceable")
+        self.assertEqual(called.denied()[-1]["decision"]["reason"], "obligation-unenforceable")
 
     def with_secret(self):
         provider.stop()

@@ -32,6 +32,7 @@ struct ServedAsset {
   Json source;  // as sources::SourceReader wants it
   std::string media_type;
   std::optional<catalog::Schema> schema;
+  std::vector<catalog::Parameter> parameters;  // that a call may give
   // Which rows, columns and masks each permission means.
   std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
@@ -56,6 +57,7 @@ struct PeerDataParts {
   const Limits& limits;
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
   transfer::DataKeys* keys = nullptr;         // null: nothing goes out encrypted
+  Digest call_secret{};                       // binds an idempotency key to a call's parameters
 };
 std::vector<Route> peer_data_routes(PeerDataParts parts);
 // The token that a peer shows for data: the Authorization value, with or without "Bearer " before

@@ -51,6 +51,7 @@ struct Asset {
   Json source;  // opaque here: {"type": "file", "path": …}
   // Of what can be handed out in rows and columns; absent: bytes that nobody looks into.
   std::optional<Schema> schema;
+  std::vector<Parameter> parameters;  // of an asset that is called
   // The Dataset as it is published, but for its distribution and offers: JSON text that ends in a
   // comma, since of thousands of assets a tree each would be most of the memory. Holds description
   // and metadata.

@@ -54,6 +54,17 @@ struct Schema {
   [[nodiscard]] std::vector<std::string_view> names() const;
 };
 
+// What a call may ask for: the rows whose column has the value that it gives.
+struct Parameter {
+  std::string name;
+  std::string column;
+  bool required = false;  // a call without it is refused
+  bool operator==(const Parameter&) const = default;
+};
+Json to_json(const std::vector<Parameter>& parameters);
+// What that made. Precondition: so.
+std::vector<Parameter> parse_parameters(const Json& json);
+
 // The member `schema` of an asset's document that says the same.
 Json to_json(const Schema& schema);
 // What to_json made, of data of this media type; strict. Errors: invalid

@@ -64,6 +64,17 @@ class Shape {
 
 using ShapePtr = std::shared_ptr<const Shape>;
 
+// A value that a call gives for a column.
+struct ColumnValue {
+  std::string column;
+  std::string text;
+};
+// `shape` for those rows alone whose columns have these values as they are, before anything is
+// masked. Null: a value is none of its column's type, or there is no such column.
+ShapePtr for_rows(const Shape& shape, std::span<const ColumnValue> values);
+// All rows and columns of the schema as they are.
+ShapePtr whole_shape(const catalog::Schema& schema);
+
 // The actions of the obligations that a shape carries out: what an enforcer that hands data out
 // through one may add to EvaluateOptions::enforceable. Obligations of other actions are others'.
 std::span<const std::string> shape_duties();
@@ -85,8 +96,9 @@ tl::expected<ShapePtr, std::vector<odrl::Problem>> compile_shape(
 );
 
 // For loading an offer: the same for whatever a permit under the policy could ask. A permission of
-// `aggregate` alone hands no rows out and is not looked at. Pointers into the policy. `schema`
-// null: nobody can look into the data; `keeps_keys`: this side has a secret for pseudonyms.
+// `aggregate` or `derive` alone hands no rows out and is not looked at. Pointers into the policy.
+// `schema` null: nobody can look into the data; `keeps_keys`: this side has a secret for
+// pseudonyms.
 std::vector<odrl::Problem> check_shape(
     const odrl::CompiledPolicy& policy, const catalog::Schema* schema, bool keeps_keys
 );

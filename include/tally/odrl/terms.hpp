@@ -36,6 +36,7 @@ inline constexpr std::string_view transfer = "http://www.w3.org/ns/odrl/2/transf
 inline constexpr std::string_view delete_ = "http://www.w3.org/ns/odrl/2/delete";
 inline constexpr std::string_view export_ = "urn:tally:profile:1#export";  // leaves our control
 inline constexpr std::string_view select_rows = "urn:tally:profile:1#selectRows";
+inline constexpr std::string_view limit_rows = "urn:tally:profile:1#limitRows";
 inline constexpr std::string_view select_columns = "urn:tally:profile:1#selectColumns";
 inline constexpr std::string_view mask_keep = "urn:tally:profile:1#maskKeep";
 inline constexpr std::string_view pseudonymize = "urn:tally:profile:1#pseudonymize";
@@ -66,6 +67,7 @@ inline constexpr std::string_view receipt_before_key = "urn:tally:profile:1#rece
 inline constexpr std::string_view vouched_by = "urn:tally:profile:1#vouchedBy";
 // How rows and columns are handed out, and values masked.
 inline constexpr std::string_view row_filter = "urn:tally:profile:1#rowFilter";
+inline constexpr std::string_view max_rows = "urn:tally:profile:1#maxRows";
 inline constexpr std::string_view columns = "urn:tally:profile:1#columns";
 inline constexpr std::string_view column = "urn:tally:profile:1#column";
 inline constexpr std::string_view json_path = "urn:tally:profile:1#jsonPath";
