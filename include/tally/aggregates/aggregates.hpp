@@ -65,12 +65,13 @@ class Aggregates {
   explicit Aggregates(AggregatesParts parts);
   ~Aggregates();
 
-  // An answer's rows and record are durable on return. Errors, of which none costs a use:
+  // An answer's rows and record are durable on return. Errors, of which only the last costs a use:
   //   not_found    usage.unknown-agreement
   //   invalid, forbidden    what bind() has against the query; too many rows, groups or cells;
   //                aggregates.too-much
-  //   conflict     aggregates.terms-changed, aggregates.source-changed: ask again
-  //   unavailable  those of source, store, log and data; aggregates.busy
+  //   conflict     aggregates.terms-changed: ask again
+  //   unavailable  those of source and data; aggregates.busy
+  //   unavailable  those of Journal::commit: nothing was told, though it may be remembered
   awaitable<Result<Answered>> answer(Ask ask);
 
  private:
