@@ -9,8 +9,8 @@ const std::vector<RecordType>& record_types() {
   // and what is their own.
   static const std::vector<RecordType> types = {
       {"admin.action", {}, {"action"}},
-      {"aggregate.answered", {"agreement", "action", "decision", "rules"}},
-      {"aggregate.refused", {"agreement", "action", "decision", "reason"}},
+      {"aggregate.answered", {"agreement", "cells", "content", "query", "use"}},
+      {"aggregate.refused", {"agreement", "query", "reason", "use"}},
       {"approval.approved", {"pid"}},
       {"approval.rejected", {"pid"}},
       {"approval.requested", {"pid"}},

@@ -249,6 +249,15 @@ void read_terms(
     }
     if (!options.keeps_keys) in.fault({"catalog.receipt-before-key-wrapping", {}}, at);
   }
+  const auto groups = std::ranges::any_of((*loaded)->rules(), [](const odrl::RuleSummary& rule) {
+    return std::ranges::any_of(rule.actions, [](const std::string& action) {
+      return odrl::is_or_below(action, odrl::iri::aggregate);
+    });
+  });
+  // What is pulled is counted at the consumer, and only the provider can answer about groups.
+  if (groups && asset.delivery != Delivery::call) {
+    in.fault({"catalog.aggregate-not-called", {{"asset", asset.id.value}}}, at);
+  }
   if (options.check_shape) {
     const auto faults = options.check_shape(**loaded, asset.schema ? &*asset.schema : nullptr);
     for (const odrl::Problem& fault : faults) in.fault(fault.message, at + fault.pointer);

@@ -180,7 +180,8 @@ Connector::Connector(Config config, Notices& notices)
       notices_(notices),
       clock_(config_.test_log),
       timers_(clock_),
-      worker_(std::make_unique<ThreadWorker>(2)) {
+      worker_(std::make_unique<ThreadWorker>(2)),
+      query_worker_(std::make_unique<ThreadWorker>(1)) {
   for (unsigned i = 0; i < config_.threads; ++i) {
     contexts_.push_back(std::make_unique<boost::asio::io_context>(1));
   }
@@ -316,9 +317,13 @@ Result<void> Connector::assemble(Opened opened) {
     if (!source) return fail(std::move(source));
     return {};
   };
-  build.check_shape = [keeps_keys = pseudonyms_.is_there()](
-                          const odrl::CompiledPolicy& policy, const catalog::Schema* schema
-                      ) { return dataplane::check_shape(policy, schema, keeps_keys); };
+  build.check_shape = [keeps_keys = pseudonyms_.is_there(
+                       )](const odrl::CompiledPolicy& policy, const catalog::Schema* schema) {
+    auto faults = dataplane::check_shape(policy, schema, keeps_keys);
+    auto of_groups = aggregates::check_groups(policy, schema, keeps_keys);
+    std::move(of_groups.begin(), of_groups.end(), std::back_inserter(faults));
+    return faults;
+  };
   build.keeps_keys = !config_.wrapping_key.empty();
   for (const auto& hook : config_.hooks) build.hooks.push_back(hook.name);
   const auto shapes_of = [this](const AgreementId& agreement, const catalog::Schema* schema) {
@@ -548,6 +553,8 @@ Result<void> Connector::assemble(Opened opened) {
           [this] { return audit::open_log_folder(log_folder(), audit::FolderAccess::read_only); }},
       transfer::StatementSettings{config_.participant, genesis_.origin, config_.statement_period}
   );
+  aggregates_ = std::make_unique<aggregates::Aggregates>(aggregates::AggregatesParts{
+      *store_, *journal_, *enforcer_, clock_, timers_, *query_worker_, random_, limits});
   if (custody_) {
     auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
       transfer::DeletionNote note;

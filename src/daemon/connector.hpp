@@ -11,6 +11,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include "tally/aggregates/aggregates.hpp"
 #include "tally/api/management_routes.hpp"
 #include "tally/audit/log_writer.hpp"
 #include "tally/audit/milestones.hpp"
@@ -131,6 +132,7 @@ class Connector final : public api::Connector {
   mutable SystemClock clock_;  // reading it changes nothing that anyone sees
   AsioTimers timers_;
   std::unique_ptr<ThreadWorker> worker_;
+  std::unique_ptr<ThreadWorker> query_worker_;  // seconds of computing hold up nothing else
 
   // What survives.
   std::unique_ptr<store::SqliteStore> store_;
@@ -197,6 +199,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<transfer::DeletionSender> deletions_;
   std::unique_ptr<transfer::UseReceipts> use_receipts_;
   std::unique_ptr<transfer::StatementSender> statements_;
+  std::unique_ptr<aggregates::Aggregates> aggregates_;
 
   std::unique_ptr<events::EventFeed> event_feed_;
   std::unique_ptr<events::Webhooks> webhooks_;

@@ -1,6 +1,7 @@
 // The listeners with their routes, and who is let in.
 #include <utility>
 
+#include "tally/api/aggregate_routes.hpp"
 #include "tally/api/catalog_routes.hpp"
 #include "tally/api/data_routes.hpp"
 #include "tally/api/log_routes.hpp"
@@ -65,6 +66,20 @@ Result<void> Connector::listen() {
        pseudonyms_.call_secret(random_)}
   );
   peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
+  auto aggregate_routes = api::peer_aggregate_routes(
+      {*aggregates_,
+       *enforcer_,
+       *tokens_,
+       *sources_,
+       *catalog_,
+       [this](const AgreementId& agreement) -> std::shared_ptr<const dataplane::PseudonymKeys> {
+         return pseudonyms_.keys_of(agreement);
+       },
+       [this] { return closed(); },
+       limits,
+       use_receipts_.get()}
+  );
+  peer_routes.insert(peer_routes.end(), aggregate_routes.begin(), aggregate_routes.end());
   if (witness_) {
     auto witness_routes = api::witness_routes({*witness_, [this] { return closed(); }});
     peer_routes.insert(peer_routes.end(), witness_routes.begin(), witness_routes.end());
@@ -97,6 +112,17 @@ Result<void> Connector::listen() {
        limits,
        use_receipts_.get()}
   );
+  auto app_aggregates = api::app_aggregate_routes(
+      {*enforcer_,
+       *apps_,
+       *transfers_,
+       *peer_,
+       timers_,
+       config_.participant,
+       [this] { return closed(); },
+       limits}
+  );
+  app_routes.insert(app_routes.end(), app_aggregates.begin(), app_aggregates.end());
   auto app_receipts = api::app_use_receipt_routes(receipt_parts);
   app_routes.insert(app_routes.end(), app_receipts.begin(), app_receipts.end());
   serving_->app_router = std::make_unique<api::Router>(

@@ -50,6 +50,7 @@ int Connector::run() {
   for (auto& guard : guards) guard.reset();
   for (auto& context : contexts_) context->stop();
   for (auto& thread : threads) thread.join();
+  query_worker_.reset();
   worker_.reset();  // joins its threads: nothing completes after this
   log_thread_.reset();
   if (log_->failed()) {

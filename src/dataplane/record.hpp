@@ -1,30 +1,16 @@
-// One row, and what reads rows out of bytes.
+// What reads rows out of bytes.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <string>
-#include <vector>
 
 #include "tally/catalog/schema.hpp"
 #include "tally/core/result.hpp"
+#include "tally/dataplane/cell.hpp"
 
 namespace tally::dataplane {
-
-// How a value was written. CSV knows text and nothing; what is nothing is null in JSON and an
-// empty field without quotes in CSV.
-enum class CellKind : std::uint8_t { absent, text, number, boolean };
-
-struct Cell {
-  CellKind kind = CellKind::absent;
-  std::string text;  // UTF-8; a number or boolean as it was written
-  bool operator==(const Cell&) const = default;
-};
-
-// One cell for each column of the schema, in its order.
-using Record = std::vector<Cell>;
 
 // Takes bytes in pieces of any size and gives records. Holds one record and one piece at most. An
 // error names the line and nothing of what stands in it, since it reaches logs and peers; after one

@@ -192,10 +192,10 @@ void grant(const Candidate& by, const Request& request, const World& world, Deci
   const auto& limits = plan.summaries[static_cast<std::size_t>(&rule - plan.rules.data())].limits;
   if (!limits.empty()) consume.unit = limits.front().unit;
   // Where only the other side counts, the act is no use here, unless the time since the first one
-  // is measured here. Filling the custody never is a use of the side that holds it.
+  // is measured here. What the provider serves never is a use of the side that asks for it.
   const bool elsewhere = rule.has_count() && !rule.counts_at(world.here) && !rule.since_first_use;
-  const bool fills = world.here == Side::consumer && in.fills_custody();
-  consume.n = elsewhere || fills ? 0 : 1;
+  const bool asks = world.here == Side::consumer && in.is_provider_act();
+  consume.n = elsewhere || asks ? 0 : 1;
   if (consume.n > 0) {
     consume.window = rule.window_at(world.here);
     consume.metered = rule.metered_at(world.here);

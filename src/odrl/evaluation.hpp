@@ -85,6 +85,9 @@ class Evaluation {
   // The action the rule's permission implies: a prohibition of it is a conflict.
   [[nodiscard]] bool implies(const Rule& permission, const Rule& prohibition) const;
   [[nodiscard]] bool fills_custody() const;
+  // The act is done by the provider, whoever asks for it: filling the consumer's custody; and, as
+  // the consumer sees it, aggregating and what it only passes on.
+  [[nodiscard]] bool is_provider_act() const;
 
   // satisfy.cpp
   [[nodiscard]] Outcome satisfy(const Node& node, const Scope& scope) const;

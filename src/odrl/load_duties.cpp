@@ -33,7 +33,9 @@ constexpr auto instruction_actions = std::to_array<Instruction>({
     {iri::row_filter, iri::select_rows},
     {iri::columns, iri::select_columns},
     {iri::max_rows, iri::limit_rows},
-    {"urn:tally:profile:1#minGroupSize", "urn:tally:profile:1#limitGroups"},
+    {iri::min_group_size, iri::limit_groups},
+    {iri::functions, iri::limit_groups},
+    {iri::cell_budget, iri::limit_groups},
 });
 
 bool bounds_above(Operator op) {

@@ -24,6 +24,12 @@ bool Evaluation::fills_custody() const {
   return action_ == archive;
 }
 
+bool Evaluation::is_provider_act() const {
+  static const auto aggregate = find_action(iri::aggregate);
+  const bool asks = action_ == aggregate || request_.passed_on;
+  return fills_custody() || (asks && world_.here == Side::consumer);
+}
+
 bool Evaluation::is_member(const std::string& entity, const std::string& collection) const {
   if (entity == collection) return true;
   if (world_.memberships.empty()) return false;

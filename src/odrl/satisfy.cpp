@@ -214,8 +214,9 @@ Outcome Evaluation::by_clock(const Node& node, std::span<const Value> required) 
 
 std::optional<Outcome> Evaluation::counted_elsewhere(const Node& node) const {
   if (node.owner == world_.here) return std::nullopt;
-  // Filling the custody is no use where the other side counts; any other act would slip past it.
-  if (fills_custody()) return Outcome{};
+  // What only the provider does is no use where the other side counts; any other act would slip past
+  // it.
+  if (is_provider_act()) return Outcome{};
   return unknown(elsewhere_doubt, "counted-elsewhere");
 }
 

@@ -187,7 +187,9 @@ constexpr auto operands = std::to_array<OperandTerm>({
     {TALLY "rowFilter", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, true, ""},
     {TALLY "columns", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, true, ""},
     {TALLY "maxRows", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, true, ""},
-    {TALLY "minGroupSize", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, false, ""},
+    {TALLY "minGroupSize", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, true, ""},
+    {TALLY "functions", ValueKind::name, Origin::given, OperandRole::instruction, true, false, false, true, ""},
+    {TALLY "cellBudget", ValueKind::integer, Origin::given, OperandRole::instruction, true, false, false, true, ""},
     {TALLY "column", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
     {TALLY "jsonPath", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
     {TALLY "keepHead", ValueKind::integer, Origin::given, OperandRole::parameter, true, false, false, false, ""},
@@ -305,7 +307,8 @@ struct Bound {
 };
 // What a parameter or an instruction is compared with besides eq; the others name lists.
 constexpr auto bounds = std::to_array<Bound>({
-    {"urn:tally:profile:1#minGroupSize", Operator::gteq},
+    {iri::min_group_size, Operator::gteq},
+    {iri::cell_budget, Operator::lteq},
     {iri::max_rows, Operator::lteq},
     {"urn:tally:profile:1#payAmount", Operator::gteq},
     {"urn:tally:profile:1#paidWithin", Operator::lteq},
@@ -440,9 +443,20 @@ std::span<const std::string> enforced_duties() {
        std::string(iri::replace_value),
        std::string(iri::ids_drop),
        std::string(iri::ids_hash),
-       std::string(iri::ids_replace)}
+       std::string(iri::ids_replace),
+       std::string(iri::limit_groups)}
   );
   return made;
+}
+std::span<const std::string> enforced_duties_of(std::string_view action) {
+  static const auto of_rows = [] {
+    const auto all = enforced_duties();
+    std::vector<std::string> out(all.begin(), all.end());
+    std::erase(out, iri::limit_groups);
+    return out;
+  }();
+  if (is_or_below(action, iri::aggregate)) return enforced_duties();
+  return of_rows;
 }
 std::span<const Alias> action_aliases() {
   return aliases;

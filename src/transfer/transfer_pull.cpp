@@ -33,6 +33,19 @@ Result<Json> TransferService::data_address(const Pid& pid) const {
       {"authorization", process.token}};
 }
 
+Result<std::optional<Pid>> TransferService::running_call(const AgreementId& agreement) const {
+  Store::Query query{std::string(process_kind), {}, agreement.value, {}, 100};
+  for (;;) {
+    const auto rows = state_->parts.store.rows(query);
+    if (!rows) return tl::unexpected(rows.error());
+    for (const auto& row : *rows) {
+      if (data_address(Pid(row.id))) return Pid(row.id);
+    }
+    if (rows->size() < query.most) return std::optional<Pid>();
+    query.after = rows->back().id;
+  }
+}
+
 awaitable<void> TransferService::State::fetch(Pid pid) {
   if (!parts.executor) co_return;
   auto run = pulls.begin(pid.value);

@@ -205,6 +205,9 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
     return Decided{std::move(grant), earlier, nullptr, earlier->wait};
   }
 
+  if (act.repeats) {
+    for (auto& add : decision.consume) add.n = 0;
+  }
   for (const auto& add : decision.consume) {
     if (add.n > 0) use->adds.push_back(add);
   }

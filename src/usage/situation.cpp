@@ -15,6 +15,7 @@ odrl::Request request_of(const Act& act, const AgreementTerms& terms) {
   request.assignee = act.party.uri;
   request.action = act.action;
   request.target = terms.asset.value;
+  request.passed_on = act.passed_on;
   if (!act.purposes.empty()) {
     request.declared.push_back(
         odrl::declared_names(odrl::iri::purpose, act.purposes, act.purpose_source)
@@ -42,6 +43,15 @@ std::span<const odrl::Fact> standing_facts(const Around& around) {
   return all[(around.witnessed ? 2U : 0U) + (around.receipt_before_key ? 1U : 0U)];
 }
 
+// The use whose answer is given again, as far as counters look at it.
+Use use_of(const Act::Repeats& earlier) {
+  Use use;
+  use.id = earlier.use.value;
+  use.at = earlier.at;
+  use.adds = earlier.adds;
+  return use;
+}
+
 }  // namespace
 
 Situation::Situation(
@@ -51,7 +61,11 @@ Situation::Situation(
     const Around& around,
     const Use* without
 )
-    : policy_(*entry.terms->policy), request_(request_of(act, *entry.terms)) {
+    : policy_(*entry.terms->policy),
+      request_(request_of(act, *entry.terms)),
+      enforceable_(odrl::enforced_duties_of(act.action)) {
+  std::optional<Use> repeated;
+  if (act.repeats) without = &repeated.emplace(use_of(*act.repeats));
   world_.now = reading.at;
   world_.clock_reliable = reading.reliable;
   world_.here = entry.terms->our_side;
@@ -82,7 +96,7 @@ odrl::Decision Situation::decide(odrl::Explain explain) const {
   odrl::EvaluateOptions options;
   options.explain = explain;
   // An obligation that nobody here carries out is no permit.
-  options.enforceable = odrl::enforced_duties();
+  options.enforceable = enforceable_;
   return odrl::evaluate(policy_, request_, world_, options);
 }
 

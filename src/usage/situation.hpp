@@ -3,6 +3,8 @@
 #pragma once
 
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "tally/core/clock.hpp"
@@ -22,7 +24,8 @@ struct Around {
 
 class Situation {
  public:
-  // `entry` and `act` outlive it. `without`: null, or the use that the act continues.
+  // `entry` and `act` outlive it. `without`: null, or the use that the act continues. An act that
+  // repeats an answer leaves the use of that answer out by itself.
   Situation(
       const Entry& entry,
       const Act& act,
@@ -40,6 +43,7 @@ class Situation {
   odrl::Request request_;
   std::vector<odrl::UsageEntry> usage_;  // where the entry's own would not do
   std::vector<odrl::Fact> facts_;        // where the act has some of its own
+  std::span<const std::string> enforceable_;  // duties
   odrl::World world_;
 };
 

@@ -143,6 +143,7 @@ audit::RecordDraft permit_draft(
   // The outcome and its reason are the type of the record.
   draft.set_canonical("decision", "{\"at\":\"" + format_micros(at) + "\"}");
   if (!key.empty()) draft.set("key", key);
+  if (act.repeats) draft.set("repeats", act.repeats->use.value);
   return draft;
 }
 

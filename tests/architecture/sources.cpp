@@ -22,6 +22,7 @@ const std::vector<std::string>& modules() {
       "transfer",
       "events",
       "dataplane",
+      "aggregates",
       "custody",
       "evidence",
       "store",

@@ -43,6 +43,19 @@ SIGNED = (
 )
 
 
+# Over the columns of aggregates_query_fuzz.cpp.
+QUERIES = (
+    {"values": [{"function": "count"}]},
+    {"groupBy": ["a", "b"], "totals": True, "values": [
+        {"function": "count"}, {"function": "sum", "column": "n"}, {"function": "avg", "column": "x"},
+        {"function": "min", "column": "d"}, {"function": "max", "column": "n"}]},
+    {"values": [{"function": "count", "column": "x"}], "filter": [
+        {"column": "a", "operator": "isAnyOf", "value": ["p", "q"]},
+        {"column": "n", "operator": "gteq", "value": 2},
+        {"column": "x", "operator": "lt", "value": "3.50"},
+        {"column": "d", "operator": "neq", "value": "2026-01-04"},
+        {"column": "b", "operator": "eq", "value": True}]},
+)
 # The first byte: how long the pieces are.
 REQUESTS = (
     b"\x0fGET /dsp/2025-1/negotiations/urn:uuid:1?a=%20 HTTP/1.1\r\nHost: localhost\r\n"
@@ -99,6 +112,9 @@ def records():
 def texts(target):
     if target == "dataplane_records_fuzz":
         yield from records()
+        return
+    if target == "aggregates_query_fuzz":
+        yield from map(json.dumps, QUERIES)
         return
     if target == "catalog_filter_fuzz":
         yield from map(json.dumps, FILTERS)

@@ -43,6 +43,7 @@ inline constexpr std::string_view pseudonymize = "urn:tally:profile:1#pseudonymi
 inline constexpr std::string_view generalize = "urn:tally:profile:1#generalize";
 inline constexpr std::string_view drop_column = "urn:tally:profile:1#dropColumn";
 inline constexpr std::string_view replace_value = "urn:tally:profile:1#replaceValue";
+inline constexpr std::string_view limit_groups = "urn:tally:profile:1#limitGroups";
 inline constexpr std::string_view ids_drop = "https://w3id.org/idsa/code/DROP";
 inline constexpr std::string_view ids_hash = "https://w3id.org/idsa/code/HASH";
 inline constexpr std::string_view ids_replace = "https://w3id.org/idsa/code/REPLACE";
@@ -89,6 +90,10 @@ inline constexpr std::string_view keep_tail = "urn:tally:profile:1#keepTail";
 inline constexpr std::string_view key_name = "urn:tally:profile:1#keyName";
 inline constexpr std::string_view level = "urn:tally:profile:1#level";
 inline constexpr std::string_view replace_with = "urn:tally:profile:1#replaceWith";
+// What is handed out of groups of rows (docs/aggregates.md).
+inline constexpr std::string_view min_group_size = "urn:tally:profile:1#minGroupSize";
+inline constexpr std::string_view functions = "urn:tally:profile:1#functions";
+inline constexpr std::string_view cell_budget = "urn:tally:profile:1#cellBudget";
 // Eclipse EDC's word for dateTime (operand_aliases).
 inline constexpr std::string_view in_force_date = "https://w3id.org/edc/v0.0.1/ns/inForceDate";
 }  // namespace iri
@@ -214,6 +219,9 @@ struct Alias {
 };
 // Duties that the connector carries out today: what `usage` and the loader hold policies against.
 std::span<const std::string> enforced_duties();
+// Those of them that an act of this action can be done with: groups are limited where only groups
+// leave, and rows that leave whole are in none.
+std::span<const std::string> enforced_duties_of(std::string_view action);
 std::span<const Alias> action_aliases();  // deprecated words with an exact equivalent
 // Words of other vocabularies for an operand of ours; `find_operand` knows them.
 std::span<const Alias> operand_aliases();

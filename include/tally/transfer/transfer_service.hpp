@@ -146,6 +146,8 @@ class TransferService final : public negotiation::ProcessOwner {
   // authType, authorization}. The token opens with our TLS certificate alone. Errors: not_found,
   // conflict (transfer.cannot).
   Result<Json> data_address(const Pid& pid) const;
+  // The transfer under which data_address answers for this agreement, if one does.
+  Result<std::optional<Pid>> running_call(const AgreementId& agreement) const;
   Result<std::vector<Json>> list() const;
   // How many transfers there are whose other side owes its receipt.
   [[nodiscard]] std::size_t receipts_missing() const;

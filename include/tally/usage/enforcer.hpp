@@ -84,9 +84,20 @@ struct Act {
   // The data goes out encrypted, and its key only for a receipt: what a policy may demand of a
   // provider (`receiptBeforeKey`). At the consumer it was done when the data came.
   bool receipt_before_key = false;
+  // The provider serves it, and we hand on what a local application asks: what the provider counts
+  // is the provider's to say.
+  bool passed_on = false;
   // Why our side cannot carry out what the policy asks with the act (rows, columns, masks):
   // refused.
   std::optional<Message> cannot;
+  // An answer that was given under the same agreement before, and is given again: the policy is
+  // asked as if the earlier use had not been, and the permit counts under no rule.
+  struct Repeats {
+    UseId use;
+    Instant at;  // when it was decided
+    std::vector<odrl::Consume> adds;
+  };
+  std::optional<Repeats> repeats;
   // Commitment to a fact about a person that is kept beside the log (custody::PrivateFacts).
   std::optional<Digest> fact;
 };
