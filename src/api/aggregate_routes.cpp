@@ -5,7 +5,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/provider_call.hpp"
 #include "tally/odrl/terms.hpp"
+
+#include "acts.hpp"
 
 namespace tally::api {
 
@@ -150,78 +153,34 @@ awaitable<HttpResponse> answer_peer(PeerParts parts, Call& call) {
 
 using AppParts = std::shared_ptr<const AppAggregateParts>;
 
-constexpr Nanos longest_start = seconds(15);
 constexpr std::size_t answer_bytes = 8 << 20;
 
-// Where the provider answers calls under the agreement; a transfer is begun where none runs.
-// Errors: those of TransferService::request; unavailable (api.aggregate-not-started).
-awaitable<Result<Json>> address_of(AppParts parts, AgreementId agreement) {
-  auto running = parts->transfers.running_call(agreement);
-  if (!running) co_return fail(std::move(running));
-  if (*running) co_return parts->transfers.data_address(**running);
-  transfer::TransferOrder order{agreement, std::string(transfer::call_format)};
-  const auto begun = co_await parts->transfers.request(std::move(order));
-  if (!begun) co_return tl::unexpected(begun.error());
-  const Nanos step = milliseconds(20);
-  for (Nanos waited = 0; waited < longest_start; waited += step) {
-    auto address = parts->transfers.data_address(*begun);
-    if (address) co_return address;
-    co_await parts->timers.sleep_for(step);
-  }
-  const Message late{"api.aggregate-not-started", {{"pid", begun->value}}};
-  co_return fail(ErrorKind::unavailable, late);
-}
-
-PeerRequest to_provider(
-    const PartyId& provider,
-    const Json& address,
-    const aggregates::Query& query,
-    const Call& call,
-    const std::vector<std::string>& purposes
-) {
-  PeerRequest out;
-  out.to = provider;
-  out.url = address.value("endpoint", std::string());
+std::string with_purposes(std::string url, const std::vector<std::string>& purposes) {
   char separator = '?';
   for (const auto& one : purposes) {
-    out.url += separator;
-    out.url += "purpose=" + percent_encode_segment(one);
+    url += separator;
+    url += "purpose=" + percent_encode_segment(one);
     separator = '&';
   }
-  const auto token = address.value("authorization", std::string());
-  const bool bare = address.value("authType", std::string()) == "bare";
-  out.http.method = "POST";
-  out.http.headers.set("Authorization", bare ? token : "Bearer " + token);
-  out.http.headers.set("Content-Type", "application/json");
-  out.http.headers.set("Accept-Language", call.lang == Lang::zh ? "zh" : "en");
-  out.http.body = to_jcs(aggregates::to_json(query));
-  out.answer_bytes = answer_bytes;
-  return out;
+  return url;
 }
 
-// The provider's answer as the application sees it. What the provider has against us is no fault of
-// the application's.
+// The provider's answer as the application sees it.
 HttpResponse pass_on(PeerAnswer answer, Lang lang) {
-  const auto type = answer.headers.get("Content-Type").value_or("");
-  const bool readable = answer.status == 200 ? type == "application/json"
-                                             : type.starts_with("application/problem+json");
-  if (!readable || answer.status == 401 || !Json::accept(answer.body)) {
-    return problem(
-        503, {"api.aggregate-no-answer", {{"status", std::to_string(answer.status)}}}, lang
-    );
+  const bool readable = answer.headers.get("Content-Type").value_or("") == "application/json" &&
+                        Json::accept(answer.body);
+  if (answer.status != 200 || !readable) {
+    return problem_of_provider(answer.status, answer.headers, std::move(answer.body), lang);
   }
   HttpResponse out;
-  out.status = answer.status;
-  for (const char* name :
-       {"Content-Type", "Tally-Use", "Tally-Use-Receipt", "Tally-Use-Repeated"}) {
-    if (const auto value = answer.headers.get(name)) out.headers.set(name, std::string(*value));
-  }
+  out.headers.set("Content-Type", "application/json");
+  copy_use_headers(answer.headers, out);
   out.body = std::move(answer.body);
   return out;
 }
 
 awaitable<HttpResponse> ask_provider(AppParts parts, Call& call) {
-  if (auto closed = parts->closed()) co_return problem(*closed, call.lang);
+  if (auto closed = parts->calls.closed()) co_return problem(*closed, call.lang);
   const auto app = parts->apps.find_by_token(data_token(call.caller));
   if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
   const AgreementId agreement(call.parameters.front());
@@ -238,16 +197,10 @@ awaitable<HttpResponse> ask_provider(AppParts parts, Call& call) {
   if (!known || known->terms.our_side != odrl::Side::consumer) {
     co_return problem(404, {"api.unknown-agreement", {{"agreement", agreement.value}}}, call.lang);
   }
-  // A request may narrow what the operator registered, never widen it.
-  auto narrowed = usage::narrow(*app, purposes_of(call));
-  usage::Act act;
-  act.agreement = agreement;
-  act.action = std::string(odrl::iri::aggregate);
-  act.party = parts->self;
-  act.app = app->id;
-  act.purposes = narrowed.purposes;
-  act.purposes_not_registered = std::move(narrowed.not_registered);
-  act.purpose_source = odrl::Source::registration;
+  auto act = act_of_app(
+      *app, parts->self, agreement, std::string(odrl::iri::aggregate), claims_of(call.target), {}
+  );
+  const auto purposes = act.purposes;
   auto authorised = co_await parts->enforcer.authorise(std::move(act));
   if (!authorised) co_return problem(authorised.error(), call.lang);
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
@@ -255,13 +208,18 @@ awaitable<HttpResponse> ask_provider(AppParts parts, Call& call) {
   }
   auto grant = std::get<usage::Grant>(std::move(*authorised));
   // Until the provider has answered, nothing was used.
-  const auto address = co_await address_of(parts, agreement);
-  if (!address) {
+  auto request =
+      co_await request_to_provider(parts->calls, agreement, known->terms.provider, call.lang);
+  if (!request) {
     co_await parts->enforcer.abort(std::move(grant));
-    co_return problem(address.error(), call.lang);
+    co_return problem(request.error(), call.lang);
   }
-  auto request = to_provider(known->terms.provider, *address, *query, call, narrowed.purposes);
-  auto answered = co_await parts->peer.send(std::move(request));
+  request->url = with_purposes(std::move(request->url), purposes);
+  request->http.method = "POST";
+  request->http.headers.set("Content-Type", "application/json");
+  request->http.body = to_jcs(aggregates::to_json(*query));
+  request->answer_bytes = answer_bytes;
+  auto answered = co_await parts->calls.peer.send(*std::move(request));
   if (!answered) {
     co_await parts->enforcer.abort(std::move(grant));
     co_return problem(answered.error(), call.lang);

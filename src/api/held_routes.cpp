@@ -4,6 +4,9 @@
 #include <optional>
 #include <utility>
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include "tally/api/data_routes.hpp"
@@ -14,6 +17,7 @@
 
 #include "acts.hpp"
 #include "my_agreements.hpp"
+#include "passed_on.hpp"
 #include "sending.hpp"
 
 namespace tally::api {
@@ -226,6 +230,14 @@ awaitable<HttpResponse> hand_out_received(AppParts parts, Call& call, std::strin
     co_return problem(404, {"api.unknown-agreement", {{"agreement", agreement.value}}}, call.lang);
   }
   auto held = parts->held.held(agreement);
+  const bool asks = parts->calls != nullptr && action == odrl::iri::read && !held &&
+                    held.error().message.code == "api.nothing-held";
+  if (asks) {
+    auto answered = co_await boost::asio::co_spawn(
+        parts->home, pass_on_read(parts, call, *app, agreement), boost::asio::use_awaitable
+    );
+    if (answered) co_return *std::move(answered);
+  }
   Wanted wanted{{std::move(agreement)}, std::move(held), std::move(action)};
   co_return co_await hand_out(parts, call, *app, std::move(wanted));
 }

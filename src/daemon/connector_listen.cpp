@@ -100,6 +100,9 @@ Result<void> Connector::listen() {
   );
   std::function<void()> after_use;
   if (keeper_) after_use = [this] { used_.store(true, std::memory_order_relaxed); };
+  const api::ProviderCallParts provider_calls{
+      *transfers_, *heard_peer_, timers_, [this] { return closed(); }};
+  serving_->provider_calls.emplace(provider_calls);
   auto app_routes = api::app_routes(
       {*enforcer_,
        *apps_,
@@ -110,18 +113,13 @@ Result<void> Connector::listen() {
        std::move(after_use),
        notices_,
        limits,
-       use_receipts_.get()}
+       use_receipts_.get(),
+       &*serving_->provider_calls,
+       home,
+       pseudonyms_.call_secret(random_)}
   );
-  auto app_aggregates = api::app_aggregate_routes(
-      {*enforcer_,
-       *apps_,
-       *transfers_,
-       *peer_,
-       timers_,
-       config_.participant,
-       [this] { return closed(); },
-       limits}
-  );
+  auto app_aggregates =
+      api::app_aggregate_routes({*enforcer_, *apps_, provider_calls, config_.participant, limits});
   app_routes.insert(app_routes.end(), app_aggregates.begin(), app_aggregates.end());
   auto app_receipts = api::app_use_receipt_routes(receipt_parts);
   app_routes.insert(app_routes.end(), app_receipts.begin(), app_receipts.end());

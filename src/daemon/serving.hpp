@@ -2,7 +2,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
+#include "tally/api/provider_call.hpp"
 #include "tally/api/router.hpp"
 #include "tally/net/server.hpp"
 
@@ -11,6 +13,7 @@
 namespace tally::daemon {
 
 struct Connector::Serving {
+  std::optional<api::ProviderCallParts> provider_calls;  // of the applications' routes
   std::unique_ptr<api::Router> peer_router;
   std::unique_ptr<api::Router> app_router;
   std::unique_ptr<api::Router> management_router;

@@ -10,8 +10,8 @@
 
 #include "tally/aggregates/aggregates.hpp"
 #include "tally/api/data_routes.hpp"
+#include "tally/api/provider_call.hpp"
 #include "tally/api/router.hpp"
-#include "tally/core/peer.hpp"
 #include "tally/transfer/token_registry.hpp"
 #include "tally/transfer/transfer_service.hpp"
 #include "tally/transfer/use_receipts.hpp"
@@ -38,11 +38,8 @@ std::vector<Route> peer_aggregate_routes(PeerAggregateParts parts);
 struct AppAggregateParts {
   usage::Enforcer& enforcer;
   const usage::AppRegistry& apps;
-  transfer::TransferService& transfers;
-  Peer& peer;
-  Timers& timers;
+  ProviderCallParts calls;
   PartyId self;
-  std::function<std::optional<Error>()> closed;
   const Limits& limits;
 };
 std::vector<Route> app_aggregate_routes(AppAggregateParts parts);

@@ -13,6 +13,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/provider_call.hpp"
 #include "tally/api/router.hpp"
 #include "tally/catalog/schema.hpp"
 #include "tally/core/task_group.hpp"
@@ -142,6 +143,10 @@ struct AppApiParts {
   Notices& notices;
   const Limits& limits;
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
+  // What the provider serves itself is asked of it, on `home`; null: it is not.
+  const ProviderCallParts* calls = nullptr;
+  boost::asio::any_io_executor home = {};
+  Digest call_secret{};  // binds an idempotency key to what is asked
 };
 std::vector<Route> app_routes(AppApiParts parts);
 // The token of an Authorization "Bearer …", or empty.
