@@ -65,6 +65,20 @@ class HeldSource final : public dataplane::Source {
 constexpr std::size_t most_inputs = 16;
 constexpr std::size_t longest_key = 256;
 
+// Who asks. The answer where nobody is known, or a header is longer than it may be.
+tl::expected<std::shared_ptr<const usage::App>, HttpResponse> app_of(
+    const AppApiParts& parts, const Call& call
+) {
+  auto app = parts.apps.find_by_token(bearer_token(call.caller));
+  if (!app) return tl::unexpected(problem(401, {"api.unknown-token", {}}, call.lang));
+  for (const char* name : {"Idempotency-Key", "Tally-Use"}) {
+    if (call.request.headers.get(name).value_or("").size() > longest_key) {
+      return tl::unexpected(problem(400, {"api.key-too-long", {}}, call.lang));
+    }
+  }
+  return app;
+}
+
 // The data that an application wants, and for what.
 struct Wanted {
   std::vector<AgreementId> agreements;  // whose terms all hold; one, but for derived data
@@ -86,9 +100,6 @@ tl::expected<std::vector<usage::Act>, HttpResponse> acts_of(
 ) {
   const std::string key(call.request.headers.get("Idempotency-Key").value_or(""));
   const std::string use(call.request.headers.get("Tally-Use").value_or(""));
-  if (std::max(key.size(), use.size()) > longest_key) {
-    return tl::unexpected(problem(400, {"api.key-too-long", {}}, call.lang));
-  }
   std::vector<usage::Act> acts;
   for (const auto& agreement : wanted.agreements) {
     if (!usage::may_use(app, agreement)) {
@@ -221,8 +232,9 @@ awaitable<HttpResponse> hand_out(AppParts parts, Call& call, const usage::App& a
 
 // What was received under an agreement.
 awaitable<HttpResponse> hand_out_received(AppParts parts, Call& call, std::string action) {
-  const auto app = parts->apps.find_by_token(bearer_token(call.caller));
-  if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
+  auto known_app = app_of(*parts, call);
+  if (!known_app) co_return std::move(known_app.error());
+  const auto& app = *known_app;
   AgreementId agreement(call.parameters.front());
   if (!usage::may_use(*app, agreement)) co_return not_for_app(*app, agreement, call.lang);
   // An agreement that was never ours is an unknown one.
@@ -244,8 +256,9 @@ awaitable<HttpResponse> hand_out_received(AppParts parts, Call& call, std::strin
 
 // One artefact by its id: what was derived has no other name.
 awaitable<HttpResponse> hand_out_artefact(AppParts parts, Call& call, std::string action) {
-  const auto app = parts->apps.find_by_token(bearer_token(call.caller));
-  if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
+  auto known_app = app_of(*parts, call);
+  if (!known_app) co_return std::move(known_app.error());
+  const auto& app = *known_app;
   const ArtefactId id(call.parameters.front());
   auto agreements = parts->held.bound_by(id);
   // To one that is not for the application of all of them, there is none.
@@ -261,8 +274,9 @@ awaitable<HttpResponse> hand_out_artefact(AppParts parts, Call& call, std::strin
 
 // POST /api/v1/derivations?input=<agreement>…: the body is what was made of them.
 awaitable<HttpResponse> derive(AppParts parts, Call& call) {
-  const auto app = parts->apps.find_by_token(bearer_token(call.caller));
-  if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
+  auto known_app = app_of(*parts, call);
+  if (!known_app) co_return std::move(known_app.error());
+  const auto& app = *known_app;
   if (parts->derived == nullptr) co_return problem(409, {"api.no-custody", {}}, call.lang);
   Wanted wanted{{}, HeldData(), std::string(odrl::iri::derive)};
   for (const auto& [name, value] : call.target.query) {

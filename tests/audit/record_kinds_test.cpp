@@ -248,7 +248,7 @@ TEST_F(Deep, NamesTheRuleAndTheRecordThatBreaksIt) {
        {{"receipt.held", held}, {"key.released", key_for_another}}},
       {"audit.rule-destroyed-before-due",
        1,
-       {{"data.destroyed", R"({"agreement":"A","contents":[],"method":"m"})"}}},
+       {{"data.destroyed", R"({"agreement":"A","artefacts":[],"contents":[],"method":"m"})"}}},
       {"audit.link-form", 1, {{"peer.enrolled", R"({"certificate":"c","counterparty":"ward"})"}}},
       {"audit.link-form", 1, {{"policy.refused", R"({"reason":"because somebody said so"})"}}},
   };

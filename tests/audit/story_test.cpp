@@ -41,7 +41,7 @@ TEST_F(StoryTest, BothHalvesOfAnAgreementAreToldSideBySide) {
   say(consumer, "use.permitted", R"({"agreement":"B","action":"read","decision":{},"rules":[]})");
   say(consumer,
       "data.destroyed",
-      R"({"agreement":"A","contents":["sha256:cc"],"method":"key-shredded"})");
+      R"({"agreement":"A","artefacts":["x"],"contents":["sha256:cc"],"method":"key-shredded"})");
 
   const auto left = open_log(provider.disk);
   const auto right = open_log(consumer.disk);

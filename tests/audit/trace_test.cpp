@@ -40,7 +40,7 @@ class TraceTest : public TwoLogs {
         R"({"agreement":"A","inputs":["sha256:c1"],"outputs":["sha256:d0"]})");
     say(consumer,
         "data.destroyed",
-        R"({"agreement":"A","contents":["sha256:c0"],"method":"key-shredded"})");
+        R"({"agreement":"A","artefacts":["x"],"contents":["sha256:c0"],"method":"key-shredded"})");
   }
   Trace trace(const LineageNode& start, Direction direction) {
     const auto left = open_log(provider.disk);
