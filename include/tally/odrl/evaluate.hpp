@@ -36,11 +36,11 @@ struct Request {
   std::string assignee;  // PartyId::uri of who acts; empty: not known
   std::string action;    // IRI
   std::string target;    // the asset's id
-  // The other side serves it, and this one only passes it on: what is counted there is asked there.
-  bool passed_on = false;
   // What the requester declares of the act: its purpose, who gets the result, … The engine takes it
   // as given; the connector lets nothing else in here.
   std::vector<Fact> declared;
+  // The other side serves it, and this one only passes it on: what is counted there is asked there.
+  bool passed_on = false;
 };
 
 // A declared fact of names: the purpose of an act.
