@@ -37,8 +37,8 @@ TEST(Repeats, CountUnderNoRule) {
   const auto last = rig.authorise(again(*first));
   ASSERT_TRUE(last && std::holds_alternative<Grant>(*last));
   const auto looked = rig.enforcer->dry_run(again(*first));
-  EXPECT_TRUE(looked && looked->permit);
-  EXPECT_FALSE(rig.enforcer->dry_run(act(agreement))->permit);
+  EXPECT_TRUE(looked && looked->decision.permit);
+  EXPECT_FALSE(rig.enforcer->dry_run(act(agreement))->decision.permit);
 
   rig.settle();
   const auto records = rig.records("use.permitted");
