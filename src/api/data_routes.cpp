@@ -169,12 +169,27 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   auto sending = std::make_shared<Sending>();
   sending->grants.push_back(std::get<usage::Grant>(std::move(*authorised)));
   sending->access = grant.access;
+  if (!(*asset)->held_under.empty()) {
+    // What is held for others goes on only where their agreement says so, each time.
+    usage::Act onward;
+    onward.agreement = (*asset)->held_under;
+    onward.action = std::string(odrl::iri::distribute);
+    onward.party = parts->self;
+    onward.process = grant.transfer;
+    auto passed = co_await parts->enforcer.authorise(std::move(onward));
+    if (!passed || !std::holds_alternative<usage::Grant>(*passed)) {
+      co_await give_back(parts->enforcer, sending);
+      // Whose data they are is not the asker's to know; the refusal is in our log.
+      co_return problem(403, {"api.not-passed-on", {}}, call.lang);
+    }
+    sending->onward.push_back(std::get<usage::Grant>(*std::move(passed)));
+  }
   if (!is_of_form(sending->grants.front(), shapes, form)) {
-    co_await usage::abort_all(parts->enforcer, sending->grants);
+    co_await give_back(parts->enforcer, sending);
     co_return problem(503, {"api.form-changed", {}}, call.lang);
   }
   if (!grant.access->open()) {  // suspended or over, while the use was being recorded
-    co_await usage::abort_all(parts->enforcer, sending->grants);
+    co_await give_back(parts->enforcer, sending);
     co_return problem(401, {"api.unknown-data-token", {}}, call.lang);
   }
   HttpResponse response;
@@ -183,7 +198,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
       "Content-Type", seal ? std::string("application/octet-stream") : (*asset)->media_type
   );
   if (auto said = co_await describe_use(response, sending->grants, parts->receipts); !said) {
-    co_await usage::abort_all(parts->enforcer, sending->grants);
+    co_await give_back(parts->enforcer, sending);
     co_return problem(said.error(), call.lang);
   }
   dataplane::describe(selection, identity, response.headers, small ? small->etag : std::string());
@@ -223,13 +238,13 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
     auto before =
         co_await digest_prefix(**source, selection.range.offset, sha, parts->limits.stream_piece);
     if (!before) {
-      co_await usage::abort_all(parts->enforcer, sending->grants);
+      co_await give_back(parts->enforcer, sending);
       co_return problem(before.error(), call.lang);
     }
   }
   auto body = co_await (*source)->open(selection.range.offset, selection.range.length);
   if (!body) {
-    co_await usage::abort_all(parts->enforcer, sending->grants);
+    co_await give_back(parts->enforcer, sending);
     co_return problem(body.error(), call.lang);
   }
   response.stream = sent_reader(std::move(*body), selection.range.length, std::move(sha), sending);

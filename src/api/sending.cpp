@@ -65,6 +65,7 @@ std::function<void(std::uint64_t, bool)> completion(
     outcome.complete = done;
     if (done) outcome.content = sending->content;
     usage::complete_all(enforcer, sending->grants, outcome);
+    usage::complete_all(enforcer, sending->onward, outcome);
     if (done && whole) whole(outcome.content, bytes);
   };
 }
@@ -101,10 +102,15 @@ awaitable<Result<void>> describe_use(
   co_return Result<void>{};
 }
 
+awaitable<void> give_back(usage::Enforcer& enforcer, std::shared_ptr<Sending> sending) {
+  co_await usage::abort_all(enforcer, sending->grants);
+  co_await usage::abort_all(enforcer, sending->onward);
+}
+
 bool may_go_on(usage::Enforcer& enforcer, const Sending& sending) {
-  return std::ranges::all_of(sending.grants, [&](const usage::Grant& grant) {
-    return enforcer.may_go_on(grant);
-  });
+  const auto goes_on = [&](const usage::Grant& grant) { return enforcer.may_go_on(grant); };
+  return std::ranges::all_of(sending.grants, goes_on) &&
+         std::ranges::all_of(sending.onward, goes_on);
 }
 
 awaitable<Result<void>> digest_prefix(

@@ -20,6 +20,7 @@ namespace tally::api {
 // whether all of it went out.
 struct Sending {
   usage::JointGrant grants;  // one, but for what was derived under several agreements
+  usage::JointGrant onward;  // of the agreements under which what goes out is held
   std::shared_ptr<transfer::DataAccess> access;  // null: of what custody holds
   std::string content;                           // "sha256:…" once all of it was read
   bool read_whole = false;
@@ -32,6 +33,9 @@ std::function<void(std::uint64_t, bool)> completion(
     std::shared_ptr<Sending> sending,
     std::function<void(const std::string& content, std::uint64_t bytes)> whole
 );
+
+// Gives back what no byte was handed over for.
+awaitable<void> give_back(usage::Enforcer& enforcer, std::shared_ptr<Sending> sending);
 
 // Whether what was begun may go on under every grant.
 bool may_go_on(usage::Enforcer& enforcer, const Sending& sending);

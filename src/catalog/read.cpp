@@ -258,6 +258,16 @@ void read_terms(
   if (groups && asset.delivery != Delivery::call) {
     in.fault({"catalog.aggregate-not-called", {{"asset", asset.id.value}}}, at);
   }
+  if (const auto bound = options.bound_by ? options.bound_by(asset.source) : nullptr) {
+    // What may be passed on is passed on under no wider terms.
+    if (const auto wide = odrl::widens(*bound, **loaded)) {
+      in.fault(
+          {"catalog.onward-wider", {{"policy", bound->uid()}, {"found", wide->found}}},
+          at + wide->pointer
+      );
+      return;
+    }
+  }
   if (options.check_shape) {
     const auto faults = options.check_shape(**loaded, asset.schema ? &*asset.schema : nullptr);
     for (const odrl::Problem& fault : faults) in.fault(fault.message, at + fault.pointer);

@@ -9,6 +9,7 @@
 #include "tally/core/digest.hpp"
 #include "tally/negotiation/agreement.hpp"
 
+#include "data_sources.hpp"
 #include "document_folder.hpp"
 
 namespace tally::daemon {
@@ -191,6 +192,10 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
     audit::RecordDraft draft("policy.refused", new_event(parts_.random, now));
     // A file's name is the operator's own; no data is in it or in the parameters of the reason.
     draft.set("reason", problem.message).set("file", problem.file).set("pointer", problem.pointer);
+    // Passing on what another's agreement forbids stands in that agreement's story.
+    if (problem.message.code == "catalog.not-passed-on") {
+      draft.about(AgreementId(problem.message.params.at("agreement")));
+    }
     drafts.push_back(std::move(draft));
     Message refused{
         "daemon.document-refused",
@@ -383,6 +388,7 @@ Result<CatalogKeeper::Pinned> CatalogKeeper::pinned(const AgreementId& agreement
     if (!parsed) return tl::unexpected(parsed.error());
     asset->schema = *std::move(parsed);
   }
+  asset->held_under = held_under(asset->source);
   asset->parameters = catalog::parse_parameters(body.value("parameters", Json::array()));
   asset->shapes = parts_.shapes(agreement, asset->schema ? &*asset->schema : nullptr);
   if (!asset->shapes) return gone();

@@ -303,6 +303,7 @@ Result<void> Connector::assemble(Opened opened) {
   auto sources = sources::FileSources::open({config_.data_root}, *worker_);
   if (!sources) return fail(std::move(sources));
   sources_ = std::move(*sources);
+  data_sources_ = std::make_unique<DataSources>(*sources_, *enforcer_, config_.participant);
   catalog::BuildOptions build;
   build.publisher = {config_.participant.uri, base_url, [this](const PartyId& party) {
                        return peers_->data_dialect(party).call_format;
@@ -313,10 +314,9 @@ Result<void> Connector::assemble(Opened opened) {
   for (const auto& entry : config_.trust) domains.push_back(entry.domain);
   build.domains = domains;
   build.check_source = [this](const Json& spec) -> Result<void> {
-    auto source = sources_->source(spec);
-    if (!source) return fail(std::move(source));
-    return {};
+    return data_sources_->check(spec);
   };
+  build.bound_by = [this](const Json& spec) { return data_sources_->bound_by(spec); };
   build.check_shape = [keeps_keys = pseudonyms_.is_there(
                        )](const odrl::CompiledPolicy& policy, const catalog::Schema* schema) {
     auto faults = dataplane::check_shape(policy, schema, keeps_keys);
@@ -407,6 +407,7 @@ Result<void> Connector::assemble(Opened opened) {
   held_ = std::make_unique<HeldReader>(
       custody_.get(), holdings_.get(), rechecker_.get(), *enforcer_, pseudonyms_
   );
+  data_sources_->attach(held_.get());
 
   // Contracts and transfers.
   auto witness_key = load_witness_key(config_);

@@ -42,6 +42,7 @@
 #include "config.hpp"
 #include "contacts.hpp"
 #include "custody_desk.hpp"
+#include "data_sources.hpp"
 #include "derived_data.hpp"
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
@@ -182,6 +183,7 @@ class Connector final : public api::Connector {
   PseudonymSecret pseudonyms_;
   std::unique_ptr<HeldReader> held_;
   std::unique_ptr<DerivedData> derived_;
+  std::unique_ptr<DataSources> data_sources_;
   std::unique_ptr<custody::Keeper> keeper_;
   std::unique_ptr<custody::KeyRotation> key_rotation_;
   std::unique_ptr<custody::Rechecker> rechecker_;

@@ -55,7 +55,7 @@ Result<void> Connector::listen() {
       {*enforcer_,
        *tokens_,
        *transfers_,
-       *sources_,
+       *data_sources_,
        *catalog_,
        *tasks_,
        home,
@@ -63,14 +63,15 @@ Result<void> Connector::listen() {
        limits,
        use_receipts_.get(),
        payload_keys_.get(),
-       pseudonyms_.call_secret(random_)}
+       pseudonyms_.call_secret(random_),
+       config_.participant}
   );
   peer_routes.insert(peer_routes.end(), data_routes.begin(), data_routes.end());
   auto aggregate_routes = api::peer_aggregate_routes(
       {*aggregates_,
        *enforcer_,
        *tokens_,
-       *sources_,
+       *data_sources_,
        *catalog_,
        [this](const AgreementId& agreement) -> std::shared_ptr<const dataplane::PseudonymKeys> {
          return pseudonyms_.keys_of(agreement);

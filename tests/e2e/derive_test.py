@@ -140,5 +140,63 @@ class Derived(unittest.TestCase):
         self.assertEqual(used(agreement), {"1": 0, "2": 0, "3": 0})
 
 
+class PassingOn(unittest.TestCase):
+    def offer_again(self, name, agreement, *rules):
+        asset = "urn:institute:" + name
+        consumer.drop("assets", name, {
+            "id": asset, "mediaType": "text/csv", "delivery": "call",
+            "source": {"type": "custody", "agreement": agreement}})
+        consumer.drop("policies", name, {"visibleTo": [{"domain": HEALTH}], "policy": {
+            **policy(asset), "profile": "urn:tally:profile:1", "permission": list(rules)}})
+        return asset
+
+    def problem(self, file):
+        return eventually(lambda: [one for one in consumer.get("/api/v1/policies")["problems"]
+                                   if one["file"] == file], file + " is refused")[0]
+
+    def test_without_distribute_it_is_refused_and_stands_in_the_agreements_story(self):
+        agreement = pair.held(OTHER)
+        self.offer_again("resold", agreement, permission(ODRL + "read"))
+        problem = self.problem("assets/resold.json")
+        self.assertEqual((problem["code"], problem["pointer"]),
+                         ("catalog.not-passed-on", "/source/agreement"))
+        self.assertEqual(problem["params"]["agreement"], agreement)
+        refused, = records("policy.refused", agreement)
+        self.assertEqual(refused["reason"]["code"], "catalog.not-passed-on")
+        self.assertEqual(consumer.verify()[0], 0)
+
+    def test_with_it_each_call_is_an_act_under_the_agreement(self):
+        offered("urn:hospital:onward", "onward", permission(ODRL + "archive"), permission(ODRL + "read"),
+                {"action": ODRL + "distribute", "constraint": [
+                    {"leftOperand": ODRL + "count", "operator": "lteq",
+                     "rightOperand": {"@value": "2", "@type": "xsd:integer"}}]})
+        agreement = pair.held("urn:hospital:onward")
+        self.offer_again("wider", agreement, {"action": ODRL + "use"})
+        self.assertEqual(self.problem("policies/wider.json")["code"], "catalog.onward-wider")
+        asset = self.offer_again("onward", agreement, permission(ODRL + "read"))
+        eventually(lambda: any(item["asset"] == asset
+                               for item in consumer.get("/api/v1/policies")["items"]), "it is offered")
+        onward = provider.agree(consumer, asset)
+        for _ in range(2):
+            answer = self.call(onward)
+            self.assertEqual((answer.status, answer.body), (200, b"id,value\n1,2\n"), answer)
+        answer = self.call(onward)
+        self.assertEqual((answer.status, answer.code()), (403, "api.not-passed-on"))
+        self.assertNotIn(agreement, answer.body.decode())
+        acts = [r["type"] for r in consumer.records("use.permitted", "use.denied")
+                if r["agreement"] == agreement and r["action"] == "distribute"]
+        self.assertEqual(acts, ["use.permitted", "use.permitted", "use.denied"])
+
+    def call(self, agreement):
+        """Of the hospital's application, by way of its connector: it calls what it gave away."""
+        reader = getattr(self, "reader", None) or provider.app("caller", RESEARCH)
+        self.reader = reader
+        if not [one for one in provider.items("transfers") if one["agreement"] == agreement]:
+            pid = provider.begin("transfers", {"agreement": agreement, "format": "HttpData-QUERY"})
+            eventually(lambda: provider.get("/api/v1/transfers/" + pid)["state"] == "STARTED",
+                       "it runs")
+        return wires.call(provider.apps_port, "GET", "/api/v1/data/" + agreement, token=reader)
+
+
 if __name__ == "__main__":
     connectors.main()

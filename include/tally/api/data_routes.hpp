@@ -34,6 +34,7 @@ struct ServedAsset {
   std::string media_type;
   std::optional<catalog::Schema> schema;
   std::vector<catalog::Parameter> parameters;  // that a call may give
+  AgreementId held_under;                      // of data that are passed on; empty: they are ours
   // Which rows, columns and masks each permission means.
   std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
@@ -59,6 +60,7 @@ struct PeerDataParts {
   transfer::UseReceipts* receipts = nullptr;  // null: answers carry none
   transfer::DataKeys* keys = nullptr;         // null: nothing goes out encrypted
   Digest call_secret{};                       // binds an idempotency key to a call's parameters
+  PartyId self = {};                          // who passes on what is held
 };
 std::vector<Route> peer_data_routes(PeerDataParts parts);
 // The token that a peer shows for data: the Authorization value, with or without "Bearer " before

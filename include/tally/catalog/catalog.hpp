@@ -49,6 +49,9 @@ struct BuildOptions {
   std::vector<std::string> domains;
   // Checks the form of an asset's `source`; null: not checked. Pointer relative to the source.
   std::function<Result<void>(const Json& source)> check_source;
+  // The agreement whose policy an offer of this source has to stay within, since the data are
+  // somebody else's; null: none, or not asked.
+  std::function<odrl::PolicyPtr(const Json& source)> bound_by;
   // What speaks against handing out data of this schema (null: the asset has none) under the policy
   // (dataplane::check_shape); null: not checked. Pointers relative to the policy.
   std::function<std::vector<odrl::Problem>(const odrl::CompiledPolicy&, const Schema*)> check_shape;
