@@ -134,7 +134,9 @@ class Stage:
 
     def configure(self, name, **members):
         file = self.folder / name / "tally.json"
-        file.write_text(json.dumps({**json.loads(file.read_text()), **members}, indent=2))
+        config = {**json.loads(file.read_text()), **members}
+        file.write_text(json.dumps({key: value for key, value in config.items()
+                                    if value is not None}, indent=2))
 
     def start(self, name):
         log = open(self.folder / f"{name}.log", "ab")
