@@ -175,6 +175,8 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
     onward.agreement = (*asset)->held_under;
     onward.action = std::string(odrl::iri::distribute);
     onward.party = parts->self;
+    onward.purposes = (*asset)->onward_purposes;
+    onward.purpose_source = odrl::Source::registration;
     onward.process = grant.transfer;
     auto passed = co_await parts->enforcer.authorise(std::move(onward));
     if (!passed || !std::holds_alternative<usage::Grant>(*passed)) {

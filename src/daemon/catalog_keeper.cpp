@@ -389,6 +389,7 @@ Result<CatalogKeeper::Pinned> CatalogKeeper::pinned(const AgreementId& agreement
     asset->schema = *std::move(parsed);
   }
   asset->held_under = held_under(asset->source);
+  asset->onward_purposes = onward_purposes(asset->source);
   asset->parameters = catalog::parse_parameters(body.value("parameters", Json::array()));
   asset->shapes = parts_.shapes(agreement, asset->schema ? &*asset->schema : nullptr);
   if (!asset->shapes) return gone();

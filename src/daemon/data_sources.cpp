@@ -40,6 +40,12 @@ AgreementId held_under(const Json& spec) {
   return AgreementId(string_member(spec, "agreement", "").value_or(""));
 }
 
+std::vector<std::string> onward_purposes(const Json& spec) {
+  const auto purpose = spec.is_object() ? spec.value("purpose", Json()) : Json();
+  if (!purpose.is_string()) return {};
+  return {purpose.get<std::string>()};
+}
+
 DataSources::DataSources(
     dataplane::SourceReader& files, const usage::Enforcer& enforcer, PartyId self
 )
@@ -54,6 +60,7 @@ Result<void> DataSources::check(const Json& spec) const {
   }
   for (const auto& [key, value] : spec.items()) {
     if (key == "type" || key == "agreement") continue;
+    if (key == "purpose" && value.is_string()) continue;
     return fail(ErrorKind::invalid, {"sources.unknown-member", {{"member", key}}}, child("", key));
   }
   const auto agreement = string_member(spec, "agreement", "");
@@ -68,6 +75,8 @@ Result<void> DataSources::check(const Json& spec) const {
   act.agreement = AgreementId(*agreement);
   act.action = std::string(odrl::iri::distribute);
   act.party = self_;
+  act.purposes = onward_purposes(spec);
+  act.purpose_source = odrl::Source::registration;
   const auto looked = enforcer_.dry_run(act);
   if (!looked) return tl::unexpected(looked.error());
   if (looked->refusal) {

@@ -2,6 +2,9 @@
 // pass it on. Any thread.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "tally/dataplane/source.hpp"
 #include "tally/usage/enforcer.hpp"
 
@@ -31,5 +34,7 @@ class DataSources final : public dataplane::SourceReader {
 
 // The agreement under which a source is held; empty: it is none of custody.
 AgreementId held_under(const Json& spec);
+// What its operator passes it on for; at most one.
+std::vector<std::string> onward_purposes(const Json& spec);
 
 }  // namespace tally::daemon

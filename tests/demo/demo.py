@@ -259,7 +259,7 @@ class Demo(Stage):
         self.say("reoffer")
         (self.folder / "institute/assets/resold.json").write_text(json.dumps({
             "id": "urn:institute:resold", "mediaType": "text/csv", "delivery": "call",
-            "source": {"type": "custody", "agreement": self.cohort}}))
+            "source": {"type": "custody", "agreement": self.cohort, "purpose": RESEARCH}}))
         problem = self.wait_for("the refusal", lambda: self.query("institute", "policies")["problems"])[0]
         self.quote(f"{problem['file']}{problem['pointer']}: {problem['text']}")
         self.expect(self.cohort in problem["text"], "the agreement that forbids it")
@@ -370,7 +370,8 @@ class Demo(Stage):
         self.expect(self.canaries() == 0, "no original value outside the source")
         on_record = collections.Counter()
         for name in ("hospital", "institute"):
-            rows = self.tally("audit", "show", self.folder / name, show=False, as_json=True)["rows"]
+            rows = self.tally("audit", "show", self.folder / name, "--agreement", self.cohort,
+                              show=False, as_json=True)["rows"]
             on_record.update(row["type"] for row in rows)
         for word, kind in LIFECYCLE.items():
             self.expect(on_record[kind] > 0, f"{word}: a record {kind}")

@@ -145,7 +145,7 @@ class PassingOn(unittest.TestCase):
         asset = "urn:institute:" + name
         consumer.drop("assets", name, {
             "id": asset, "mediaType": "text/csv", "delivery": "call",
-            "source": {"type": "custody", "agreement": agreement}})
+            "source": {"type": "custody", "agreement": agreement, "purpose": RESEARCH}})
         consumer.drop("policies", name, {"visibleTo": [{"domain": HEALTH}], "policy": {
             **policy(asset), "profile": "urn:tally:profile:1", "permission": list(rules)}})
         return asset

@@ -35,6 +35,7 @@ struct ServedAsset {
   std::optional<catalog::Schema> schema;
   std::vector<catalog::Parameter> parameters;  // that a call may give
   AgreementId held_under;                      // of data that are passed on; empty: they are ours
+  std::vector<std::string> onward_purposes;    // that its operator passes them on for
   // Which rows, columns and masks each permission means.
   std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
