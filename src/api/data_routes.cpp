@@ -33,6 +33,7 @@ struct Sending {
   std::shared_ptr<transfer::DataAccess> access;  // null: of what custody holds
   std::string content;                           // "sha256:…" once all of it was read
   bool read_whole = false;
+  std::optional<std::uint64_t> rows;  // of all of it, where that is known
 };
 
 // Closes the use when the transport is done with the body; `whole` runs when all of the data has
@@ -50,6 +51,7 @@ std::function<void(std::uint64_t, bool)> completion(
     outcome.bytes = bytes;
     outcome.complete = done;
     if (done) outcome.content = sending->content;
+    if (done) outcome.rows = sending->rows;
     enforcer.complete(sending->grant, outcome);
     if (done && whole) whole(outcome.content, bytes);
   };
@@ -312,6 +314,8 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   dataplane::describe(selection, identity, response.headers, small ? small->etag : std::string());
   // The receipt of a pull: on the home executor, after the last byte.
   std::function<void(const std::string&, std::uint64_t)> whole;
+  // Of a part nobody knows how many rows it has.
+  if (selection.range.length == identity.length && !seal) sending->rows = identity.rows;
   if (pull) {
     const std::uint64_t length = identity.length;
     whole = [parts, process = grant.transfer, length, seal, said = form_to_tell(**asset, form)](
@@ -355,7 +359,10 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   );
   response.stream_length = selection.range.length;
   // A transfer that is suspended or over takes what is under way with it.
-  response.may_go_on = [access = grant.access] { return access->open(); };
+  // Likewise the end of the agreement, and a hold.
+  response.may_go_on = [parts, access = grant.access, sending] {
+    return access->open() && parts->enforcer.may_go_on(sending->grant);
+  };
   response.on_sent = completion(parts->enforcer, sending, std::move(whole));
   co_return response;
 }
@@ -438,6 +445,7 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   const dataplane::RuleShapes::Form* form = nullptr;
   std::optional<dataplane::ShapedSource> shaped;
   std::uint64_t length = held ? held->length : 0;
+  std::optional<std::uint64_t> rows;
   if (held) {
     form = form_of_act(parts->enforcer, *held->shapes, act, &parts->notices);
     if (act.cannot) co_return co_await refuse(parts->enforcer, std::move(act), call.lang);
@@ -453,6 +461,7 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
     }
     if (!identity) co_return held_problem(*parts, agreement, identity.error(), call.lang);
     length = identity->length;
+    rows = identity->rows;
   }
   // For whom the application reads, if it says so: beside the log, before the record that commits
   // to it.
@@ -500,6 +509,8 @@ awaitable<HttpResponse> read_held(AppParts parts, Call& call) {
   if (sending->grant.repeated) response.headers.set("Tally-Use-Repeated", "true");
   response.stream = std::make_unique<SentReader>(std::move(*body), length, Sha256(), sending);
   response.stream_length = length;
+  sending->rows = rows;
+  response.may_go_on = [parts, sending] { return parts->enforcer.may_go_on(sending->grant); };
   auto ended = [parts](const std::string&, std::uint64_t) {
     if (parts->after_use) parts->after_use();
   };

@@ -12,6 +12,7 @@
 #include "audit_commands.hpp"
 #include "bundle_commands.hpp"
 #include "commands.hpp"
+#include "hold_command_line.hpp"
 #include "init.hpp"
 #include "inquiry_commands.hpp"
 #include "log_commands.hpp"
@@ -315,6 +316,14 @@ int main(int argc, char** argv) {
   terminate_command->callback([&] {
     run = with_api([&](Management& api) { return terminate(console, api, agreement, reason); });
   });
+
+  add_hold_commands(
+      app,
+      {console,
+       help,
+       [&run](std::function<int()> chosen) { run = std::move(chosen); },
+       [&with_api](std::function<int(Management&)> ask) { return with_api(std::move(ask)); }}
+  );
 
   auto* app_command = command(app, "app", "help-app");
   app_command->require_subcommand(1);

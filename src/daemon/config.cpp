@@ -332,6 +332,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                config.known_peers.push_back(std::move(entry));
              });
            }},
+          {"regulators", read_regulators(read, config)},
           {"hooks", read_hooks(read, config)},
           {"webhooks", read_webhooks(read, config)},
           {"catalog",

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/audit/hold_order.hpp"
 #include "tally/audit/note.hpp"
 #include "tally/catalog/catalog.hpp"
 #include "tally/core/ids.hpp"
@@ -129,6 +130,7 @@ struct Config {
   std::filesystem::path witness_quorum;  // C2SP tlog-policy; empty: the agreement's other party
   std::vector<TrustEntry> trust;
   std::vector<PeerEntry> known_peers;
+  std::vector<audit::Regulator> regulators;
   std::vector<HookEntry> hooks;
   std::vector<WebhookEntry> webhooks;
   CatalogSettings catalog;

@@ -132,6 +132,7 @@ awaitable<Result<void>> Connector::start() {
   }
   if (auto done = transfers_->load(); !done) co_return done;
   if (auto done = apps_->load(); !done) co_return done;
+  if (auto done = holds_->load(); !done) co_return done;
   if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
   if (keeper_) {
     if (auto done = holdings_->load(); !done) co_return done;
@@ -153,7 +154,9 @@ awaitable<Result<void>> Connector::start() {
   tasks_->spawn("statements", statements_->run());
   if (auto done = delivery_->resume(); !done) co_return done;
   if (auto done = negotiations_->resume(); !done) co_return done;
-  co_return transfers_->resume();
+  if (auto done = transfers_->resume(); !done) co_return done;
+  tasks_->spawn("ended agreements", agreement_orders_->finish());
+  co_return Result<void>{};
 }
 
 awaitable<void> Connector::housekeeping() {
@@ -283,6 +286,7 @@ void Connector::reload() {
     note(self.peer_->set_addresses(addresses_of(config.known_peers, peers)));
     self.peer_credentials_->replace(std::move(peers));
     self.peers_->replace(config.known_peers);
+    self.holds_->set_regulators(std::move(config.regulators));
     auto catalog = co_await self.catalog_->reload();
     if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
     self.notices_.note(Severity::info, {"daemon.reloaded", {}});

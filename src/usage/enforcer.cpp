@@ -173,6 +173,9 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   if (entry->closed != Closed::open) {
     return deny(act, event, reading.at, refuse_closed(terms, entry->closed, act));
   }
+  if (const Hold* hold = stopping(shard, terms, act.app, reading)) {
+    return deny(act, event, reading.at, refuse_held(terms, *hold, act));
+  }
   if (!act.purposes_not_registered.empty()) {
     return deny(act, event, reading.at, refuse_unregistered(terms, act));
   }
@@ -194,6 +197,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
 
   Grant grant;
   grant.agreement = act.agreement;
+  grant.app = act.app;
   grant.action = short_action(act.action);
   if (earlier) {
     ++earlier->holders;
@@ -318,6 +322,9 @@ Result<odrl::Decision> Enforcer::dry_run(const Act& act) const {
   }
   if (entry->closed != Closed::open) {
     return refuse_closed(*entry->terms, entry->closed, act).decision;
+  }
+  if (const Hold* hold = State::stopping(shard, *entry->terms, act.app, reading)) {
+    return refuse_held(*entry->terms, *hold, act).decision;
   }
   if (!act.purposes_not_registered.empty()) {
     return refuse_unregistered(*entry->terms, act).decision;

@@ -167,6 +167,7 @@ audit::RecordDraft executed_draft(
     text += "{\"bytes\":" + std::to_string(done.outcome.bytes);
     if (!done.outcome.content.empty()) text += ",\"content\":" + json_text(done.outcome.content);
     if (!done.outcome.complete) text += ",\"outcome\":\"cut\"";  // absent: all of it went out
+    if (done.outcome.rows) text += ",\"rows\":" + std::to_string(*done.outcome.rows);
     text += ",\"use\":" + json_text(done.use) + "}";
   }
   draft.set_canonical("uses", text + "]");
