@@ -273,7 +273,7 @@ Json to_json(const Schema& schema) {
         {"name", column.name},
         {"type", to_string(column.type)},
         {"class", to_string(column.source)},
-        {"level", column.level}};
+        {"level", static_cast<unsigned>(column.level)}};
     if (!column.privacy.empty()) one["privacy"] = column.privacy;
     columns.push_back(std::move(one));
   }

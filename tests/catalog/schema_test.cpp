@@ -175,7 +175,7 @@ TEST(Schema, IsWrittenAsItWasRead) {
     const auto asset = read_asset(document("a.json", json), options());
     ASSERT_TRUE(asset) << all(asset.error());
     const auto again = parse_schema(to_json(*asset->schema), type);
-    ASSERT_TRUE(again);
+    ASSERT_TRUE(again) << type << " " << again.error().pointer;
     EXPECT_EQ(*again, *asset->schema);
   }
   EXPECT_FALSE(parse_schema(Json::array(), "text/csv"));
