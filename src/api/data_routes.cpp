@@ -169,6 +169,8 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   auto sending = std::make_shared<Sending>();
   sending->grants.push_back(std::get<usage::Grant>(std::move(*authorised)));
   sending->access = grant.access;
+  // Of a part nobody knows how many rows it has.
+  if (selection.range.length == identity.length && !seal) sending->rows = identity.rows;
   if (!(*asset)->held_under.empty()) {
     // What is held for others goes on only where their agreement says so, each time.
     usage::Act onward;
@@ -206,6 +208,8 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   dataplane::describe(selection, identity, response.headers, small ? small->etag : std::string());
   // The receipt of a pull: on the home executor, after the last byte.
   std::function<void(const std::string&, std::uint64_t)> whole;
+  // Of a part nobody knows how many rows it has.
+  if (selection.range.length == identity.length && !seal) sending->rows = identity.rows;
   if (pull) {
     // The consumer is asked for it with each use.
     const auto entry = parts->enforcer.state(grant.agreement);
@@ -252,7 +256,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   response.stream = sent_reader(std::move(*body), selection.range.length, std::move(sha), sending);
   response.stream_length = selection.range.length;
   // A transfer that is suspended or over takes what is under way with it, and so does the end of
-  // what the policy permits.
+  // what the policy permits, of the agreement, and a hold.
   response.may_go_on = [parts, access = grant.access, sending] {
     return access->open() && may_go_on(parts->enforcer, *sending);
   };

@@ -189,6 +189,7 @@ awaitable<HttpResponse> hand_out(AppParts parts, Call& call, const usage::App& a
   }
   auto sending = std::make_shared<Sending>();
   sending->grants = std::get<usage::JointGrant>(std::move(*authorised));
+  if (selection.range.length == identity.length) sending->rows = identity.rows;
   if (!held) {
     co_await usage::abort_all(parts->enforcer, sending->grants);
     co_return held_problem(held.error(), call.lang);

@@ -19,9 +19,11 @@
 #include "custody_admin.hpp"
 #include "decision_routes.hpp"
 #include "event_routes.hpp"
+#include "hold_admin.hpp"
 #include "limits_json.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
+#include "statement_admin.hpp"
 #include "transfer_admin.hpp"
 #include "witness_admin.hpp"
 
@@ -37,10 +39,21 @@ Json page(std::vector<Json> items) {
   return {{"items", std::move(items)}};
 }
 
+// What is active and held on its own account is shown as suspended.
+std::string_view shown_state(
+    const negotiation::Agreement& agreement, const std::optional<usage::Hold>& hold
+) {
+  using negotiation::AgreementStatus;
+  const bool suspended = agreement.status == AgreementStatus::active && hold &&
+                         hold->on.scope == usage::HoldScope::agreement;
+  return negotiation::to_string(suspended ? AgreementStatus::suspended : agreement.status);
+}
+
 Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforcer& enforcer) {
+  const auto hold = enforcer.held(agreement.id);
   Json out = {
       {"id", agreement.id.value},
-      {"state", negotiation::to_string(agreement.status)},
+      {"state", shown_state(agreement, hold)},
       {"side", odrl::to_string(agreement.our_side)},
       {"provider", negotiation::to_json(agreement.provider)},
       {"consumer", negotiation::to_json(agreement.consumer)},
@@ -59,6 +72,7 @@ Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforc
       {"assurance", agreement.is_asserted() ? "asserted" : "enforced"}};
   if (!agreement.reading.is_plain()) out["reading"] = dsp::to_json(agreement.reading);
   if (agreement.imported) out["imported"] = true;
+  if (hold) out["hold"] = usage::to_json(*hold);
   if (const auto state = enforcer.state(agreement.id)) {
     out["limits"] = limits_json(*state);
     out["uses"] = state->uses;
@@ -70,14 +84,18 @@ Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforc
 }
 
 awaitable<HttpResponse> get_agreements(Parts parts, Call& call) {
-  Store::Query query{"agreement", call.query("state"), {}, call.query("after"), 100};
+  // Suspended is what is active and held: of rows of both kinds a page may show fewer.
+  const std::string wanted = call.query("state");
+  Store::Query query{
+      "agreement", wanted == "suspended" ? "active" : wanted, {}, call.query("after"), 100};
   const auto rows = parts->store.rows(query);
   if (!rows) co_return problem(rows.error(), call.lang);
   std::vector<Json> items;
   for (const auto& row : *rows) {
     const auto agreement = negotiation::parse_agreement(row);
     if (!agreement) co_return problem(agreement.error(), call.lang);
-    items.push_back(agreement_json(*agreement, parts->enforcer));
+    Json item = agreement_json(*agreement, parts->enforcer);
+    if (wanted.empty() || item["state"] == wanted) items.push_back(std::move(item));
   }
   Json body = page(std::move(items));
   if (rows->size() == query.most) body["next"] = rows->back().id;
@@ -108,17 +126,6 @@ awaitable<HttpResponse> get_lineage(Parts parts, Call& call) {
   auto trace = co_await parts->connector.lineage(call.parameters.front());
   if (!trace) co_return problem(trace.error(), call.lang);
   co_return json_response(200, *trace);
-}
-
-awaitable<HttpResponse> terminate_agreement(Parts parts, Call& call) {
-  const auto body = call.json(parts->limits);
-  if (!body) co_return problem(body.error(), call.lang);
-  const auto reason = string_member(*body, "reason", "");
-  if (!reason) co_return problem(reason.error(), call.lang);
-  AgreementId id(call.parameters.front());
-  auto ended = co_await parts->connector.terminate(std::move(id), *reason);
-  if (!ended) co_return problem(ended.error(), call.lang);
-  co_return json_response(200, {{"state", "terminated"}});
 }
 
 awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
@@ -496,7 +503,26 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        "/api/v1/agreements/:id/termination",
        operates,
        home,
-       ends("terminate-agreement", on(terminate_agreement))},
+       ends("terminate-agreement", on(post_agreement_termination))},
+      {"POST",
+       "/api/v1/agreements/:id/suspension",
+       operates,
+       home,
+       ends("suspend-agreement", on(post_agreement_suspension))},
+      {"POST",
+       "/api/v1/agreements/:id/resumption",
+       operates,
+       home,
+       starts("resume-agreement", on(post_agreement_resumption))},
+      {"POST",
+       "/api/v1/agreements/:id/statements",
+       operates,
+       home,
+       starts("ask-statements", on(post_statement_inquiry))},
+      {"GET", "/api/v1/holds", auditor, home, shown(on(get_holds))},
+      {"POST", "/api/v1/holds", operates, home, ends("place-hold", on(post_hold))},
+      {"POST", "/api/v1/holds/orders", operates, home, ends("order-hold", on(post_hold_order))},
+      {"POST", "/api/v1/holds/:id/lift", operates, home, starts("lift-hold", on(post_hold_lift))},
       {"POST", "/api/v1/transfers", operates, home, starts("begin-transfer", on(post_transfer))},
       {"GET", "/api/v1/transfers", auditor, home, shown(list_of(parts, transfers))},
       {"GET", "/api/v1/transfers/:id", auditor, home, shown(one_of(parts, transfers))},

@@ -64,6 +64,7 @@ std::function<void(std::uint64_t, bool)> completion(
     outcome.bytes = bytes;
     outcome.complete = done;
     if (done) outcome.content = sending->content;
+    if (done) outcome.rows = sending->rows;
     usage::complete_all(enforcer, sending->grants, outcome);
     usage::complete_all(enforcer, sending->onward, outcome);
     if (done && whole) whole(outcome.content, bytes);

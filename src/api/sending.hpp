@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "tally/api/router.hpp"
@@ -24,6 +25,7 @@ struct Sending {
   std::shared_ptr<transfer::DataAccess> access;  // null: of what custody holds
   std::string content;                           // "sha256:…" once all of it was read
   bool read_whole = false;
+  std::optional<std::uint64_t> rows;  // of all of it, where that is known
 };
 
 // Closes the use when the transport is done with the body; `whole` runs when all of the data has

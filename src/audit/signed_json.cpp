@@ -17,12 +17,12 @@ Result<std::string> sign_json(
 }
 
 Result<Json> open_signed_json(
-    std::string_view note, std::string_view kind, const VerifierKey& key
+    std::string_view note, std::string_view kind, const VerifierKey& key, std::size_t most_bytes
 ) {
   const auto other = [kind] {
     return fail(ErrorKind::invalid, {"audit.note-other", {{"kind", std::string(kind)}}});
   };
-  if (note.size() > most_signed_json_bytes) return other();
+  if (note.size() > most_bytes) return other();
   const auto verified = verify_note(note, std::span(&key, 1));
   if (!verified) return tl::unexpected(verified.error());
   std::string_view text = verified->text;

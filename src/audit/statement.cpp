@@ -48,7 +48,9 @@ bool UseSums::add(const RecordView& record) {
   } else if (record.type == "use.executed") {
     const Json done = Json::parse(record.raw("uses"), nullptr, false);
     for (const Json& use : done.is_array() ? done : Json::array()) {
-      if (use.is_object()) bytes += number_of(use, "bytes").value_or(0);
+      if (!use.is_object()) continue;
+      bytes += number_of(use, "bytes").value_or(0);
+      if (const auto count = number_of(use, "rows")) rows = rows.value_or(0) + *count;
     }
   } else {
     return false;
@@ -62,12 +64,14 @@ bool UseSums::add(const RecordView& record) {
 }
 
 Json UseSums::to_json() const {
-  return Json{
+  Json json{
       {"aseq", {{"from", from}, {"to", to}}},
       {"bytes", bytes},
       {"period", {{"from", since}, {"until", until}}},
       {"refusals", Json(refusals)},
       {"uses", uses}};
+  if (rows) json["rows"] = *rows;
+  return json;
 }
 
 Result<UseSums> parse_use_sums(const Json& json) {
@@ -91,6 +95,8 @@ Result<UseSums> parse_use_sums(const Json& json) {
   sums.until = std::move(*until);
   sums.uses = uses->get<std::int64_t>();
   sums.bytes = *bytes;
+  sums.rows = number_of(json, "rows");
+  if (json.contains("rows") && !sums.rows) return malformed();
   for (const auto& [code, count] : object_of(json, "refusals").items()) {
     if (!count.is_number_unsigned()) return malformed();
     sums.refusals[code] = count.get<std::uint64_t>();

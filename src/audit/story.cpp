@@ -56,28 +56,9 @@ Message summary_of(const std::string& type, const Json& record) {
   if (may_rest && member_text(record, "assurance") == "asserted") summary.code += "-asserted";
   auto& params = summary.params;
   for (const std::string_view key :
-       {"action",
-        "app",
-        "asset",
-        "bytes",
-        "cells",
-        "change",
-        "counterparty",
-        "method",
-        "number",
-        "offer",
-        "pid",
-        "policy",
-        "purpose",
-        "query",
-        "receipt",
-        "role",
-        "rule",
-        "state",
-        "target",
-        "to",
-        "use",
-        "content"}) {
+       {"action",  "app",    "asset",  "by",    "bytes",  "cells",  "change",  "counterparty",
+        "hold",    "method", "number", "offer", "pid",    "policy", "purpose", "query",
+        "receipt", "role",   "rule",   "state", "target", "to",     "use",     "content"}) {
     params[std::string(key)] = short_digest(member_text(record, key));
   }
   params["who"] = params["app"].empty() ? params["counterparty"] : params["app"];

@@ -306,6 +306,14 @@ awaitable<Result<Puller::Step>> Puller::fetch_part(Progress& progress) {
       co_return Step::cut;
     }
   }
+  if (status == 403) {
+    // A hold ends nothing: what it stops goes on once it is lifted.
+    const std::string code = co_await problem_code(stream->body.get());
+    if (code.starts_with("usage.held-by-")) {
+      Message message{"custody.pull-held", {{"process", order.process.value}, {"code", code}}};
+      co_return fail(ErrorKind::unavailable, std::move(message));
+    }
+  }
   if (status >= 400 && status < 500) {
     Message message{"custody.pull-refused", {{"status", std::to_string(status)}}};
     co_return fail(ErrorKind::forbidden, std::move(message));

@@ -341,6 +341,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
           {"site", read_site(read, config.site, true)},
           {"taxonomy", read_taxonomy(read, config.taxonomy)},
           {"events", read_events(read, config.events)},
+          {"regulators", read_regulators(read, config)},
           {"hooks", read_hooks(read, config)},
           {"webhooks", read_webhooks(read, config)},
           {"catalog",

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/audit/hold_order.hpp"
 #include "tally/audit/note.hpp"
 #include "tally/catalog/catalog.hpp"
 #include "tally/core/ids.hpp"
@@ -136,6 +137,7 @@ struct Config {
   usage::Site site;  // where this connector lets data be used
   std::vector<odrl::Broader> taxonomy;
   std::vector<odrl::EventSpan> events;
+  std::vector<audit::Regulator> regulators;
   std::vector<HookEntry> hooks;
   std::vector<WebhookEntry> webhooks;
   CatalogSettings catalog;
@@ -143,7 +145,7 @@ struct Config {
   std::uint64_t custody_quota = 0;     // bytes that are held at most; 0: no bound
   Nanos recheck_every = seconds(168L * 3600);  // of each artefact; 0: when asked alone
   std::uint64_t recheck_rate = 16ULL << 20;    // bytes a second of those by itself
-  std::filesystem::path pseudonym_key;  // empty: no policy here can ask for pseudonyms
+  std::filesystem::path pseudonym_key;         // empty: no policy here can ask for pseudonyms
   std::string data_url;             // as written; what is in force stands with each listener
   std::filesystem::path data_root;  // where file sources may read
   Nanos statement_period = seconds(24L * 3600);  // how often uses are stated to partners

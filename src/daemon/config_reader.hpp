@@ -159,6 +159,9 @@ class ConfigReader {
 ConfigReader::Field read_hooks(ConfigReader& read, Config& config);
 ConfigReader::Field read_webhooks(ConfigReader& read, Config& config);
 
+// Whose orders of holds are obeyed (config_regulators.cpp).
+ConfigReader::Field read_regulators(ConfigReader& read, Config& config);
+
 // What the contexts of a peer mean (config_contexts.cpp).
 ConfigReader::Field read_contexts(ConfigReader& read, dsp::PolicyDialect& dialect);
 

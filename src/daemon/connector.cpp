@@ -556,6 +556,30 @@ Result<void> Connector::assemble(Opened opened) {
   );
   aggregates_ = std::make_unique<aggregates::Aggregates>(aggregates::AggregatesParts{
       *store_, *journal_, *enforcer_, clock_, timers_, *query_worker_, random_, limits});
+  inquiry_ =
+      std::make_unique<transfer::StatementInquiry>(*store_, *peer_, timers_, *peers_, *transfers_);
+  holds_ = std::make_unique<usage::HoldBook>(
+      usage::HoldBookParts{*store_, *journal_, clock_, random_, *enforcer_},
+      config_.participant,
+      config_.regulators
+  );
+  holds_->on_change([this] { transfers_->holds_changed(); });
+  agreement_orders_ = std::make_unique<transfer::AgreementOrders>(
+      transfer::AgreementOrderParts{
+          *store_,
+          *journal_,
+          *delivery_,
+          clock_,
+          random_,
+          notices_,
+          *peers_,
+          *enforcer_,
+          *holds_,
+          *transfers_},
+      [this](AgreementId agreement, Message why) {
+        return after_end(std::move(agreement), std::move(why));
+      }
+  );
   if (custody_) {
     auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
       transfer::DeletionNote note;

@@ -78,7 +78,6 @@ class Connector final : public api::Connector {
   [[nodiscard]] Json status() const override;
   awaitable<Result<Json>> history(AgreementId agreement, Lang lang) override;
   awaitable<Result<Json>> lineage(std::string artefact) override;
-  awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) override;
   awaitable<Result<Instant>> advance_clock(Nanos span) override;
   awaitable<Result<void>> ordered(api::AdminOrder order) override;
   awaitable<Result<std::vector<std::uint64_t>>> erase(api::Erasure erasure) override;
@@ -122,6 +121,9 @@ class Connector final : public api::Connector {
   [[nodiscard]] std::optional<Error> closed() const;
   [[nodiscard]] std::string log_folder() const;
   awaitable<Result<void>> set_status(AgreementId id, negotiation::AgreementStatus status);
+  // What follows once an agreement has ended by order: its transfers, its last statement, and what
+  // is held under it.
+  awaitable<Result<void>> after_end(AgreementId id, Message why);
 
   Config config_;
   Notices& notices_;
@@ -202,6 +204,9 @@ class Connector final : public api::Connector {
   std::unique_ptr<transfer::UseReceipts> use_receipts_;
   std::unique_ptr<transfer::StatementSender> statements_;
   std::unique_ptr<aggregates::Aggregates> aggregates_;
+  std::unique_ptr<transfer::StatementInquiry> inquiry_;
+  std::unique_ptr<usage::HoldBook> holds_;
+  std::unique_ptr<transfer::AgreementOrders> agreement_orders_;
 
   std::unique_ptr<events::EventFeed> event_feed_;
   std::unique_ptr<events::Webhooks> webhooks_;

@@ -4,8 +4,10 @@
 #include "tally/api/aggregate_routes.hpp"
 #include "tally/api/catalog_routes.hpp"
 #include "tally/api/data_routes.hpp"
+#include "tally/api/hold_routes.hpp"
 #include "tally/api/log_routes.hpp"
 #include "tally/api/peer_routes.hpp"
+#include "tally/api/statement_routes.hpp"
 #include "tally/api/unknown_peer.hpp"
 #include "tally/api/use_receipt_routes.hpp"
 #include "tally/api/witness_routes.hpp"
@@ -96,6 +98,11 @@ Result<void> Connector::listen() {
   const api::UseReceiptParts receipt_parts{log_->tree(), *worker_, *store_, *use_receipts_};
   auto peer_receipts = api::peer_use_receipt_routes(receipt_parts);
   peer_routes.insert(peer_routes.end(), peer_receipts.begin(), peer_receipts.end());
+  for (auto& more :
+       {api::peer_hold_routes({*agreement_orders_, *holds_, limits}),
+        api::peer_statement_routes(*statements_)}) {
+    peer_routes.insert(peer_routes.end(), more.begin(), more.end());
+  }
   serving_->peer_router = std::make_unique<api::Router>(
       std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
   );
@@ -146,6 +153,9 @@ Result<void> Connector::listen() {
        custody_desk_.get(),
        *held_,
        *catalog_,
+       *holds_,
+       *agreement_orders_,
+       *inquiry_,
        {*sender_,
         from_log_->witnessing,
         [this] { return witness_ ? watched_logs_->all() : std::vector<audit::WatchedName>{}; },

@@ -82,24 +82,7 @@ awaitable<Result<void>> Connector::set_status(AgreementId id, negotiation::Agree
   }
 }
 
-awaitable<Result<void>> Connector::terminate(AgreementId id, std::string reason) {
-  auto found = negotiation::find_agreement(*store_, id);
-  if (!found) co_return fail(std::move(found));
-  if (!*found) {
-    co_return fail(ErrorKind::not_found, {"api.unknown-agreement", {{"agreement", id.value}}});
-  }
-  const auto agreement = std::move(**found);
-  Message why{"daemon.agreement-ended", {{"agreement", id.value}, {"reason", std::move(reason)}}};
-  audit::RecordDraft draft("contract.terminated", new_event(random_, clock_.read().at));
-  draft.about(id).set("counterparty", agreement.peer()).set("pid", agreement.negotiation.value);
-  // Free text stays out of the log: what an operator typed may name a person.
-  draft.set("reason", Message{why.code, {{"agreement", id.value}}});
-  // Under the lock of authorise: no use is permitted after this record.
-  auto closed = co_await enforcer_->close(id, usage::Closed::terminated, std::move(draft));
-  if (!closed) co_return closed;
-  if (auto stored = co_await set_status(id, negotiation::AgreementStatus::terminated); !stored) {
-    co_return stored;
-  }
+awaitable<Result<void>> Connector::after_end(AgreementId id, Message why) {
   statements_->ended(id);
   auto running = transfers_->list();
   if (!running) co_return fail(std::move(running));
@@ -115,6 +98,8 @@ awaitable<Result<void>> Connector::terminate(AgreementId id, std::string reason)
     auto ended = co_await transfers_->terminate(std::move(pid), std::move(told));
     if (!ended && ended.error().kind == ErrorKind::unavailable) co_return ended;
   }
+  // Free text stays out of the log: what somebody typed may name a person.
+  why.params.erase("reason");
   if (keeper_) co_return co_await keeper_->destroy(id, why);
   co_return Result<void>{};
 }

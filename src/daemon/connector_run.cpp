@@ -134,6 +134,7 @@ awaitable<Result<void>> Connector::start() {
   }
   if (auto done = transfers_->load(); !done) co_return done;
   if (auto done = apps_->load(); !done) co_return done;
+  if (auto done = holds_->load(); !done) co_return done;
   if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
   if (keeper_) {
     if (auto done = co_await key_rotation_->start(from_log_->custody); !done) co_return done;
@@ -159,7 +160,9 @@ awaitable<Result<void>> Connector::start() {
   tasks_->spawn("statements", statements_->run());
   if (auto done = delivery_->resume(); !done) co_return done;
   if (auto done = negotiations_->resume(); !done) co_return done;
-  co_return transfers_->resume();
+  if (auto done = transfers_->resume(); !done) co_return done;
+  tasks_->spawn("ended agreements", agreement_orders_->finish());
+  co_return Result<void>{};
 }
 
 awaitable<void> Connector::housekeeping() {
@@ -293,6 +296,7 @@ void Connector::reload() {
     self.peers_->replace(config.known_peers);
     if (self.quota_) self.quota_->set(quota_of(self.config_, config.known_peers));
     self.enforcer_->surround(surroundings_of(config));
+    self.holds_->set_regulators(std::move(config.regulators));
     auto catalog = co_await self.catalog_->reload();
     if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
     self.notices_.note(Severity::info, {"daemon.reloaded", {}});

@@ -57,6 +57,8 @@ class ShapedReader final : public BodyReader {
     co_return n;
   }
 
+  [[nodiscard]] std::uint64_t rows() const { return rows_; }
+
  private:
   // Makes about so many bytes of what was fed; nullopt: there are some, or more is wanted, or it is
   // over.
@@ -118,14 +120,18 @@ class ShapedReader final : public BodyReader {
 
 // All of it at once. False: the data do not fit the schema.
 bool shape_all(
-    std::string_view in, const Shape& shape, std::size_t record_bytes, std::string& out
+    std::string_view in,
+    const Shape& shape,
+    std::size_t record_bytes,
+    std::string& out,
+    std::uint64_t& rows
 ) {
   auto reader = make_record_reader(shape.input(), record_bytes);
   RecordWriter writer(shape.output());
   writer.begin(out);
   reader->feed(as_bytes(in));
   Record row, shaped;
-  std::uint64_t rows = 0;
+  rows = 0;
   for (bool ended = false;;) {
     const auto step = reader->next(row);
     if (!step || (*step == RecordReader::Step::more && std::exchange(ended, true))) return false;
@@ -188,8 +194,9 @@ std::shared_ptr<const SmallContent> ShapedSource::small() {
   const auto inner = source_->small();
   if (!inner) return nullptr;
   auto out = std::make_shared<SmallContent>();
-  if (!shape_all(inner->bytes, *shape_, record_bytes_, out->bytes)) return nullptr;
-  out->identity = {shaped_identity(inner->identity), out->bytes.size()};
+  std::uint64_t rows = 0;
+  if (!shape_all(inner->bytes, *shape_, record_bytes_, out->bytes, rows)) return nullptr;
+  out->identity = {shaped_identity(inner->identity), out->bytes.size(), rows};
   out->etag = etag_of(out->identity);
   out->content = digest_text(sha256(out->bytes));
   return out;
@@ -206,16 +213,19 @@ awaitable<Result<SourceIdentity>> ShapedSource::identify() {
   const bool known = *inner == inner_ && text == shaped_.text;
   inner_ = std::move(*inner);
   if (known) co_return shaped_;
-  auto body = co_await whole(inner_.length);
+  auto body = co_await source_->open(0, inner_.length);
   if (!body) co_return fail(std::move(body));
+  ShapedReader shaped(std::move(*body), inner_.length, shape_, record_bytes_);
   std::vector<std::uint8_t> piece(piece_bytes);
-  SourceIdentity out{text, 0};
+  SourceIdentity out;
+  out.text = text;
   for (;;) {
-    const auto n = co_await (*body)->read(piece);
+    const auto n = co_await shaped.read(piece);
     if (!n) co_return tl::unexpected(n.error());
     if (*n == 0) break;
     out.length += *n;
   }
+  out.rows = shaped.rows();
   shaped_ = std::move(out);
   co_return shaped_;
 }

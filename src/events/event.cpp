@@ -15,7 +15,7 @@ struct EventType {
 };
 
 // By type.
-constexpr std::array<EventType, 27> event_types = {{
+constexpr std::array<EventType, 30> event_types = {{
     {"approval.approved", "approved"},
     {"approval.rejected", ""},
     {"approval.requested", "waiting"},
@@ -31,6 +31,9 @@ constexpr std::array<EventType, 27> event_types = {{
     {"data.intact", "held"},
     {"equivocation.found", ""},
     {"equivocation.lifted", ""},
+    {"hold.lifted", "lifted"},
+    {"hold.placed", "placed"},
+    {"hold.refused", ""},
     {"policy.expired", "expired"},
     {"policy.revoked", "revoked"},
     {"receipt.missing", ""},
@@ -46,7 +49,7 @@ constexpr std::array<EventType, 27> event_types = {{
 }};
 
 // What an event takes over from its record as it stands there; nothing else leaves the log.
-constexpr std::array<std::string_view, 12> told = {
+constexpr std::array<std::string_view, 15> told = {
     "asset",
     "before",
     "by",
@@ -54,11 +57,14 @@ constexpr std::array<std::string_view, 12> told = {
     "content",
     "contents",
     "decision",
+    "hold",
     "method",
     "offer",
     "reason",
     "role",
-    "state"};
+    "scope",
+    "state",
+    "target"};
 
 const EventType* find_type(std::string_view type) {
   const auto found = std::lower_bound(

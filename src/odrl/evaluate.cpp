@@ -24,6 +24,7 @@ constexpr auto reasons = std::to_array<std::string_view>({
     "invalid-policy",
     "undecidable",
     "agreement-closed",
+    "held",
     "clock-unreliable",
 });
 

@@ -47,6 +47,9 @@ std::optional<HttpAnswer> TransferService::State::no_key_now(const AgreementId& 
   const auto entry = parts.enforcer.state(agreement);
   if (!entry) return over("unknown");
   if (entry->closed != usage::Closed::open) return over(usage::to_string(entry->closed));
+  if (const auto hold = parts.enforcer.held(agreement)) {
+    return refuse(503, usage::explain(*hold, agreement));  // it ends nothing
+  }
   const auto until = entry->terms.policy->not_after();
   if (!until) return std::nullopt;
   const ClockReading reading = parts.clock.read();

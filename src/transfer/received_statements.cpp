@@ -21,14 +21,20 @@ constexpr std::string_view statement_kind = "statement_record";
 }  // namespace
 
 awaitable<HttpAnswer> TransferService::receive_statement(Received received) {
-  State& state = *state_;
   const auto body = parse_body(received.request);
   if (!body) co_return refuse(body.error());
-  const AgreementId id(text_of(body->json, "agreement"));
-  const auto note = text_of(body->json, "note");
+  AgreementId id(text_of(body->json, "agreement"));
+  auto note = text_of(body->json, "note");
+  co_return co_await take_statement(received.caller.party, std::move(id), std::move(note));
+}
+
+awaitable<HttpAnswer> TransferService::take_statement(
+    PartyId from, AgreementId id, std::string note
+) {
+  State& state = *state_;
   const auto found = negotiation::find_agreement(state.parts.store, id);
   if (!found) co_return refuse(found.error());
-  if (!*found || (*found)->peer() != received.caller.party) {
+  if (!*found || (*found)->peer() != from) {
     const Message unknown{"transfer.unknown-agreement", {}};
     co_return refuse(404, unknown, "/agreement");
   }
@@ -37,8 +43,7 @@ awaitable<HttpAnswer> TransferService::receive_statement(Received received) {
     const Message none{"transfer.no-key", {}};
     co_return refuse(400, none);
   }
-  const auto statement =
-      audit::verify_statement(note, audit::make_verifier_key(received.caller.party.uri, *key));
+  const auto statement = audit::verify_statement(note, audit::make_verifier_key(from.uri, *key));
   if (!statement) co_return refuse(statement.error());
   const auto told = (*found)->peer_statement();
   // A log that had to be begun anew states what was refused under agreements that it ended.

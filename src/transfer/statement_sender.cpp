@@ -12,6 +12,7 @@
 
 #include "tally/audit/recovery.hpp"
 #include "tally/audit/statement.hpp"
+#include "tally/audit/use_list.hpp"
 #include "tally/core/wakeup.hpp"
 #include "tally/negotiation/agreement.hpp"
 #include "tally/negotiation/exchange.hpp"
@@ -28,6 +29,8 @@ constexpr std::string_view stated_kind = "statement-range";  // a row for each a
 constexpr std::string_view round_kind = "statement-round";   // one row
 constexpr std::string_view round_id = "last";
 constexpr Nanos look_again = seconds(60);
+constexpr Nanos wait_step = milliseconds(10);
+constexpr std::size_t notes_per_page = 100;
 
 // How far the records of an agreement are stated.
 struct Stated {
@@ -45,6 +48,18 @@ Result<Stated> parse_stated(Row row) {
   stated.row = std::move(row);
   return stated;
 }
+
+// Set for as long as it lives, however that ends.
+class Flag {
+ public:
+  explicit Flag(bool& flag) : flag_(flag) { flag_ = true; }
+  ~Flag() { flag_ = false; }
+  Flag(const Flag&) = delete;
+  Flag& operator=(const Flag&) = delete;
+
+ private:
+  bool& flag_;
+};
 
 // The last period that was stated for all agreements.
 struct Round {
@@ -73,6 +88,8 @@ struct StatementSender::State {
   NoteDelivery notes;
   std::set<std::string> ended;
   bool kicked = false;
+  bool stating = false;    // what is stated is being added up
+  bool answering = false;  // somebody is being answered: the log is read for one at a time
   std::shared_ptr<Wakeup> sleeper;
 
   Result<std::optional<Round>> last_round() const;
@@ -96,6 +113,12 @@ struct StatementSender::State {
   );
   awaitable<Instant> look();
   void wake();
+  [[nodiscard]] audit::Signer signer() const;
+  [[nodiscard]] Result<void> is_of(const AgreementId& agreement, const PartyId& caller) const;
+  awaitable<Result<void>> state_now(AgreementId agreement);
+  Result<audit::UseList> list_uses(
+      const AgreementId& agreement, std::uint64_t aseq, std::uint64_t seq
+  ) const;
 };
 
 StatementSender::StatementSender(StatementParts parts, StatementSettings settings)
@@ -221,11 +244,7 @@ awaitable<Result<void>> StatementSender::State::issue(
   statement.root = added.root;
   statement.asserted = (*agreement)->is_asserted();
   const auto key = audit::make_verifier_key(settings.self.uri, parts.signer->public_key());
-  const audit::Signer sign = [this](std::span<const std::uint8_t> bytes) -> Result<Bytes> {
-    const auto signature = parts.signer->sign(bytes);
-    return Bytes(signature.begin(), signature.end());
-  };
-  auto note = audit::sign_statement(statement, key, sign);
+  auto note = audit::sign_statement(statement, key, signer());
   if (!note) co_return fail(std::move(note));
 
   const Instant now = parts.clock.read().at;
@@ -276,11 +295,20 @@ awaitable<Result<void>> StatementSender::State::issue(
   co_return Result<void>{};
 }
 
+audit::Signer StatementSender::State::signer() const {
+  return [this](std::span<const std::uint8_t> bytes) -> Result<Bytes> {
+    const auto signature = parts.signer->sign(bytes);
+    return Bytes(signature.begin(), signature.end());
+  };
+}
+
 // Does what is due; when to look again.
 awaitable<Instant> StatementSender::State::look() {
   const ClockReading reading = parts.clock.read();
   const Instant later = reading.at + look_again;
   if (!reading.reliable) co_return later;
+  while (stating) co_await parts.timers.sleep_for(wait_step);
+  const Flag mine(stating);
   auto last = last_round();
   Result<void> done;
   std::optional<Instant> due;
@@ -337,6 +365,96 @@ void StatementSender::State::wake() {
   } else {
     kicked = true;
   }
+}
+
+// --- what the other side asks ---
+
+Result<void> StatementSender::State::is_of(const AgreementId& agreement, const PartyId& caller)
+    const {
+  const auto found = negotiation::find_agreement(parts.store, agreement);
+  if (!found) return tl::unexpected(found.error());
+  if (*found && (*found)->peer() == caller) return {};
+  return fail(ErrorKind::not_found, {"transfer.unknown-agreement", {}});
+}
+
+awaitable<Result<void>> StatementSender::State::state_now(AgreementId agreement) {
+  while (stating) co_await parts.timers.sleep_for(wait_step);
+  const Flag mine(stating);
+  const std::set<std::string> only{agreement.value};
+  co_return co_await state_all(&only);
+}
+
+Result<audit::UseList> StatementSender::State::list_uses(
+    const AgreementId& agreement, std::uint64_t aseq, std::uint64_t seq
+) const {
+  audit::UseList list;
+  list.agreement = agreement;
+  list.from = aseq;
+  list.origin = settings.log_origin;
+  list.size = parts.tree.size();
+  const auto root = parts.tree.root(list.size);
+  if (!root) return tl::unexpected(root.error());
+  list.root = *root;
+  auto log = parts.open_log();
+  if (!log) return fail(std::move(log));
+  const auto each = [&](const audit::RecordView& record) {
+    if (record.seq >= list.size || record.agreement != agreement.value) return;
+    auto line = audit::use_line(record);
+    list.last = line.aseq;
+    const bool wanted = line.aseq >= aseq && list.lines.size() < audit::most_use_lines;
+    if (wanted) list.lines.push_back(std::move(line));
+  };
+  auto read = audit::for_each_record(**log, seq, each);
+  if (!read) return fail(std::move(read));
+  return list;
+}
+
+awaitable<Result<Json>> StatementSender::statements(
+    AgreementId agreement, PartyId caller, std::string after
+) {
+  const auto state = state_;
+  if (auto known = state->is_of(agreement, caller); !known) co_return fail(std::move(known));
+  const Message busy{"transfer.busy", {}};
+  if (state->answering) co_return fail(ErrorKind::unavailable, busy);
+  const Flag mine(state->answering);
+  if (after.empty() && state->parts.clock.read().reliable) {
+    auto stated = co_await state->state_now(agreement);
+    if (!stated) co_return fail(std::move(stated));
+  }
+  const Store::Query query{
+      std::string(kind), {}, agreement.value, std::move(after), notes_per_page};
+  const auto rows = state->parts.store.rows(query);
+  if (!rows) co_return tl::unexpected(rows.error());
+  Json notes = Json::array();
+  for (const Row& row : *rows) {
+    const auto json = negotiation::parse_row(row);
+    if (!json) co_return tl::unexpected(json.error());
+    notes.push_back(negotiation::text_of(*json, "note"));
+  }
+  Json answer = {{"statements", std::move(notes)}};
+  if (rows->size() == notes_per_page) answer["next"] = rows->back().id;
+  co_return answer;
+}
+
+awaitable<Result<Json>> StatementSender::uses(
+    AgreementId agreement, PartyId caller, std::uint64_t aseq, std::uint64_t seq
+) {
+  const auto state = state_;
+  if (auto known = state->is_of(agreement, caller); !known) co_return fail(std::move(known));
+  const Message busy{"transfer.busy", {}};
+  if (state->answering) co_return fail(ErrorKind::unavailable, busy);
+  const Flag mine(state->answering);
+  std::optional<Result<audit::UseList>> list;
+  auto job = [&state, &list, &agreement, aseq, seq] {
+    list = state->list_uses(agreement, aseq, seq);
+  };
+  co_await state->parts.worker.run(std::move(job));
+  if (!*list) co_return fail(std::move(*list));
+  const auto key =
+      audit::make_verifier_key(state->settings.self.uri, state->parts.signer->public_key());
+  const auto note = audit::sign_use_list(**list, key, state->signer());
+  if (!note) co_return tl::unexpected(note.error());
+  co_return Json{{"uses", *note}};
 }
 
 void StatementSender::ended(const AgreementId& agreement) {

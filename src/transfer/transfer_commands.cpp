@@ -24,6 +24,9 @@ awaitable<Result<Pid>> TransferService::request(TransferOrder order) {
   if ((*agreement)->status != negotiation::AgreementStatus::active) {
     co_return fail(ErrorKind::conflict, not_active(**agreement));
   }
+  if (const auto hold = state.parts.enforcer.held(order.agreement)) {
+    co_return fail(ErrorKind::conflict, usage::explain(*hold, order.agreement));
+  }
   if (auto missing = co_await state.wait_for_witnesses(order.agreement)) {
     co_return fail(ErrorKind::conflict, *std::move(missing));
   }

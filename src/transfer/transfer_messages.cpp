@@ -256,6 +256,9 @@ awaitable<HttpAnswer> TransferService::receive_request(Received received) {
 Result<std::optional<Message>> TransferService::State::take_up(Step& step) const {
   auto agreement = agreement_of(step.process);
   if (!agreement) return fail(std::move(agreement));
+  if (const auto hold = parts.enforcer.held(agreement->id)) {
+    return fail(ErrorKind::unavailable, usage::explain(*hold, agreement->id));  // it ends nothing
+  }
   auto permit = permits(step.process, *agreement);
   if (!permit) return fail(std::move(permit));
   if (permit->refusal) return permit->refusal;

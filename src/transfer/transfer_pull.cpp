@@ -66,6 +66,9 @@ constexpr int most_without_receipt = 3;
 constexpr Nanos fresh_address_wait = seconds(5);
 constexpr Nanos fresh_address_step = milliseconds(100);
 
+// How often a fetch that is held looks whether it still is.
+constexpr Nanos held_step = seconds(1);
+
 // From STARTED to the completion message; every step looks at the row again.
 awaitable<void> TransferService::State::fetch_once(Pid pid, Runs::Run& run) {
   Nanos pause = parts.limits.retry_first;
@@ -86,6 +89,10 @@ awaitable<void> TransferService::State::fetch_once(Pid pid, Runs::Run& run) {
       co_return;
     }
     if (process.format == call_format || reaction_to(process)) co_return;
+    if (parts.enforcer.held(process.agreement)) {
+      co_await parts.timers.sleep_for(held_step);
+      continue;
+    }
     if (process.asked_to_resume && waited < fresh_address_wait) {
       co_await parts.timers.sleep_for(fresh_address_step);
       waited += fresh_address_step;

@@ -85,6 +85,10 @@ Result<TransferService::State::Permit> TransferService::State::permits(
     permit.refusal = not_active(agreement);
     return permit;
   }
+  if (const auto hold = parts.enforcer.held(agreement.id)) {
+    permit.refusal = usage::explain(*hold, agreement.id);
+    return permit;
+  }
   // A call is decided with each use; then its start rests on the agreement alone.
   if (process.action != odrl::iri::archive && !unwitnessed) {
     permit.decided = {{"at", format_micros(now())}, {"outcome", "permit"}};

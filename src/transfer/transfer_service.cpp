@@ -43,6 +43,15 @@ Result<void> TransferService::load() {
   return {};
 }
 
+void TransferService::holds_changed() {
+  for (const auto& name : state_->pulls.names()) {
+    const auto found = state_->find(Pid(name));
+    if (found && *found && state_->parts.enforcer.held((*found)->agreement)) {
+      state_->pulls.stop(name);
+    }
+  }
+}
+
 Result<void> TransferService::look_again() {
   for (const auto state :
        {TransferState::requested, TransferState::started, TransferState::suspended}) {

@@ -47,8 +47,11 @@ Result<void> may_move(const Process& process, TransferEvent event, std::string_v
 }  // namespace
 
 Message recorded(Message reason) {
-  constexpr std::array<std::string_view, 3> with_words{
-      "daemon.agreement-ended", "transfer.ended-because", "transfer.suspended-because"};
+  constexpr std::array<std::string_view, 4> with_words{
+      "daemon.agreement-ended",
+      "transfer.agreement-ended-by-peer",
+      "transfer.ended-because",
+      "transfer.suspended-because"};
   for (const auto code : with_words) {
     if (reason.code == code) reason.params.erase("reason");
   }

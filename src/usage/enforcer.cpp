@@ -167,6 +167,9 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   if (entry->closed != Closed::open) {
     return deny(act, event, reading.at, refuse_closed(terms, entry->closed, act));
   }
+  if (const Hold* hold = stopping(shard, terms, act.app, reading)) {
+    return deny(act, event, reading.at, refuse_held(terms, *hold, act));
+  }
   if (!act.purposes_not_registered.empty() || !act.roles_not_registered.empty()) {
     return deny(act, event, reading.at, refuse_unregistered(terms, act));
   }
@@ -185,6 +188,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
 
   Grant grant;
   grant.agreement = act.agreement;
+  grant.app = act.app;
   grant.action = short_action(act.action);
   grant.began = reading.at;
   if (const auto again = ask_again(*entry, decision, reading.at)) {

@@ -5,6 +5,7 @@
 #include "tally/odrl/explain.hpp"
 
 #include "enforcer_state.hpp"
+#include "refusal.hpp"
 #include "use_records.hpp"
 
 namespace tally::usage {
@@ -53,6 +54,9 @@ Result<Enforcer::Rehearsal> Enforcer::dry_run(const Act& act) const {
     return out;
   };
   if (entry->closed != Closed::open) return refused(refuse_closed(terms, entry->closed, act));
+  if (const Hold* hold = State::stopping(shard, terms, act.app, reading)) {
+    return refused(refuse_held(terms, *hold, act));
+  }
   if (!act.purposes_not_registered.empty() || !act.roles_not_registered.empty()) {
     return refused(refuse_unregistered(terms, act));
   }
@@ -82,8 +86,11 @@ bool Enforcer::may_go_on(const Grant& grant) {
   const std::lock_guard lock(shard.mutex);
   Entry* entry = State::find(shard, grant.agreement.value);
   if (entry == nullptr || !entry->terms || entry->closed != Closed::open) return false;
-  if (!grant.session || !grant.session->ask_again) return true;
+  const bool asks = grant.session && grant.session->ask_again;
+  if (!asks && !shard.holds) return true;
   const ClockReading reading = state_->read_clock();
+  if (State::stopping(shard, *entry->terms, grant.app, reading) != nullptr) return false;
+  if (!asks) return true;
   // What a clock says that went wrong ends nothing; the next act is refused.
   if (!reading.reliable || reading.at < *grant.session->ask_again) return true;
   auto& session = *grant.session;

@@ -105,6 +105,35 @@ bool Enforcer::open_again(const AgreementId& agreement) {
   return true;
 }
 
+// --- holds, which end nothing ---
+
+void Enforcer::hold(HoldSetPtr holds) {
+  // Whoever was given a permit before had this lock, and has queued the record under it.
+  for (auto& shard : state_->shards) {
+    const std::lock_guard lock(shard.mutex);
+    shard.holds = holds;
+  }
+}
+
+std::optional<Hold> Enforcer::held(const AgreementId& agreement, const AppId& app) const {
+  auto& shard = state_->shard_of(agreement.value);
+  const std::lock_guard lock(shard.mutex);
+  if (!shard.holds) return std::nullopt;
+  const Entry* entry = State::find(shard, agreement.value);
+  if (entry == nullptr || !entry->terms) return std::nullopt;
+  const Hold* hold = State::stopping(shard, *entry->terms, app, state_->clock.read());
+  return hold == nullptr ? std::nullopt : std::optional(*hold);
+}
+
+bool Enforcer::may_go_on(const Grant& grant) {
+  auto& shard = state_->shard_of(grant.agreement.value);
+  const std::lock_guard lock(shard.mutex);
+  const Entry* entry = State::find(shard, grant.agreement.value);
+  if (entry == nullptr || !entry->terms || entry->closed != Closed::open) return false;
+  if (!shard.holds) return true;
+  return State::stopping(shard, *entry->terms, grant.app, state_->clock.read()) == nullptr;
+}
+
 void Enforcer::set_overdue(const AgreementId& agreement, std::vector<RuleId> duties) {
   auto& shard = state_->shard_of(agreement.value);
   const std::lock_guard lock(shard.mutex);

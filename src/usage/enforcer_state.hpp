@@ -38,6 +38,7 @@ struct Enforcer::State {
     mutable std::mutex mutex;  // guards everything below; never held across a wait
     std::unordered_map<std::string, Entry> entries;
     std::vector<std::string> gathering;  // agreements with completions that wait
+    HoldSetPtr holds;                    // the same in every shard, but while they are changed
   };
 
   // An answer that holds once its record is durable.
@@ -86,6 +87,13 @@ struct Enforcer::State {
       const Entry& entry, const odrl::Decision& decision, Instant now
   );
   EventId event() { return new_event(random, clock.read().at); }
+  // The hold that stops an act, or null. The lock of the shard is held.
+  static const Hold* stopping(
+      const Shard& shard, const AgreementTerms& terms, const AppId& app, const ClockReading& now
+  ) {
+    if (!shard.holds) return nullptr;
+    return shard.holds->stopping({terms.id, terms.provider, terms.consumer, terms.asset, app}, now);
+  }
 
   Result<Decided> decide(const Act& act);
   Decided deny(const Act& act, const EventId& event, Instant at, Refusal refusal);

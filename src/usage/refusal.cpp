@@ -302,6 +302,15 @@ Refusal refuse_closed(const AgreementTerms& terms, Closed state, const Act& act)
   return refusal;
 }
 
+Refusal refuse_held(const AgreementTerms& terms, const Hold& hold, const Act& act) {
+  Refusal refusal;
+  refusal.agreement = terms.id;
+  refusal.code = explain(hold, terms.id);
+  refusal.decision = closed_decision(odrl::Reason::held, terms, act);
+  refusal.reasons = odrl::explain(refusal.decision);
+  return refusal;
+}
+
 Refusal refuse_unable(const AgreementTerms& terms, const Act& act) {
   Refusal refusal;
   refusal.agreement = terms.id;

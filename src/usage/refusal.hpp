@@ -16,6 +16,7 @@ Refusal refuse(
 );
 Message not_witnessed(const AgreementTerms& terms, const audit::Unwitnessed& unwitnessed);
 Refusal refuse_closed(const AgreementTerms& terms, Closed state, const Act& act);
+Refusal refuse_held(const AgreementTerms& terms, const Hold& hold, const Act& act);
 Refusal refuse_unable(const AgreementTerms& terms, const Act& act);  // Act::cannot
 Refusal refuse_unregistered(const AgreementTerms& terms, const Act& act);
 

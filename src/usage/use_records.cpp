@@ -198,6 +198,7 @@ audit::RecordDraft executed_draft(
     }
     if (!done.outcome.complete) text += ",\"outcome\":\"cut\"";  // absent: all of it went out
     if (!done.session.rules.empty()) text += ",\"rules\":" + rules_text(done.session);
+    if (done.outcome.rows) text += ",\"rows\":" + std::to_string(*done.outcome.rows);
     text += ",\"use\":" + json_text(done.use) + "}";
   }
   draft.set_canonical("uses", text + "]");

@@ -380,6 +380,37 @@ TEST_F(StatementReconcileTest, EachWayToTellItDifferently) {
   EXPECT_TRUE(lines[1].starts_with("COUNT_MISMATCH statement.issued 1 {")) << lines[1];
 }
 
+// Bytes and rows are compared as uses are.
+TEST_F(StatementReconcileTest, RowsAndBytesThatAreNotTheLogsShow) {
+  const auto done =
+      say(provider, "use.executed", R"({"agreement":"A","uses":[{"bytes":12,"rows":3,"use":"u"}]})"
+      );
+  auto until = Json::parse(times);
+  until["until"] = format_micros(done.time);
+  const auto with = [&](int bytes, const std::string& rows) {
+    auto record = Json::parse(stated(1, 1, 3, until.dump(), "sha256:n"));
+    record["sums"]["bytes"] = bytes;
+    if (!rows.empty()) record["sums"]["rows"] = std::stoi(rows);
+    return record.dump();
+  };
+  const std::tuple<int, const char*, bool> rows[] = {
+      {12, "3", true}, {12, "4", false}, {12, "", false}, {13, "3", false}};
+  std::uint64_t number = 0;
+  for (const auto& [bytes, counted, good] : rows) {
+    auto record = Json::parse(with(bytes, counted));
+    record["number"] = ++number;
+    say(provider, "statement.issued", record.dump());
+    say(consumer, "statement.held", record.dump());
+    std::size_t found = 0;
+    for (const auto& line : different(look())) {
+      if (line.starts_with("COUNT_MISMATCH statement.issued " + std::to_string(number) + " ")) {
+        ++found;
+      }
+    }
+    EXPECT_EQ(found, good ? 0U : 1U) << number;
+  }
+}
+
 TEST_F(StatementReconcileTest, WhatNobodySignedOrOnlyOneSideKnows) {
   say(consumer, "statement.held", stated(1, 1, 2, times, "sha256:n"));
   EXPECT_EQ(different(look()), Lines{"UNSIGNED statement.issued 1 - sha256:n"});

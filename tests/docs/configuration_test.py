@@ -13,7 +13,7 @@ def strip(text):
 
 
 source = "".join(strip((root / "src/daemon" / name).read_text(encoding="utf-8"))
-                 for name in ("config.cpp", "config_programs.cpp", "config_site.cpp"))
+                 for name in ("config.cpp", "config_programs.cpp", "config_regulators.cpp", "config_site.cpp"))
 coded = set(re.findall(r'\{\s*"(\w+)",\s*(?:read[._]|\[|key_pair\(|names\(|time\()', source))
 coded |= set(re.findall(r'\.emplace\(\s*"(\w+)"', source))
 assert len(coded) > 40, sorted(coded)  # a pattern that fits nothing would always pass

@@ -67,12 +67,14 @@ class Settings(unittest.TestCase):
             config["listeners"]["management"]["tokens"][0]["role"] = "king"
             config["trust"][0]["crl"] = "sometimes"
             config["limits"] = {"drainSeconds": -1}
+            config["regulators"] = [{"name": "bureau", "vkey": "bureau+1+x"}]
             del config["contract"]
         self.connector.edit(spoil)
         self.check(1, "tally.json/treads", "threads", "tally.json/listeners/apps/port", "65535",
                    "tally.json/listeners/peers/publicUrl", "https://host:port/path",
                    "tally.json/listeners/management/tokens/0/role", "auditor|operator|admin",
                    "tally.json/trust/0/crl", "required|none", "tally.json/limits/drainSeconds",
+                   "tally.json/regulators/0/vkey",
                    "tally.json/contract")
 
     def test_settings_that_are_no_json_are_refused(self):

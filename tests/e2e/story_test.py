@@ -386,6 +386,8 @@ class Ending(unittest.TestCase):
         self.assertEqual(records[0]["agreement"], self.agreement)
         received = self.pair.consumer.records("transfer.received")[0]
         self.assertEqual(records[0]["content"], received["content"])
+        # It waited as well, in a line of its own.
+        eventually(lambda: self.pair.provider.items("statement-records"), "the statement arrives")
 
     def test_4_both_logs_verify_and_say_that_nobody_else_holds_a_head(self):
         for side in (self.pair.provider, self.pair.consumer):

@@ -235,8 +235,32 @@ void Connector::build() {
       [this](custody::DeletionRecord record) { return tell_provider(std::move(record)); },
       [this](AgreementId agreement) { return set_expired(std::move(agreement)); }
   );
+  holds = std::make_unique<usage::HoldBook>(
+      usage::HoldBookParts{*store, *journal, node->clock(), node->random(), *enforcer},
+      self,
+      std::vector<audit::Regulator>{}
+  );
+  holds->on_change([this] { transfers->holds_changed(); });
+  orders = std::make_unique<AgreementOrders>(
+      AgreementOrderParts{
+          *store,
+          *journal,
+          *delivery,
+          node->clock(),
+          node->random(),
+          node->notices(),
+          directory,
+          *enforcer,
+          *holds,
+          *transfers},
+      [this](AgreementId agreement, Message why) {
+        return after_end(std::move(agreement), std::move(why));
+      }
+  );
   auto routes =
       api::peer_routes({*negotiations, *transfers, [] { return std::optional<Error>(); }, limits});
+  auto hold_routes = api::peer_hold_routes({*orders, *holds, limits});
+  routes.insert(routes.end(), hold_routes.begin(), hold_routes.end());
   auto catalog_routes = api::catalog_routes({*this, base_url, 100, limits});
   routes.insert(routes.end(), catalog_routes.begin(), catalog_routes.end());
   auto data_routes = api::peer_data_routes(
@@ -273,6 +297,8 @@ awaitable<Result<void>> Connector::begin() {
   if (!done) co_return done;
   done = apps->load();
   if (!done) co_return done;
+  done = holds->load();
+  if (!done) co_return done;
   done = holdings->load();
   if (!done) co_return done;
   co_return co_await keeper->start();
@@ -280,13 +306,17 @@ awaitable<Result<void>> Connector::begin() {
 
 Result<void> Connector::resume_all() {
   tasks->spawn("keeper", keeper->run());
-  return transfers->resume();
+  if (auto done = transfers->resume(); !done) return done;
+  tasks->spawn("ended agreements", orders->finish());
+  return {};
 }
 
 void Connector::destroy_more() {
   app_router.reset();
   peer_router.reset();
   keeper.reset();
+  orders.reset();
+  holds.reset();
   deletions.reset();
   transfers.reset();
   tokens.reset();
@@ -310,6 +340,23 @@ awaitable<Result<void>> Connector::tell_provider(custody::DeletionRecord record)
   note.time = format_micros(record.time);
   note.log = {origin(), record.seq, to_hex(record.leaf)};
   co_return co_await deletions->send(std::move(note));
+}
+
+awaitable<Result<void>> Connector::after_end(AgreementId agreement, Message why) {
+  const auto running = transfers->list();
+  if (!running) co_return tl::unexpected(running.error());
+  for (const auto& process : *running) {
+    const auto state = process.value("state", "");
+    if (process.value("agreement", "") != agreement.value || state == "TERMINATED" ||
+        state == "COMPLETED") {
+      continue;
+    }
+    Pid pid(process.value("id", ""));
+    Message told = why;
+    auto ended = co_await transfers->terminate(std::move(pid), std::move(told));
+    if (!ended && ended.error().kind == ErrorKind::unavailable) co_return ended;
+  }
+  co_return co_await keeper->destroy(agreement, why);
 }
 
 awaitable<Result<void>> Connector::set_expired(AgreementId agreement) {

@@ -10,6 +10,7 @@
 
 #include "tally/api/catalog_routes.hpp"
 #include "tally/api/data_routes.hpp"
+#include "tally/api/hold_routes.hpp"
 #include "tally/api/peer_routes.hpp"
 #include "tally/catalog/catalog.hpp"
 #include "tally/custody/custody.hpp"
@@ -18,9 +19,11 @@
 #include "tally/custody/kept_data_keys.hpp"
 #include "tally/custody/puller.hpp"
 #include "tally/dataplane/source.hpp"
+#include "tally/transfer/agreement_orders.hpp"
 #include "tally/transfer/deletion_sender.hpp"
 #include "tally/transfer/transfer_service.hpp"
 #include "tally/usage/app_registry.hpp"
+#include "tally/usage/hold_book.hpp"
 
 #include "negotiation/machine.hpp"
 
@@ -117,6 +120,8 @@ class Connector final : public negotiation::test::Machine,
   std::unique_ptr<TokenRegistry> tokens;
   std::unique_ptr<TransferService> transfers;
   std::unique_ptr<DeletionSender> deletions;
+  std::unique_ptr<usage::HoldBook> holds;
+  std::unique_ptr<AgreementOrders> orders;
   std::unique_ptr<api::Router> peer_router;
   std::unique_ptr<api::Router> app_router;
 
@@ -127,6 +132,7 @@ class Connector final : public negotiation::test::Machine,
   void destroy_more() override;
   awaitable<Result<void>> tell_provider(custody::DeletionRecord record);
   awaitable<Result<void>> set_expired(AgreementId agreement);
+  awaitable<Result<void>> after_end(AgreementId agreement, Message why);
 };
 
 }  // namespace tally::transfer::test

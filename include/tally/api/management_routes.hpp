@@ -19,9 +19,12 @@
 #include "tally/events/webhooks.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
 #include "tally/negotiation/peers.hpp"
+#include "tally/transfer/agreement_orders.hpp"
+#include "tally/transfer/statement_inquiry.hpp"
 #include "tally/transfer/transfer_service.hpp"
 #include "tally/usage/app_registry.hpp"
 #include "tally/usage/enforcer.hpp"
+#include "tally/usage/hold_book.hpp"
 
 namespace tally::api {
 
@@ -88,8 +91,6 @@ class Connector {
   // Where an artefact came from and where it went, as far as our own log tells
   // (audit::trace_lineage). `artefact`: the id of one in custody, or a content ("sha256:…").
   virtual awaitable<Result<Json>> lineage(std::string artefact) = 0;
-  // Ends an agreement for good: closes the ledger, ends transfers, destroys what is held.
-  virtual awaitable<Result<void>> terminate(AgreementId agreement, std::string reason) = 0;
   // Moves a test clock; conflict on any other.
   virtual awaitable<Result<Instant>> advance_clock(Nanos span) = 0;
   // `admin.action`, durable on return: before anything that was ordered is done.
@@ -132,6 +133,9 @@ struct ManagementApiParts {
   CustodyAdmin* custody;  // null: nothing is held for others
   HeldDataReader& held;
   ServedAssets& served;
+  usage::HoldBook& holds;
+  transfer::AgreementOrders& agreement_orders;
+  const transfer::StatementInquiry& inquiry;
   WitnessAdminParts witness;
   events::EventFeed& events;
   const events::Webhooks& webhooks;

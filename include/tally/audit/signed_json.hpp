@@ -22,7 +22,12 @@ Result<std::string> sign_json(
 );
 
 // The object of a note of this kind that `key` signed. What was signed is the canonical form and
-// nothing else. Errors: those of verify_note, invalid audit.note-other.
-Result<Json> open_signed_json(std::string_view note, std::string_view kind, const VerifierKey& key);
+// nothing else. Errors: those of verify_note, invalid audit.note-other (or more than `most_bytes`).
+Result<Json> open_signed_json(
+    std::string_view note,
+    std::string_view kind,
+    const VerifierKey& key,
+    std::size_t most_bytes = most_signed_json_bytes
+);
 
 }  // namespace tally::audit

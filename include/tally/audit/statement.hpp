@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,14 +23,17 @@ struct UseSums {
   std::uint64_t to = 0;
   std::string since;  // time of the first and of the last record that counted; empty: none did
   std::string until;
-  std::int64_t uses = 0;                          // permitted less aborted
-  std::uint64_t bytes = 0;                        // handed out
+  std::int64_t uses = 0;    // permitted less aborted
+  std::uint64_t bytes = 0;  // handed out
+  // Rows that were handed out, over the uses whose records say how many; nullopt: none does.
+  std::optional<std::uint64_t> rows;
   std::map<std::string, std::uint64_t> refusals;  // by code
 
   // True when the record counts; then `to` is its aseq.
   bool add(const RecordView& record);
   [[nodiscard]] bool any() const { return !since.empty(); }
-  // {aseq: {from, to}, bytes, period: {from, until}, refusals, uses}, as records and notes have it.
+  // {aseq: {from, to}, bytes, period: {from, until}, refusals, uses}, and rows where they are
+  // known: as records and notes have it.
   [[nodiscard]] Json to_json() const;
   bool operator==(const UseSums&) const = default;
 };

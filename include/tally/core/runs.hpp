@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace tally {
 
@@ -57,6 +58,12 @@ class Runs {
   void stop(const std::string& name) {
     const auto run = names_->find(name);
     if (run != names_->end()) *run->second = false;
+  }
+  // Those under which something runs, stopped or not.
+  [[nodiscard]] std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, wanted] : *names_) names.push_back(name);
+    return names;
   }
 
  private:

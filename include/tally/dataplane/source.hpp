@@ -20,6 +20,8 @@ namespace tally::dataplane {
 struct SourceIdentity {
   std::string text;
   std::uint64_t length = 0;
+  // How many rows that is, where it was made row by row.
+  std::optional<std::uint64_t> rows = std::nullopt;
   bool operator==(const SourceIdentity&) const = default;
 };
 

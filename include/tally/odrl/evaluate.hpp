@@ -127,7 +127,8 @@ enum class Reason : std::uint8_t {
   unsupported_profile,
   invalid_policy,
   undecidable,
-  agreement_closed,  // given by usage, never by evaluate
+  agreement_closed,  // this and the next are given by usage, never by evaluate
+  held,
   clock_unreliable,
 };
 std::string_view to_string(Reason reason

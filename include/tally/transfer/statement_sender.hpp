@@ -51,6 +51,17 @@ class StatementSender {
 
   // A task of the daemon's group; never ends by itself.
   awaitable<void> run();
+  // --- what the other side of an agreement asks. Errors: not_found (transfer.unknown-agreement,
+  // also for somebody else's), unavailable (transfer.busy: somebody is being answered) --- States
+  // what is not stated yet, if this is the first page: {"statements": notes, at most 100, "next":
+  // where the next page goes on, if there is one}.
+  awaitable<Result<Json>> statements(AgreementId agreement, PartyId caller, std::string after);
+  // {"uses": the signed list of the agreement's records from `aseq` on (audit/use_list.hpp)}. None
+  // of them stands before `seq` in our log, as the caller knows from the list before.
+  awaitable<Result<Json>> uses(
+      AgreementId agreement, PartyId caller, std::uint64_t aseq, std::uint64_t seq
+  );
+
   // The agreement has ended: what is not stated of it yet is stated now.
   void ended(const AgreementId& agreement);
   // The clock was moved.

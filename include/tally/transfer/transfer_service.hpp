@@ -108,6 +108,8 @@ class TransferService final : public negotiation::ProcessOwner {
 
   Result<void> load();    // tokens; before anything is served
   Result<void> resume();  // takes up transfers that are not at their end
+  // What is held has changed: fetches under it stop with the next piece, and go on afterwards.
+  void holds_changed();
   // What comes next where transfers stand: after rules have changed.
   Result<void> look_again();
 
@@ -126,6 +128,8 @@ class TransferService final : public negotiation::ProcessOwner {
   awaitable<HttpAnswer> fresh_token(Received received);        // after a renewed certificate
   awaitable<HttpAnswer> receive_deletion(Received received);   // a signed deletion record
   awaitable<HttpAnswer> receive_statement(Received received);  // of the uses that the peer served
+  // The same of one that we asked for.
+  awaitable<HttpAnswer> take_statement(PartyId from, AgreementId agreement, std::string note);
 
   // --- the provider's data route ---
   // The whole content went out under `process`: recorded, receipt signed. Errors: unavailable.

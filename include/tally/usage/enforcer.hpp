@@ -34,6 +34,7 @@
 #include "tally/core/result.hpp"
 #include "tally/odrl/evaluate.hpp"
 #include "tally/odrl/policy.hpp"
+#include "tally/usage/holds.hpp"
 #include "tally/usage/surroundings.hpp"
 
 namespace tally::usage {
@@ -115,6 +116,7 @@ struct Grant {
   Digest leaf{};
   std::string action;  // as the record has it (`short_action`); of a continuation: the same
   AgreementId agreement;
+  AppId app;           // as Act::app
   Instant decided_at;  // of the use; a continuation keeps it
   Instant began;       // of this grant
   // Uses that are left to the rule which carried this one, over its limits; nullopt: it has none
@@ -143,6 +145,8 @@ struct Outcome {
   std::uint64_t bytes = 0;
   std::string content;  // "sha256:…" of exactly what was handed over, or empty when cut
   bool complete = true;
+  // How many rows that was, where what was handed over was made row by row.
+  std::optional<std::uint64_t> rows = std::nullopt;
 };
 
 // Why an agreement takes no uses (any more). `suspended` can be opened again; the others are final.
@@ -205,9 +209,9 @@ class Enforcer final : public audit::LogPart {
   //   conflict                 usage.not-continuable: `continued_use` is not, or not any more
   awaitable<Result<Authorised>> authorise(Act act);
 
-  // Whether what a grant began may go on: its entry is open, and if a time of the policy has turned
-  // meanwhile by a clock that can be believed, the policy would still permit it. Cheap; asked
-  // before each piece that leaves. Any thread.
+  // Whether what a grant began may go on: its entry is open, no hold stops it, and if a time of the
+  // policy has turned meanwhile by a clock that can be believed, the policy would still permit it.
+  // Cheap; asked before each piece that leaves. Any thread.
   bool may_go_on(const Grant& grant);
 
   // What happened to the use. Queued, waits for nothing; several uses share one `use.executed`.
@@ -255,6 +259,13 @@ class Enforcer final : public audit::LogPart {
   // carries `mark_ledger`. False when the entry is in a later state, or is not suspended.
   bool shut(const AgreementId& agreement, Closed state);
   bool open_again(const AgreementId& agreement);
+
+  // All holds from now on; null: none. On return every permit that was given without them is
+  // queued: what is queued afterwards stands behind the last one. Any thread.
+  void hold(HoldSetPtr holds);
+  // What stops uses under the agreement, by this application where one is named; nullopt: nothing
+  // does, or the agreement is not known.
+  [[nodiscard]] std::optional<Hold> held(const AgreementId& agreement, const AppId& app = {}) const;
 
   // The duties under the agreement whose deadline has passed undone: they deny
   // (condition-violated).
