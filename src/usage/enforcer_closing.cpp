@@ -125,15 +125,6 @@ std::optional<Hold> Enforcer::held(const AgreementId& agreement, const AppId& ap
   return hold == nullptr ? std::nullopt : std::optional(*hold);
 }
 
-bool Enforcer::may_go_on(const Grant& grant) {
-  auto& shard = state_->shard_of(grant.agreement.value);
-  const std::lock_guard lock(shard.mutex);
-  const Entry* entry = State::find(shard, grant.agreement.value);
-  if (entry == nullptr || !entry->terms || entry->closed != Closed::open) return false;
-  if (!shard.holds) return true;
-  return State::stopping(shard, *entry->terms, grant.app, state_->clock.read()) == nullptr;
-}
-
 void Enforcer::set_overdue(const AgreementId& agreement, std::vector<RuleId> duties) {
   auto& shard = state_->shard_of(agreement.value);
   const std::lock_guard lock(shard.mutex);

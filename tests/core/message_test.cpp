@@ -69,6 +69,7 @@ TEST(Sentences, CodesAreModuleAndName) {
       "transfer",
       "events",
       "dataplane",
+      "aggregates",
       "custody",
       "evidence",
       "store",

@@ -17,7 +17,7 @@ def routes_of(name):
 
 managed = {key: ROLES[role] for key, role in routes_of("src/api/management_routes.cpp").items()}
 data = {key: {"Role::peer": "peer", "Role::app": "application"}[role]
-        for name in ("aggregate_routes", "data_routes", "use_receipt_routes")
+        for name in ("aggregate_routes", "data_routes", "held_routes", "use_receipt_routes")
         for key, role in routes_of(f"src/api/{name}.cpp").items()}
 log = {key: ROLES[role.removeprefix("Role::")] for key, role in routes_of("src/api/log_routes.cpp").items()}
 coded = managed | data | log

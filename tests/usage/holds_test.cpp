@@ -102,8 +102,8 @@ TEST(Holds, TheNextActIsRefusedAndARunningOneMayNotGoOn) {
     EXPECT_EQ(outcome(rig.authorise(act(id))), code);
     const auto decision = rig.enforcer->dry_run(act(id));
     ASSERT_TRUE(decision);
-    EXPECT_FALSE(decision->permit);
-    EXPECT_EQ(to_string(decision->reason), "held");
+    EXPECT_FALSE(decision->decision.permit);
+    EXPECT_EQ(to_string(decision->decision.reason), "held");
     EXPECT_FALSE(rig.enforcer->may_go_on(*running));
     EXPECT_TRUE(rig.enforcer->held(AgreementId(id)));
     EXPECT_EQ(rig.enforcer->state(AgreementId(id))->uses, 1);
