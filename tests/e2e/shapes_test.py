@@ -85,8 +85,8 @@ def offered(name, *permissions, content=None, media_type="text/csv", delivery="c
     provider.drop("policies", name, {
         "visibleTo": [{"domain": HEALTH}], "policy": {
             **policy(asset), "profile": "urn:tally:profile:1", "permission": list(permissions)}})
-    eventually(lambda: any(item["asset"] == asset or problem_of(name)
-                           for item in provider.get("/api/v1/policies")["items"]),
+    eventually(lambda: problem_of(name) or any(
+        item["asset"] == asset for item in provider.get("/api/v1/policies")["items"]),
                "it is looked at")
     return asset
 
