@@ -258,7 +258,8 @@ class Policy(unittest.TestCase):
         self.assertEqual(code, 0)
         terms = {one["leftOperand"]: one for one in json.loads(out)["leftOperands"]}
         self.assertEqual(terms["http://www.w3.org/ns/odrl/2/count"]["vouchedBy"], ["measured"])
-        self.assertEqual(terms["urn:tally:profile:1#role"]["vouchedBy"],
+        self.assertEqual(terms["urn:tally:profile:1#role"]["vouchedBy"], ["registration"])
+        self.assertEqual(terms["http://www.w3.org/ns/odrl/2/purpose"]["vouchedBy"],
                          ["registration", "asserted"])
         odrl = [one for one in terms if one.startswith("http://www.w3.org/ns/odrl/2/")]
         self.assertGreaterEqual(len(odrl), 34)
