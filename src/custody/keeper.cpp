@@ -26,6 +26,7 @@ namespace {
 constexpr Nanos look_again = seconds(60);
 constexpr Nanos reader_look_again = seconds(1);
 constexpr std::string_view method = "key-shredded";
+constexpr int most_attempts = 8;
 
 Json contents_of(const std::vector<Holding>& holdings) {
   Json contents = Json::array();
@@ -231,8 +232,14 @@ awaitable<Result<void>> Keeper::State::destroy(
   if (!run) co_return Result<void>();
   const bool anything = !of(agreement, {HoldingState::staged, HoldingState::held}).empty();
   const bool failing = is_failing(agreement);
-  auto done = co_await begin(agreement, std::move(reason), rule, is_duty);
-  if (done) done = co_await shred(agreement);
+  Result<void> done;
+  // A row may have been changed in between, by a re-check or under another agreement: that is no
+  // failure, it is looked at again.
+  for (int attempt = 0; attempt < most_attempts; ++attempt) {
+    done = co_await begin(agreement, reason, rule, is_duty);
+    if (done) done = co_await shred(agreement);
+    if (done || done.error().kind != ErrorKind::conflict) break;
+  }
   if (!done && is_duty && !failing) {
     // Due and not done: said once, whatever a later try comes to.
     audit::RecordDraft record("obligation.violated", event(parts.clock.read().at));

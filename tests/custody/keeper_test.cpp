@@ -319,6 +319,50 @@ TEST_F(KeeperTest, AKeyThatCameBackIsDestroyedAgainAndReported) {
   EXPECT_EQ(m.rig.records("data.destroyed").size(), 2U);
 }
 
+// A re-check marks the same row at any moment of the way: the destruction is not put off, and the
+// duty is not said to be violated.
+TEST(KeeperRace, ARowThatIsChangedMeanwhileHoldsNothingUp) {
+  struct Harness : KeeperTest {
+    explicit Harness(std::uint64_t seed) : KeeperTest(seed) {}
+    void TestBody() override {}
+    using KeeperTest::agree, KeeperTest::hold, KeeperTest::is_held, KeeperTest::hours,
+        KeeperTest::m;
+  };
+  for (std::uint64_t moment = 0; moment < 30; ++moment) {
+    Harness h(1 + moment);
+    Machine& m = h.m;
+    h.agree("a", policy_until("", delete_duty(usage::test::atom("dateTime", "lteq", in(10)))));
+    m.start();
+    h.hold("x", "a");
+    h.hours(11);
+    bool looked = false;
+    boost::asio::co_spawn(
+        m.rig.node->executor(),
+        m.keeper->check(),
+        [&](std::exception_ptr, std::optional<Instant>) { looked = true; }
+    );
+    for (std::uint64_t i = 0; i < moment && !looked; ++i) m.rig.world.step();
+    auto mark = [](Machine& machine) -> awaitable<void> {
+      auto row = machine.holdings->find(ArtefactId("x"));
+      if (!row) co_return;
+      row->checked = machine.rig.node->clock().read().at;
+      std::vector<Holding> changed{*std::move(row)};
+      std::vector<audit::RecordDraft> none;
+      (void)co_await machine.holdings->save(std::move(changed), std::move(none));
+    };
+    bool marked = false;
+    boost::asio::co_spawn(m.rig.node->executor(), mark(m), [&](std::exception_ptr) {
+      marked = true;
+    });
+    for (int i = 0; i < 10'000 && !(looked && marked); ++i) m.rig.world.step();
+    ASSERT_TRUE(looked && marked) << m.rig.world.where();
+    EXPECT_EQ(m.holdings->find(ArtefactId("x"))->state, HoldingState::destroyed)
+        << moment << " " << m.rig.world.where();
+    EXPECT_TRUE(m.rig.records("obligation.violated").empty()) << m.rig.world.where();
+    EXPECT_EQ(m.rig.records("data.destroyed").size(), 1U) << m.rig.world.where();
+  }
+}
+
 // The power goes at every event of the way from the end of the policy to the told provider. In the
 // end the key is gone, the log says what happened in the right order, and the provider knows.
 // The log is the authority: an older database that says "held" is not believed.
