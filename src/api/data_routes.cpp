@@ -208,8 +208,6 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   dataplane::describe(selection, identity, response.headers, small ? small->etag : std::string());
   // The receipt of a pull: on the home executor, after the last byte.
   std::function<void(const std::string&, std::uint64_t)> whole;
-  // Of a part nobody knows how many rows it has.
-  if (selection.range.length == identity.length && !seal) sending->rows = identity.rows;
   if (pull) {
     // The consumer is asked for it with each use.
     const auto entry = parts->enforcer.state(grant.agreement);
