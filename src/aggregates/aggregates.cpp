@@ -217,7 +217,7 @@ awaitable<Result<Answered>> Aggregates::repeat(Ask ask, Row known) {
 
 // By the policy, or for `reason`; in the log. No use.
 awaitable<Result<Answered>> Aggregates::refuse(usage::Act act, std::optional<Message> reason) {
-  act.cannot = std::move(reason);
+  if (reason) act.cannot = std::move(reason);  // else what the act came with stands
   auto refused = co_await parts_.enforcer.authorise(std::move(act));
   if (!refused) co_return fail(std::move(refused));
   if (auto* refusal = std::get_if<usage::Refusal>(&*refused)) {

@@ -126,6 +126,9 @@ awaitable<HttpResponse> answer_peer(PeerParts parts, Call& call) {
   ask.act.purpose_source = odrl::Source::asserted;
   ask.act.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
   ask.act.process = opened->transfer;
+  // What is held for others is answered by call and pull alone, each an act of passing on under
+  // the agreement it is held under; groups over it have no such act and are refused.
+  if (!(*asset)->held_under.empty()) ask.act.cannot = Message{"api.not-passed-on", {}};
   ask.query = std::move(*query);
   ask.source = std::move(*source);
   ask.schema = (*asset)->schema;
