@@ -11,6 +11,7 @@
 #include "approval_commands.hpp"
 #include "audit_commands.hpp"
 #include "bundle_commands.hpp"
+#include "command_table.hpp"
 #include "commands.hpp"
 #include "custody_commands.hpp"
 #include "hold_command_line.hpp"
@@ -18,6 +19,7 @@
 #include "init.hpp"
 #include "inquiry_commands.hpp"
 #include "log_commands.hpp"
+#include "manual_page.hpp"
 #include "new_log_command.hpp"
 #include "policy_commands.hpp"
 #include "private_commands.hpp"
@@ -69,6 +71,8 @@ int main(int argc, char** argv) {
   app.fallthrough();
   std::string lang;
   Connection connection;
+  app.set_help_flag("-h,--help", help("help-help"));
+  app.set_version_flag("--version", "tally " TALLY_VERSION, help("help-version"));
   app.add_option("--lang", lang, help("help-lang"));
   app.add_flag("--json", console.json, help("help-json"));
   app.add_option("--connector", connection.folder, help("help-connector"))
@@ -666,6 +670,25 @@ int main(int argc, char** argv) {
   });
   command(*policy_command, "terms", "help-policy-terms")->callback([&] {
     run = [&] { return policy_terms(console); };
+  });
+
+  // --- of this program itself ---
+  std::string shell;
+  auto* completion_command = command(app, "completion", "help-completion");
+  completion_command->add_option("shell", shell, help("help-shell"))
+      ->required()
+      ->check(CLI::IsMember({"bash", "zsh"}));
+  completion_command->callback([&] {
+    run = [&] {
+      console.print(*completion(command_table(app), shell));
+      return done;
+    };
+  });
+  command(app, "manual", "help-manual")->callback([&] {
+    run = [&] {
+      console.print(manual_page(command_table(app), TALLY_VERSION, console.lang));
+      return done;
+    };
   });
 
   try {
