@@ -21,6 +21,16 @@ def catalog(tally, connector):
     return packaging.run(tally, "--connector", connector, "catalog", ASKED, check=False)
 
 
+def unnamed(page, asked):
+    """What a peer that was not served was told, and the page does not name."""
+    if asked.returncode == 0:
+        return ["a peer is served though TLS does not reach the connector"]
+    codes = re.findall(r"\b(?:api|net|identity)\.[a-z-]+", asked.stderr)
+    if codes and all("`%s`" % code in page for code in codes):
+        return []
+    return ["docs/operations.md does not say what is seen: " + asked.stderr]
+
+
 class Proxy:
     """A proxy process, once its port answers."""
 
@@ -130,6 +140,15 @@ def main():
                     faults.append("%s does not pass through: %s%s" % (
                         name, asked.stdout, asked.stderr))
 
+            # HAProxy says who comes, before TLS begins.
+            if shutil.which("haproxy"):
+                proxy = haproxy(as_published(arguments.source, "haproxy.cfg", public, own).replace(
+                    " check", " send-proxy"))
+                asked = catalog(tally, beta)
+                proxy.stop()
+                print("PROXY protocol: exit %d\n  %s" % (asked.returncode, asked.stderr))
+                faults += unnamed(page, asked)
+
             # An ingress with a certificate of its own, as a public authority gives it; and one that was
             # even given alpha's own pair: alpha then gets no client certificate.
             own_pair = (folder / "own.pem", folder / "own.key")
@@ -148,11 +167,7 @@ def main():
                 proxy.stop()
                 print("ending TLS with %s certificate: exit %d\n  %s" % (
                     what, asked.returncode, asked.stderr))
-                if asked.returncode == 0:
-                    faults.append("a peer is served though TLS ended on the way")
-                codes = re.findall(r"\b(?:api|net|identity)\.[a-z-]+", asked.stderr)
-                if not codes or not all("`%s`" % code in page for code in codes):
-                    faults.append("docs/operations.md does not say what is seen: " + asked.stderr)
+                faults += unnamed(page, asked)
         finally:
             for daemon in running:
                 daemon.stop()
@@ -161,7 +176,8 @@ def main():
                                 "--count-by", "reason").stdout
         print(refused)
         reasons = set(re.findall(r"\b(?:net|identity)\.[a-z-]+", refused))
-        if reasons != {"net.tls-version", "identity.no-certificate"}:
+        proxied = {"net.not-tls"} if shutil.which("haproxy") else set()
+        if reasons != {"net.tls-version", "identity.no-certificate"} | proxied:
             faults.append("alpha's log says: " + refused)
         elif not all("`%s`" % reason in page for reason in reasons):
             faults.append("docs/operations.md does not name what is in the log")
