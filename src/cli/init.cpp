@@ -2,16 +2,10 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <functional>
-#include <sstream>
+#include <optional>
 
-#include <fcntl.h>
 #include <nlohmann/json.hpp>
 #include <openssl/rand.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "tally/core/clock.hpp"
 #include "tally/core/digest.hpp"
@@ -19,6 +13,8 @@
 #include "tally/identity/enrolment.hpp"
 #include "tally/net/url.hpp"
 
+#include "connector_folder.hpp"
+#include "files.hpp"
 #include "system_random.hpp"
 #include "wall_clock.hpp"
 
@@ -27,49 +23,6 @@ namespace tally::cli {
 namespace {
 
 namespace fs = std::filesystem;
-// Keeps the order in which a person wrote the file.
-using Ordered = nlohmann::ordered_json;
-
-Error file_error(const fs::path& file, const std::string& action) {
-  return {
-      ErrorKind::unavailable,
-      {"cli.file-failed",
-       {{"file", file.string()}, {"action", action}, {"reason", std::strerror(errno)}}},
-      {}};
-}
-
-Result<std::string> read_text(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  if (!in) return tl::unexpected(file_error(file, "open"));
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-// A new file with `mode`, or an error if it exists.
-Result<void> create_file(const fs::path& file, std::string_view text, mode_t mode) {
-  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-  if (fd < 0) return tl::unexpected(file_error(file, "create"));
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(fd) == 0;
-  ::close(fd);
-  if (!written) return tl::unexpected(file_error(file, "write"));
-  return {};
-}
-
-// Replaces a file whole: written beside it, synced, renamed.
-Result<void> replace_file(const fs::path& file, std::string_view text, mode_t mode) {
-  const fs::path beside = file.string() + ".new";
-  fs::remove(beside);
-  if (auto made = create_file(beside, text, mode); !made) return made;
-  std::error_code failed;
-  fs::rename(beside, file, failed);
-  if (failed) {
-    errno = failed.value();
-    return tl::unexpected(file_error(file, "rename"));
-  }
-  return {};
-}
 
 std::string random_text(std::size_t bytes) {
   Bytes random(bytes);
@@ -77,23 +30,22 @@ std::string random_text(std::size_t bytes) {
   return to_base64url(random);
 }
 
-// Reads tally.json, lets `change` edit it and writes it back.
-int edit_config(
-    const Console& console, const fs::path& folder, const std::function<void(Ordered&)>& change
-) {
-  const auto text = read_text(folder / "tally.json");
-  if (!text) return console.fail(text.error(), usage);
-  auto config = Ordered::parse(*text, nullptr, false);
-  if (config.is_discarded() || !config.is_object()) {
-    return console.fail(
-        Message{"cli.config-malformed", {{"file", (folder / "tally.json").string()}}}, usage
-    );
+// Where peers are served: what was said, "address:port", or the port of the public URL, which a
+// machine on loopback has there. nullopt: no address and port.
+std::optional<net::Url> listen_at(const std::string& said, const net::Url& public_url) {
+  if (!said.empty()) {
+    auto at = net::parse_url("https://" + said);
+    const auto numeric = [](const std::string& host) {
+      return host.find_first_not_of("0123456789abcdefABCDEF.:") == std::string::npos;
+    };
+    if (!at || !numeric(at->host) || at->target != "/" || !said.ends_with(":" + at->port))
+      return {};
+    return at;
   }
-  change(config);
-  if (auto done_ = replace_file(folder / "tally.json", config.dump(2) + "\n", 0644); !done_) {
-    return console.fail(done_.error(), refused);
-  }
-  return done;
+  net::Url at = public_url;
+  const bool loopback = at.host == "localhost" || at.host.starts_with("127.");
+  at.host = loopback ? "127.0.0.1" : "0.0.0.0";
+  return at;
 }
 
 }  // namespace
@@ -102,6 +54,9 @@ int init(const Console& console, const InitOptions& options) {
   const auto& folder = options.folder;
   const auto url = net::parse_url(options.public_url);
   if (!url) return console.fail(Message{"cli.url-malformed", {{"url", options.public_url}}}, usage);
+  if (!listen_at(options.listen, *url)) {
+    return console.fail(Message{"cli.listen-malformed", {{"text", options.listen}}}, usage);
+  }
   if (fs::exists(folder / "tally.json")) {
     return console.fail(Message{"cli.folder-taken", {{"folder", folder.string()}}}, usage);
   }
@@ -141,6 +96,7 @@ int init(const Console& console, const InitOptions& options) {
     bool tls;
   } keys[] = {
       {"tls", identity::KeyKind::p256, true}, {"contract", identity::KeyKind::ed25519, false}};
+  std::string requests;
   for (const auto& key : keys) {
     const auto pem = identity::generate_key_pem(key.kind);
     if (!pem) return console.fail(pem.error());
@@ -157,6 +113,10 @@ int init(const Console& console, const InitOptions& options) {
     if (auto made = create_file(folder / key.folder / "request.pem", *request, 0644); !made) {
       return console.fail(made.error());
     }
+    requests += *request;
+  }
+  if (auto made = create_file(folder / "requests.pem", requests, 0644); !made) {
+    return console.fail(made.error());
   }
   for (const char* name : {"log-key", "witness-key"}) {
     const auto key = identity::generate_key_pem(identity::KeyKind::ed25519);
@@ -186,13 +146,11 @@ int init(const Console& console, const InitOptions& options) {
   }
   Ordered config;
   config["participant"] = {{"domain", options.domain}, {"uri", options.uri}};
+  const auto own = listen_at(options.listen, *url);
   config["listeners"]["peers"] = {
-      {"address", "0.0.0.0"},
-      {"port", static_cast<int>(std::stoul(url->port))},
+      {"address", own->host},
+      {"port", static_cast<int>(std::stoul(own->port))},
       {"publicUrl", options.public_url}};
-  if (url->host == "localhost" || url->host.starts_with("127.")) {
-    config["listeners"]["peers"]["address"] = "127.0.0.1";
-  }
   config["listeners"]["apps"] = {{"address", "127.0.0.1"}, {"port", options.apps_port}};
   config["listeners"]["management"] = {
       {"address", "127.0.0.1"},
@@ -215,54 +173,9 @@ int init(const Console& console, const InitOptions& options) {
   }
   console.say(
       {"cli.init-done",
-       {{"folder", folder.string()},
-        {"tls", (folder / "tls" / "request.pem").string()},
-        {"contract", (folder / "contract" / "request.pem").string()}}}
+       {{"folder", folder.string()}, {"requests", (folder / "requests.pem").string()}}}
   );
   if (options.test) console.say({"cli.init-test", {}});
-  return done;
-}
-
-int import_chains(const Console& console, const ImportOptions& options) {
-  const struct {
-    const char* folder;
-    const fs::path& chain;
-  } parts[] = {{"tls", options.tls_chain}, {"contract", options.contract_chain}};
-  const auto config_text = read_text(options.folder / "tally.json");
-  if (!config_text) return console.fail(config_text.error(), usage);
-  const auto config = Ordered::parse(*config_text, nullptr, false);
-  if (config.is_discarded() || !config.contains("/participant/uri"_json_pointer)) {
-    return console.fail(
-        Message{"cli.config-malformed", {{"file", (options.folder / "tally.json").string()}}}, usage
-    );
-  }
-  const std::string uri = config["participant"]["uri"].get<std::string>();
-  for (const auto& part : parts) {
-    const auto chain = read_text(part.chain);
-    if (!chain) return console.fail(chain.error(), usage);
-    const auto key = read_text(options.folder / part.folder / "key.pem");
-    if (!key) return console.fail(key.error(), usage);
-    if (auto fits = identity::check_key_of_certificate(*key, *chain); !fits) {
-      return console.fail(fits.error());
-    }
-    const auto facts = identity::certificate_facts(*chain);
-    if (!facts) return console.fail(facts.error());
-    if (facts->uris != std::vector<std::string>{uri}) {
-      return console.fail(
-          Message{
-              "cli.certificate-other-uri",
-              {{"file", part.chain.string()},
-               {"expected", uri},
-               {"found", facts->uris.empty() ? "-" : facts->uris.front()}}},
-          refused
-      );
-    }
-    const auto target = options.folder / part.folder / "chain.pem";
-    if (auto made = replace_file(target, *chain, 0644); !made) return console.fail(made.error());
-    console.say(
-        {"cli.imported", {{"file", target.string()}, {"until", format_seconds(facts->not_after)}}}
-    );
-  }
   return done;
 }
 
@@ -287,13 +200,10 @@ int trust(const Console& console, const TrustOptions& options) {
         {"uriPrefixes", options.uri_prefixes},
         {"crl", options.crl.empty() ? "none" : "required"}};
     if (!options.crl.empty()) entry["crlFile"] = "trust/" + options.domain + ".crl";
-    auto& list = config["trust"];
-    Ordered kept = Ordered::array();
-    for (const auto& old : list) {
-      if (old.value("domain", "") != options.domain) kept.push_back(old);
-    }
-    kept.push_back(entry);
-    list = kept;
+    config["trust"] = without(config["trust"], [&](const Ordered& old) {
+      return old.value("domain", "") == options.domain;
+    });
+    config["trust"].push_back(entry);
   });
   if (code == done) console.say({"cli.trusted", {{"domain", options.domain}}});
   return code;
@@ -331,10 +241,12 @@ Result<void> keep_credential(const PeerOptions& options, Ordered& entry) {
 }  // namespace
 
 int add_peer(const Console& console, const PeerOptions& options) {
-  if (!net::parse_url(options.url)) {
-    return console.fail(Message{"cli.url-malformed", {{"url", options.url}}}, usage);
-  }
-  Ordered entry = {{"domain", options.domain}, {"uri", options.uri}, {"url", options.url}};
+  const auto parsed = net::parse_url(options.url);
+  if (!parsed) return console.fail(Message{"cli.url-malformed", {{"url", options.url}}}, usage);
+  // The address that a partner gives is mostly its publicUrl; below it a Tally has its endpoints.
+  std::string url = options.url;
+  if (parsed->target == "/") url += url.ends_with('/') ? "dsp/2025-1" : "/dsp/2025-1";
+  Ordered entry = {{"domain", options.domain}, {"uri", options.uri}, {"url", url}};
   if (!options.hosts.empty()) entry["hosts"] = options.hosts;
   if (options.private_addresses) entry["privateAddresses"] = true;
   if (!options.expects.empty()) {
@@ -342,18 +254,13 @@ int add_peer(const Console& console, const PeerOptions& options) {
       return console.fail(kept.error(), usage);
   }
   const int code = edit_config(console, options.folder, [&](Ordered& config) {
-    Ordered kept = Ordered::array();
-    for (const auto& old : config["peers"]) {
-      if (old.value("domain", "") != options.domain || old.value("uri", "") != options.uri) {
-        kept.push_back(old);
-      }
-    }
-    kept.push_back(entry);
-    config["peers"] = kept;
+    config["peers"] = without(config["peers"], [&](const Ordered& old) {
+      return old.value("domain", "") == options.domain && old.value("uri", "") == options.uri;
+    });
+    config["peers"].push_back(entry);
   });
   if (code == done) {
-    console.say(
-        {"cli.peer-added", {{"uri", options.uri}, {"domain", options.domain}, {"url", options.url}}}
+    console.say({"cli.peer-added", {{"uri", options.uri}, {"domain", options.domain}, {"url", url}}}
     );
   }
   return code;

@@ -1,6 +1,6 @@
 // `tally init`: a connector's folder with configuration, keys, certificate requests and an empty
-// log; and the import of what the certificate authority issued. `tally token add`: one more token
-// for the management API.
+// log. `tally trust`, `tally peer`: who is believed and who is known. `tally token add`: one more
+// token for the management API.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@ struct InitOptions {
   std::string domain;
   std::string uri;
   std::string public_url;  // as peers will reach this connector
+  std::string listen;      // "address:port" for peers; empty: the port of the URL, on all addresses
   std::uint16_t apps_port = 8481;
   std::uint16_t management_port = 8480;
   std::filesystem::path wrapping_key;  // outside of the folder; made when absent
@@ -25,13 +26,6 @@ struct InitOptions {
 
 // Nothing that exists is overwritten.
 int init(const Console& console, const InitOptions& options);
-
-struct ImportOptions {
-  std::filesystem::path folder;
-  std::filesystem::path tls_chain;       // PEM, leaf first
-  std::filesystem::path contract_chain;  // PEM, leaf first
-};
-int import_chains(const Console& console, const ImportOptions& options);
 
 struct TrustOptions {
   std::filesystem::path folder;
@@ -46,7 +40,7 @@ struct PeerOptions {
   std::filesystem::path folder;
   std::string domain;
   std::string uri;
-  std::string url;
+  std::string url;                 // without a path: that of a Tally is added
   std::vector<std::string> hosts;  // empty: the URL's
   bool private_addresses = false;
   // Files with the Authorization values of its requests and of ours; copied into the folder.

@@ -14,12 +14,14 @@
 #include "commands.hpp"
 #include "custody_commands.hpp"
 #include "hold_command_line.hpp"
+#include "import.hpp"
 #include "init.hpp"
 #include "inquiry_commands.hpp"
 #include "log_commands.hpp"
 #include "new_log_command.hpp"
 #include "policy_commands.hpp"
 #include "private_commands.hpp"
+#include "share.hpp"
 #include "witness_commands.hpp"
 
 namespace {
@@ -95,6 +97,7 @@ int main(int argc, char** argv) {
       ->required();
   init_command->add_option("--wrapping-key", init_options.wrapping_key, help("help-wrapping-key"))
       ->required();
+  init_command->add_option("--listen", init_options.listen, help("help-listen"));
   init_command->add_option("--apps-port", init_options.apps_port, help("help-port"));
   init_command->add_option("--management-port", init_options.management_port, help("help-port"));
   init_command->add_flag("--test", init_options.test, help("help-test"));
@@ -113,10 +116,22 @@ int main(int argc, char** argv) {
   ImportOptions import_options;
   auto* import_command = command(app, "import", "help-import");
   import_command->add_option("folder", import_options.folder, help("help-folder"))->required();
-  import_command->add_option("--tls", import_options.tls_chain, help("help-chain"))->required();
-  import_command->add_option("--contract", import_options.contract_chain, help("help-chain"))
-      ->required();
-  import_command->callback([&] { run = [&] { return import_chains(console, import_options); }; });
+  auto* issued = import_command->add_option("files", import_options.files, help("help-issued"));
+  import_command->add_option(
+      "--uri-prefix", import_options.uri_prefixes, help("help-import-prefix")
+  );
+  auto* tls_chain =
+      import_command->add_option("--tls", import_options.tls_chain, help("help-chain"));
+  auto* contract_chain =
+      import_command->add_option("--contract", import_options.contract_chain, help("help-chain"));
+  tls_chain->needs(contract_chain)->excludes(issued);
+  contract_chain->needs(tls_chain)->excludes(issued);
+  import_command->callback([&] {
+    if (import_options.files.empty() && import_options.tls_chain.empty()) {
+      throw CLI::RequiredError("files");
+    }
+    run = [&] { return import_issued(console, import_options); };
+  });
 
   TrustOptions trust_options;
   auto* trust_command = command(app, "trust", "help-trust");
@@ -148,6 +163,30 @@ int main(int argc, char** argv) {
       peer_options.domain = party.domain;
       peer_options.uri = party.uri;
       return add_peer(console, peer_options);
+    };
+  });
+
+  ShareOptions share_options;
+  std::vector<std::string> readers;
+  auto* share_command = command(app, "share", "help-share");
+  share_command->add_option("folder", share_options.folder, help("help-folder"))->required();
+  share_command->add_option("file", share_options.file, help("help-share-file"))->required();
+  share_command->add_option("--template", share_options.terms.name, help("help-template"))
+      ->required();
+  share_command->add_option("--set", share_options.terms.values, help("help-set"));
+  share_command->add_option("--id", share_options.id, help("help-share-id"));
+  share_command->add_option("--title", share_options.title, help("help-share-title"));
+  share_command->add_option("--to", readers, help("help-share-to"));
+  share_command->callback([&] {
+    run = [&] {
+      for (const auto& reader : readers) {
+        const auto party = parse_party(reader);
+        if (party.domain.empty()) {
+          return console.fail(Message{"cli.party-malformed", {{"text", reader}}}, usage);
+        }
+        share_options.to.push_back({party.domain, party.uri});
+      }
+      return share(console, share_options);
     };
   });
 

@@ -324,7 +324,7 @@ int policy_explain(const Console& console, const std::filesystem::path& file) {
   return done;
 }
 
-int policy_new(const Console& console, const NewOptions& options) {
+Result<Json> filled_template(const NewOptions& options) {
   const auto* from = odrl::find_template(options.name);
   if (!from) {
     std::vector<std::string_view> names;
@@ -334,18 +334,17 @@ int policy_new(const Console& console, const NewOptions& options) {
       known += (known.empty() ? "" : ", ") + one.name;
     }
     const auto near = closest_term(options.name, names);
-    return console.fail(
-        Message{
-            "cli.template-unknown",
-            {{"name", options.name}, {"closest", near.empty() ? known : near}}},
-        usage
+    return fail(
+        ErrorKind::invalid,
+        {"cli.template-unknown",
+         {{"name", options.name}, {"closest", near.empty() ? known : std::string(near)}}}
     );
   }
   odrl::TemplateValues values;
   for (const auto& pair : options.values) {
     const auto equals = pair.find('=');
     if (equals == std::string::npos) {
-      return console.fail(Message{"cli.set-malformed", {{"text", pair}}}, usage);
+      return fail(ErrorKind::invalid, {"cli.set-malformed", {{"text", pair}}});
     }
     values[pair.substr(0, equals)] = pair.substr(equals + 1);
   }
@@ -355,12 +354,18 @@ int policy_new(const Console& console, const NewOptions& options) {
     values.erase(found);
   }
   auto policy = odrl::fill(*from, values);
-  if (!policy) return console.fail(policy.error(), usage);
+  if (!policy) return policy;
   if (uid.empty()) {
     SystemRandom random;
     uid = "urn:uuid:" + uuid_v4(random);
   }
   (*policy)["@id"] = uid;
+  return policy;
+}
+
+int policy_new(const Console& console, const NewOptions& options) {
+  const auto policy = filled_template(options);
+  if (!policy) return console.fail(policy.error(), usage);
   console.print(policy->dump(2));
   return done;
 }

@@ -42,7 +42,9 @@ struct NewOptions {
   std::string name;
   std::vector<std::string> values;  // "name=value"; "uid=…" names the policy
 };
-// A policy from a template, on standard output. Exit: 0, 3 a name or value that does not fit.
+// An Offer from a template. Errors: invalid: a name or value that does not fit.
+Result<Json> filled_template(const NewOptions& options);
+// The same on standard output. Exit: 0, 3 a name or value that does not fit.
 int policy_new(const Console& console, const NewOptions& options);
 int policy_templates(const Console& console);
 

@@ -50,6 +50,26 @@ std::size_t CatalogKeeper::offers() const {
   return current()->offers().size();
 }
 
+CatalogKeeper::Reach CatalogKeeper::reach(const std::vector<PartyId>& parties) const {
+  const auto catalog = current();
+  std::set<AssetId> assets;
+  // Offers for the same readers are asked about once.
+  std::map<std::vector<catalog::Audience>, OfferId> audiences;
+  for (const auto& [id, offer] : catalog->offers()) {
+    assets.insert(offer.asset);
+    audiences.emplace(offer.visible_to, id);
+  }
+  Reach out{catalog->offers().size(), assets.size(), 0};
+  for (const auto& party : parties) {
+    for (const auto& [audience, offer] : audiences) {
+      if (catalog->visible_offer(offer, party) == nullptr) continue;
+      ++out.parties;
+      break;
+    }
+  }
+  return out;
+}
+
 // --- publishing ---
 
 Result<CatalogKeeper::Documents> CatalogKeeper::stored() const {

@@ -60,6 +60,13 @@ class CatalogKeeper final : public api::CatalogView,
   // Looks at the folders every second until cancelled.
   awaitable<void> watch();
   [[nodiscard]] std::size_t offers() const;
+  // What is offered, and how many of `parties` see any of it.
+  struct Reach {
+    std::size_t offers = 0;
+    std::size_t assets = 0;
+    std::size_t parties = 0;
+  };
+  [[nodiscard]] Reach reach(const std::vector<PartyId>& parties) const;
   // Of the DSP endpoints, as the catalogue publishes it.
   [[nodiscard]] const OurUrl& base_url() const { return options_.publisher.base_url; }
 

@@ -117,6 +117,7 @@ class Connector final : public api::Connector {
       const HttpRequest& request, const identity::Caller& caller
   ) const;
   void say_insecure() const;
+  void say_serving() const;
   void reload();
   [[nodiscard]] std::optional<Error> closed() const;
   [[nodiscard]] std::string log_folder() const;

@@ -1,5 +1,6 @@
 // A connector from its start to its end: threads, signals, what is done by itself, reload.
 #include <csignal>
+#include <string_view>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
@@ -11,6 +12,33 @@
 #include "serving.hpp"
 
 namespace tally::daemon {
+
+namespace {
+
+// As a shell takes it for one word.
+std::string shell_word(const std::string& text) {
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:-@%+=,";
+  if (!text.empty() && text.find_first_not_of(plain) == std::string::npos) return text;
+  std::string word = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      word += "'\\''";
+    } else {
+      word += c;
+    }
+  }
+  return word + "'";
+}
+
+std::string address_of(const Listener& listener) {
+  if (!listener.socket.empty()) return listener.socket;
+  const bool v6 = listener.address.find(':') != std::string::npos;
+  return (v6 ? "[" + listener.address + "]" : listener.address) + ":" +
+         std::to_string(listener.port);
+}
+
+}  // namespace
 
 int Connector::run() {
   store_thread_ = std::make_unique<store::StoreThread>(*store_);
@@ -79,16 +107,6 @@ awaitable<void> Connector::start_and_report() {
     exit_code_ = 1;
     co_return;
   }
-  notices_.note(
-      Severity::info,
-      {"daemon.serving",
-       {{"uri", config_.participant.uri},
-        {"peers", (config_.peers ? config_.peers : config_.credential_peers)->public_url},
-        {"apps", config_.apps.address + ":" + std::to_string(config_.apps.port)},
-        {"management", config_.management.address + ":" + std::to_string(config_.management.port)},
-        {"offers", std::to_string(catalog_->offers())},
-        {"agreements", std::to_string(enforcer_->agreements().size())}}}
-  );
   if (genesis_.test) notices_.note(Severity::warning, {"daemon.test-log", {}});
   if (config_.peers && config_.credential_peers) {
     notices_.note(
@@ -98,8 +116,36 @@ awaitable<void> Connector::start_and_report() {
   }
   if (config_.former_form) notices_.note(Severity::warning, {"daemon.config-former-form", {}});
   say_insecure();
+  say_serving();
   give_back_program_pages();
   if (std::exchange(reload_after_start_, false)) reload();
+}
+
+// The last line of a start: what a person wants to know first, and what to do next.
+void Connector::say_serving() const {
+  std::vector<PartyId> known;
+  known.reserve(config_.known_peers.size());
+  for (const auto& peer : config_.known_peers) known.push_back(peer.party);
+  const auto reach = catalog_->reach(known);
+  const auto folder = shell_word(config_.folder.string());
+  const auto next = known.empty() ? "tally peer " + folder + " DOMAIN:URI https://HOST:PORT"
+                                  : "tally --connector " + folder + " catalog " +
+                                        shell_word(known.front().domain + ":" + known.front().uri);
+  notices_.note(
+      Severity::info,
+      {"daemon.serving",
+       {{"uri", config_.participant.uri},
+        {"peers", (config_.peers ? config_.peers : config_.credential_peers)->public_url},
+        {"listens", address_of(config_.peers ? *config_.peers : *config_.credential_peers)},
+        {"apps", address_of(config_.apps)},
+        {"management", address_of(config_.management)},
+        {"offers", std::to_string(reach.offers)},
+        {"assets", std::to_string(reach.assets)},
+        {"readers", std::to_string(reach.parties)},
+        {"known", std::to_string(known.size())},
+        {"agreements", std::to_string(enforcer_->agreements().size())},
+        {"next", next}}}
+  );
 }
 
 awaitable<Result<void>> Connector::start() {
