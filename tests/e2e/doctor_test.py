@@ -68,6 +68,18 @@ class Doctor(unittest.TestCase):
         self.assertEqual([one[1] for one in found["certificate"]], ["good", "good"])
         self.assertNotIn("peer", found)
 
+    def test_5_a_certificate_that_ends_soon_is_said_at_the_start(self):
+        consumer.stop()
+        chain, key = world.authority.issue("health", [consumer.uri], days=20)
+        shutil.copy(chain, consumer.path("tls", "chain.pem"))
+        shutil.copy(key, consumer.path("tls", "key.pem"))
+        consumer.start()
+        said = consumer.notices("daemon.certificate-soon")
+        self.assertEqual(len(said), 1)
+        self.assertIn(said[0]["params"]["days"], ("19", "20"))
+        ready = [one for one in consumer.ready().json()["checks"] if one["check"] == "certificate"]
+        self.assertEqual((ready[0]["good"], ready[0]["code"]), (True, "daemon.certificate-soon"))
+
 
 if __name__ == "__main__":
     import connectors
