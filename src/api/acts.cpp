@@ -19,7 +19,7 @@ usage::Act act_of_app(
     AgreementId agreement,
     std::string action,
     const Claims& claims,
-    std::string asset_class
+    const HeldData* held
 ) {
   // A request may narrow what the operator registered, never widen it.
   auto purposes = usage::narrow_purposes(app, claims.purposes);
@@ -34,7 +34,10 @@ usage::Act act_of_app(
   act.roles = std::move(roles.allowed);
   act.roles_not_registered = std::move(roles.not_registered);
   act.purpose_source = odrl::Source::registration;
-  act.asset_class = std::move(asset_class);
+  if (held != nullptr) {
+    act.asset_class = held->asset_class;
+    act.of_derived = held->is_derived;
+  }
   return act;
 }
 

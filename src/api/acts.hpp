@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/data_routes.hpp"
 #include "tally/api/router.hpp"
 #include "tally/usage/app_registry.hpp"
 #include "tally/usage/enforcer.hpp"
@@ -21,14 +22,15 @@ struct Claims {
 // Of the query: `purpose` and `role`, each any number of times.
 Claims claims_of(const Target& target);
 
-// An act of one of our own applications on what custody holds. `asset_class`: what came with it.
+// An act of one of our own applications under an agreement. `held`: what it is on, where that is
+// something that custody holds.
 usage::Act act_of_app(
     const usage::App& app,
     const PartyId& self,
     AgreementId agreement,
     std::string action,
     const Claims& claims,
-    std::string asset_class
+    const HeldData* held = nullptr
 );
 
 // An act of the consumer of an agreement at our data endpoint.

@@ -9,6 +9,7 @@
 #include "tally/odrl/terms.hpp"
 
 #include "acts.hpp"
+#include "sending.hpp"
 
 namespace tally::api {
 
@@ -31,21 +32,6 @@ Result<aggregates::Query> query_of(const Call& call, const Limits& limits) {
   const auto document = call.json(limits);
   if (!document) return tl::unexpected(document.error());
   return aggregates::read_query(*document);
-}
-
-// Closes the use when the transport is done with the answer.
-std::function<void(std::uint64_t, bool)> completion(
-    usage::Enforcer& enforcer, usage::Grant grant, std::string content
-) {
-  return [&enforcer,
-          grant = std::move(grant),
-          content = std::move(content)](std::uint64_t bytes, bool complete) {
-    usage::Outcome outcome;
-    outcome.bytes = bytes;
-    outcome.complete = complete;
-    if (complete) outcome.content = content;
-    enforcer.complete(grant, std::move(outcome));
-  };
 }
 
 // --- the provider's side ---
@@ -83,13 +69,20 @@ Result<transfer::TokenGrant> opened_by(const transfer::TokenRegistry& tokens, co
   return grant;
 }
 
+std::shared_ptr<Sending> sending_of(usage::Grant grant, std::string_view body) {
+  auto out = std::make_shared<Sending>();
+  out->grants.push_back(std::move(grant));
+  out->content = digest_text(sha256(body));
+  out->read_whole = true;
+  return out;
+}
+
 awaitable<HttpResponse> tell(PeerParts parts, aggregates::Answer answer, Lang lang) {
   HttpResponse response;
   response.headers.set("Content-Type", "application/json");
   response.headers.set("Tally-Use", answer.grant.use.value);
   if (answer.repeated) response.headers.set("Tally-Use-Repeated", "true");
-  auto close =
-      completion(parts->enforcer, answer.grant, digest_text(sha256(std::string_view(answer.body))));
+  auto close = completion(parts->enforcer, sending_of(answer.grant, answer.body), nullptr);
   if (parts->receipts != nullptr) {
     const auto receipt = co_await parts->receipts->receipt(answer.grant);
     if (!receipt) {
@@ -146,7 +139,9 @@ awaitable<HttpResponse> answer_peer(PeerParts parts, Call& call) {
   auto answer = std::get<aggregates::Answer>(std::move(*answered));
   opened->access->moved();
   if (!opened->access->open()) {  // suspended or over meanwhile: told to nobody, and remembered
-    completion(parts->enforcer, std::move(answer.grant), {})(0, false);
+    completion(parts->enforcer, sending_of(std::move(answer.grant), answer.body), nullptr)(
+        0, false
+    );
     co_return problem(401, {"api.unknown-data-token", {}}, call.lang);
   }
   co_return co_await tell(parts, std::move(answer), call.lang);
@@ -201,10 +196,10 @@ awaitable<HttpResponse> ask_provider(AppParts parts, Call& call) {
     co_return problem(404, {"api.unknown-agreement", {{"agreement", agreement.value}}}, call.lang);
   }
   auto act = act_of_app(
-      *app, parts->self, agreement, std::string(odrl::iri::aggregate), claims_of(call.target), {}
+      *app, parts->self, agreement, std::string(odrl::iri::aggregate), claims_of(call.target)
   );
   const auto purposes = act.purposes;
-  auto authorised = co_await parts->enforcer.authorise(std::move(act));
+  auto authorised = co_await parts->enforcer.authorise(act);
   if (!authorised) co_return problem(authorised.error(), call.lang);
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
     co_return refusal_response(*refusal, call.lang);
@@ -232,8 +227,14 @@ awaitable<HttpResponse> ask_provider(AppParts parts, Call& call) {
     co_await parts->enforcer.abort(std::move(grant));
     co_return response;
   }
-  auto content = digest_text(sha256(std::string_view(response.body)));
-  response.on_sent = completion(parts->enforcer, std::move(grant), std::move(content));
+  auto sending = sending_of(std::move(grant), response.body);
+  if (!may_go_on(parts->enforcer, *sending)) {
+    co_return co_await refuse_stopped(
+        parts->enforcer, std::move(sending->grants), std::move(act), call.lang
+    );
+  }
+  response.may_go_on = [parts, sending] { return may_go_on(parts->enforcer, *sending); };
+  response.on_sent = completion(parts->enforcer, std::move(sending), nullptr);
   co_return response;
 }
 

@@ -180,9 +180,13 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
     onward.purposes = (*asset)->onward_purposes;
     onward.purpose_source = odrl::Source::registration;
     onward.process = grant.transfer;
+    // What is continued is passed on once.
+    onward.idempotency_key = "onward " + sending->grants.front().use.value;
     auto passed = co_await parts->enforcer.authorise(std::move(onward));
     if (!passed || !std::holds_alternative<usage::Grant>(*passed)) {
       co_await give_back(parts->enforcer, sending);
+      const bool unheard = !passed && passed.error().kind == ErrorKind::unavailable;
+      if (unheard) co_return problem(passed.error(), call.lang);
       // Whose data they are is not the asker's to know; the refusal is in our log.
       co_return problem(403, {"api.not-passed-on", {}}, call.lang);
     }

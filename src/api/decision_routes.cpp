@@ -31,6 +31,17 @@ Json refused_before(const Message& code, int status, const AgreementId& agreemen
   return body;
 }
 
+// Errors: not_found, also of one that another agreement binds; unavailable.
+Result<HeldData> artefact_under(
+    HeldDataReader& held, const ArtefactId& id, const AgreementId& agreement
+) {
+  const auto bound_by = held.bound_by(id);
+  if (std::ranges::find(bound_by, agreement) == bound_by.end()) {
+    return fail(ErrorKind::not_found, {"custody.unknown-artefact", {{"artefact", id.value}}});
+  }
+  return held.artefact(id);
+}
+
 Result<usage::Act> asked_act(
     const ManagementApiParts& parts, const Json& body, const AgreementId& agreement
 ) {
@@ -75,11 +86,13 @@ Result<usage::Act> asked_act(
   if (app == apps.end()) {
     return fail(ErrorKind::not_found, {"api.unknown-app", {{"app", *app_id}}});
   }
-  const auto held = parts.held.held(agreement);
-  auto act = act_of_app(
-      *app, parts.self, agreement, *action, claims, held ? held->asset_class : std::string()
-  );
-  if (held) form_of_act(parts.enforcer, *held->shapes, act);
+  const auto artefact = string_member_or(body, "artefact", "", "");
+  if (!artefact) return tl::unexpected(artefact.error());
+  auto held = artefact->empty() ? parts.held.held(agreement)
+                                : artefact_under(parts.held, ArtefactId(*artefact), agreement);
+  if (!held && !artefact->empty()) return fail(std::move(held));
+  auto act = act_of_app(*app, parts.self, agreement, *action, claims, held ? &*held : nullptr);
+  if (held && held->shapes) form_of_act(parts.enforcer, *held->shapes, act);
   return act;
 }
 

@@ -111,7 +111,7 @@ tl::expected<std::vector<usage::Act>, HttpResponse> acts_of(
         agreement,
         wanted.action,
         claims_of(call.target),
-        wanted.held ? wanted.held->asset_class : std::string()
+        wanted.held ? &*wanted.held : nullptr
     );
     act.idempotency_key = key;
     // A use is named by its id where there is one alone.
@@ -178,9 +178,10 @@ awaitable<HttpResponse> hand_out(AppParts parts, Call& call, const usage::App& a
   for (auto& act : acts) act.fact = *fact;
   auto authorised = co_await usage::authorise_all(parts->enforcer, std::move(acts));
   if (!authorised) co_return problem(authorised.error(), call.lang);
+  const auto is_repeated = [](const usage::Grant& grant) { return grant.repeated; };
   if (const auto* grants = std::get_if<usage::JointGrant>(&*authorised);
-      grants && grants->front().repeated && *fact) {
-    co_await parts->facts->forget_fact(**fact);  // the use has its record already
+      grants && *fact && std::ranges::all_of(*grants, is_repeated)) {
+    co_await parts->facts->forget_fact(**fact);  // no new record commits to it
   }
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
     // Reading what was destroyed says so; the refusal is recorded all the same.
@@ -314,22 +315,20 @@ awaitable<HttpResponse> derive(AppParts parts, Call& call) {
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
     co_return refusal_response(*refusal, call.lang);
   }
-  auto sending = std::make_shared<Sending>();
-  sending->grants = std::get<usage::JointGrant>(std::move(*authorised));
-  for (std::size_t i = 0; i < order.inputs.size(); ++i) {
-    order.inputs[i].use = sending->grants[i].use;
-  }
+  const auto grants = std::get<usage::JointGrant>(std::move(*authorised));
+  for (std::size_t i = 0; i < order.inputs.size(); ++i) order.inputs[i].use = grants[i].use;
   order.app = app->id;
   order.media_type = call.request.headers.get("Content-Type").value_or("application/octet-stream");
   order.bytes = std::move(call.request.body);
   const std::uint64_t bytes = order.bytes.size();
   auto kept = co_await parts->derived->keep(std::move(order));
   if (!kept) {
-    co_await usage::abort_all(parts->enforcer, sending->grants);
+    co_await usage::abort_all(parts->enforcer, grants);
     co_return problem(kept.error(), call.lang);
   }
-  usage::complete_all(parts->enforcer, sending->grants, {bytes, kept->content, true});
+  usage::complete_all(parts->enforcer, grants, {bytes, kept->content, true});
   if (parts->after_use) parts->after_use();
+  if (kept->unreadable) co_return problem(*kept->unreadable, call.lang);
   Json bound = Json::array();
   for (const auto& agreement : wanted.agreements) bound.push_back(agreement.value);
   auto response = json_response(
@@ -339,7 +338,7 @@ awaitable<HttpResponse> derive(AppParts parts, Call& call) {
        {"bytes", bytes},
        {"boundBy", std::move(bound)}}
   );
-  if (auto said = co_await describe_use(response, sending->grants, parts->receipts); !said) {
+  if (auto said = co_await describe_use(response, grants, parts->receipts); !said) {
     co_return problem(said.error(), call.lang);
   }
   co_return response;

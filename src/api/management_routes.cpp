@@ -229,6 +229,7 @@ awaitable<HttpResponse> get_ready(Parts parts, Call& call) {
         {{"check", check.name},
          {"good", check.good},
          {"code", check.message.code},
+         {"params", check.message.params},
          {"text", render(check.message, call.lang)}}
     );
   }

@@ -30,9 +30,9 @@ Json shown(
 ) {
   const AgreementId& id = state.terms.id;
   const auto held = parts.held.held(id);
-  const std::string asset_class = held ? held->asset_class : std::string();
   const auto rehearse = [&](std::string_view action, Claims claims) {
-    auto act = act_of_app(app, parts.self, id, std::string(action), claims, asset_class);
+    auto act =
+        act_of_app(app, parts.self, id, std::string(action), claims, held ? &*held : nullptr);
     if (held) form_of_act(parts.enforcer, *held->shapes, act);
     return parts.enforcer.dry_run(act);
   };

@@ -14,7 +14,6 @@ namespace tally::api {
 namespace {
 
 constexpr std::size_t answer_bytes = 8 << 20;
-constexpr std::size_t longest_key = 256;
 
 // Where nothing may be fetched into custody, reading is calling.
 bool may_archive(const odrl::CompiledPolicy& policy) {
@@ -58,14 +57,12 @@ awaitable<std::optional<HttpResponse>> pass_on_read(
   if (auto closed = parts->calls->closed()) co_return problem(*closed, call.lang);
 
   std::string key(call.request.headers.get("Idempotency-Key").value_or(""));
-  if (key.size() > longest_key) co_return problem(400, {"api.key-too-long", {}}, call.lang);
   const auto asked = asked_of_provider(call.target);
-  auto act = act_of_app(
-      app, parts->self, agreement, std::string(odrl::iri::read), claims_of(call.target), {}
-  );
+  auto act =
+      act_of_app(app, parts->self, agreement, std::string(odrl::iri::read), claims_of(call.target));
   act.passed_on = true;
   act.idempotency_key = bound_key(key, parts->call_secret, asked);
-  auto authorised = co_await parts->enforcer.authorise(std::move(act));
+  auto authorised = co_await parts->enforcer.authorise(act);
   if (!authorised) co_return problem(authorised.error(), call.lang);
   if (const auto* refusal = std::get_if<usage::Refusal>(&*authorised)) {
     co_return refusal_response(*refusal, call.lang);
@@ -91,6 +88,11 @@ awaitable<std::optional<HttpResponse>> pass_on_read(
         answered->status, answered->headers, std::move(answered->body), call.lang
     );
   }
+  if (!may_go_on(parts->enforcer, *sending)) {
+    co_return co_await refuse_stopped(
+        parts->enforcer, std::move(sending->grants), std::move(act), call.lang
+    );
+  }
   HttpResponse response;
   response.headers.set(
       "Content-Type",
@@ -100,6 +102,7 @@ awaitable<std::optional<HttpResponse>> pass_on_read(
   sending->content = digest_text(sha256(std::string_view(answered->body)));
   sending->read_whole = true;
   response.body = std::move(answered->body);
+  response.may_go_on = [parts, sending] { return may_go_on(parts->enforcer, *sending); };
   response.on_sent = completion(parts->enforcer, std::move(sending), nullptr);
   co_return response;
 }

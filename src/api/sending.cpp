@@ -85,6 +85,20 @@ awaitable<HttpResponse> refuse(usage::Enforcer& enforcer, usage::Act act, Lang l
   co_return problem(500, {"api.internal", {}}, lang);
 }
 
+awaitable<HttpResponse> refuse_stopped(
+    usage::Enforcer& enforcer, usage::JointGrant grants, usage::Act act, Lang lang
+) {
+  co_await usage::abort_all(enforcer, std::move(grants));
+  auto again = co_await enforcer.authorise(std::move(act));
+  if (!again) co_return problem(again.error(), lang);
+  if (const auto* refusal = std::get_if<usage::Refusal>(&*again)) {
+    co_return refusal_response(*refusal, lang);
+  }
+  // It may go on again.
+  co_await enforcer.abort(std::get<usage::Grant>(*std::move(again)));
+  co_return problem(503, {"api.stopped-meanwhile", {}}, lang);
+}
+
 awaitable<Result<void>> describe_use(
     HttpResponse& response, const usage::JointGrant& grants, transfer::UseReceipts* receipts
 ) {

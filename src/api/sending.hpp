@@ -42,6 +42,12 @@ awaitable<void> give_back(usage::Enforcer& enforcer, std::shared_ptr<Sending> se
 // Whether what was begun may go on under every grant.
 bool may_go_on(usage::Enforcer& enforcer, const Sending& sending);
 
+// Of a use that was permitted, and stopped while it waited for its data: given back, and asked for
+// again, so that the answer says why and the refusal is in the log. `act` is what was permitted.
+awaitable<HttpResponse> refuse_stopped(
+    usage::Enforcer& enforcer, usage::JointGrant grants, usage::Act act, Lang lang
+);
+
 // Whether it is the policy that a body was refused by, not the data.
 bool is_of_policy(const Error& error);
 

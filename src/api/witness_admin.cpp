@@ -115,6 +115,7 @@ Result<Json> witnesses_json(
         {"url", one.target.url},
         {"size", one.cosigned.size},
         {"cosignedAt", time_json(one.at)},
+        {"clockApart", one.apart},
         {"failingSince", time_json(one.cosigned.failing_since)},
         {"why", one.why ? shown_message(*one.why, lang) : Json()},
         {"missing", one.cosigned.missing},

@@ -15,6 +15,7 @@ namespace tally::audit {
 namespace {
 
 constexpr std::string_view row_kind = "cosigned";
+constexpr Nanos most_apart = seconds(300);  // of two clocks that agree, the wire included
 // Our idea of what it cosigned last may be old; more turns than this are a witness that plays.
 constexpr int most_turns = 3;
 constexpr Nanos tick = seconds(1);
@@ -25,6 +26,13 @@ PeerRequest request_to(const WitnessTarget& target, std::string method, std::str
   request.url = target.url + std::string(path);
   request.http.method = std::move(method);
   return request;
+}
+
+// As the witness says.
+std::optional<Instant> cosigned_at(const std::string& note, const std::vector<VerifierKey>& keys) {
+  const auto verified = verify_note(note, keys);
+  if (!verified) return std::nullopt;
+  return Instant{static_cast<std::int64_t>(verified->good.back().time), 0};
 }
 
 Error refused(const WitnessTarget& target, int status) {
@@ -43,6 +51,7 @@ struct CheckpointSender::Known {
   std::int64_t failing_since = 0;  // seconds of Unix time; 0: not failing
   bool missing = false;
   std::uint64_t told = 0;  // of our key's rotations
+  std::int64_t apart = 0;  // as WitnessState::apart
 
   [[nodiscard]] std::optional<Instant> failing() const {
     return failing_since == 0 ? std::nullopt : std::optional(Instant{failing_since, 0});
@@ -81,6 +90,7 @@ Result<CheckpointSender::Known> CheckpointSender::read(Row row) {
   known.failing_since = json->value("failingSince", std::int64_t{0});
   known.missing = json->value("missing", false);
   known.told = json->value("told", std::uint64_t{0});
+  known.apart = json->value("apart", std::int64_t{0});
   return known;
 }
 
@@ -117,7 +127,8 @@ awaitable<Result<void>> CheckpointSender::keep(Known known, std::vector<RecordDr
       {"note", known.note},
       {"failingSince", known.failing_since},
       {"missing", known.missing},
-      {"told", known.told}};
+      {"told", known.told},
+      {"apart", known.apart}};
   known.row.body = body.dump();
   Transaction transaction;
   transaction.puts.push_back(std::move(known.row));
@@ -421,13 +432,37 @@ awaitable<Result<void>> CheckpointSender::keep_answer(
   known.note = note.print();
   known.failing_since = 0;
   known.missing = false;
+  auto drafts = compare_clocks(target, known);
   const Known told = known;
-  auto kept = co_await keep(std::move(known), {});
+  auto kept = co_await keep(std::move(known), std::move(drafts));
   if (!kept) co_return kept;
   sending_[target.id].note = told.note;
   tell(target.to, told);
   co_await show(std::move(note));
   co_return kept;
+}
+
+std::vector<RecordDraft> CheckpointSender::compare_clocks(
+    const WitnessTarget& target, Known& known
+) {
+  const auto signed_at = cosigned_at(known.note, target.keys);
+  const Instant now = parts_.clock.read().at;
+  if (!signed_at) return {};
+  const std::int64_t seconds = signed_at->seconds - now.seconds;
+  const bool apart = std::abs(seconds) > most_apart / tally::seconds(1);
+  const bool before = known.apart != 0;
+  known.apart = apart ? seconds : 0;
+  if (apart == before) return {};
+  std::vector<RecordDraft> drafts;
+  RecordDraft& draft =
+      drafts.emplace_back("time.compared", new_event(parts_.random, parts_.clock.read().at));
+  draft.set("counterparty", target.to).set("seconds", seconds).set("apart", apart);
+  parts_.notices.note(
+      apart ? Severity::warning : Severity::info,
+      {apart ? "audit.clocks-apart" : "audit.clocks-agree",
+       {{"witness", target.to.uri}, {"seconds", std::to_string(seconds)}}}
+  );
+  return drafts;
 }
 
 awaitable<void> CheckpointSender::show(Note note) {
@@ -483,10 +518,8 @@ Result<std::vector<WitnessState>> CheckpointSender::witnesses() const {
     if (!known) return tl::unexpected(known.error());
     WitnessState state;
     state.cosigned = known->cosigned(target.to);
-    if (const auto note = verify_note(known->note, target.keys)) {
-      const auto at = static_cast<std::int64_t>(note->good.back().time);
-      state.at = Instant{at, 0};
-    }
+    state.at = cosigned_at(known->note, target.keys);
+    state.apart = known->apart;
     if (const auto sending = sending_.find(target.id); sending != sending_.end()) {
       state.why = sending->second.why;
     }

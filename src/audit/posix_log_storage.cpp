@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "tally/audit/posix.hpp"
+#include "tally/core/descriptor.hpp"
 
 namespace tally::audit {
 namespace {
@@ -32,24 +33,6 @@ tl::unexpected<Error> system_failure(
         {"reason", std::strerror(error)}}}
   );
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool good() const { return fd_ >= 0; }
-
- private:
-  int fd_;
-};
 
 Result<std::size_t> read_fully(
     int fd, std::string_view name, std::uint64_t offset, std::span<std::uint8_t> out
@@ -120,7 +103,7 @@ class PosixLogStorage final : public LogStorage {
       : folder_(std::move(folder)), writable_(writable) {}
 
   Result<void> lock() override {
-    if (lock_.good()) return {};
+    if (lock_) return {};
     if (!writable_) return system_failure(lock_file, "lock", EROFS);
     Descriptor fd(::openat(
         folder_.get(),
@@ -128,7 +111,7 @@ class PosixLogStorage final : public LogStorage {
         O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
         0600
     ));
-    if (!fd.good()) return system_failure(lock_file, "open");
+    if (!fd) return system_failure(lock_file, "open");
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
       if (errno == EWOULDBLOCK) return fail(ErrorKind::conflict, {"audit.log-locked", {}});
       return system_failure(lock_file, "lock");
@@ -165,7 +148,7 @@ class PosixLogStorage final : public LogStorage {
     const std::string path(name);
     const int mode = writable ? O_RDWR : O_RDONLY;
     Descriptor fd(::openat(folder_.get(), path.c_str(), mode | O_CLOEXEC | O_NOFOLLOW));
-    if (!fd.good()) return system_failure(name, "open");
+    if (!fd) return system_failure(name, "open");
     return std::make_unique<PosixLogFile>(std::move(fd), path);
   }
 
@@ -175,7 +158,7 @@ class PosixLogStorage final : public LogStorage {
     Descriptor fd(::openat(
         folder_.get(), path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600
     ));
-    if (!fd.good()) return system_failure(name, "create");
+    if (!fd) return system_failure(name, "create");
     if (auto synced = sync_names(); !synced) return fail(std::move(synced));
     return std::make_unique<PosixLogFile>(std::move(fd), path);
   }
@@ -189,7 +172,7 @@ class PosixLogStorage final : public LogStorage {
     Descriptor fd(
         ::openat(folder_.get(), std::string(name).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
     );
-    if (!fd.good()) {
+    if (!fd) {
       if (errno == ENOENT) return std::optional<std::string>();
       return system_failure(name, "open");
     }
@@ -216,7 +199,7 @@ class PosixLogStorage final : public LogStorage {
         O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
         0600
     ));
-    if (!fd.good()) return system_failure(name, "create");
+    if (!fd) return system_failure(name, "create");
     if (auto written = write_fully(fd.get(), name, 0, as_bytes(text)); !written) return written;
     if (::fsync(fd.get()) != 0) return system_failure(name, "sync");
     if (::renameat(folder_.get(), temporary.c_str(), folder_.get(), path.c_str()) != 0) {
@@ -251,7 +234,7 @@ Result<std::unique_ptr<LogStorage>> open_log_folder(
     const std::filesystem::path& folder, FolderAccess access
 ) {
   Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.good()) {
+  if (!fd) {
     if (errno == ENOENT || errno == ENOTDIR) {
       return fail(ErrorKind::not_found, {"audit.folder-missing", {{"folder", folder.string()}}});
     }

@@ -66,6 +66,7 @@ const std::vector<RecordType>& record_types() {
       {"statement.held", {"agreement", "content", "number", "sums"}},
       {"statement.issued", {"agreement", "content", "number", "sums"}},
       {"time.anchored", {"content"}},
+      {"time.compared", {"apart", "counterparty", "seconds"}},
       {"transfer.completed", {"agreement", "pid"}},
       {"transfer.received", {"agreement", "bytes", "content", "pid"}},
       {"transfer.rejected", {"agreement", "pid", "reason"}},

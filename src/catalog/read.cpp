@@ -213,6 +213,30 @@ const Asset* find_target(
 
 // Loads, publishes and checks the policy of an offer; the faults' pointers are those of the
 // document.
+// An offer that names its assignee is for that party alone. The agreement names who negotiated it,
+// so nobody else may come so far.
+void keep_to_assignee(
+    StrictObject& in, const Json& policy, const odrl::CompiledPolicy& loaded, Offer& offer
+) {
+  if (!policy.contains("assignee")) return;
+  const std::string& assignee = loaded.assignee();
+  const bool shown = !offer.visible_to.empty();
+  std::erase_if(offer.visible_to, [&](const Audience& audience) {
+    // Anybody could be that party: an IRI says nothing without who vouches for it.
+    if (audience.domain.empty()) return true;
+    return !audience.uri.empty() && audience.uri != assignee;
+  });
+  if (assignee.empty() || (shown && offer.visible_to.empty())) {
+    in.fault(
+        {"catalog.assignee-not-visible",
+         {{"assignee", assignee.empty() ? policy.at("assignee").dump() : assignee}}},
+        child(in.at("policy"), "assignee")
+    );
+    return;
+  }
+  for (Audience& audience : offer.visible_to) audience.uri = assignee;
+}
+
 void read_terms(
     StrictObject& in,
     const Json& policy,
@@ -232,6 +256,7 @@ void read_terms(
     }
     return;
   }
+  keep_to_assignee(in, policy, **loaded, offer);
   for (const auto operand : (*loaded)->operands()) {
     const auto term = odrl::find_operand(operand);
     if (asset.delivery != Delivery::call || !term) continue;

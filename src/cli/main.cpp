@@ -14,6 +14,7 @@
 #include "command_table.hpp"
 #include "commands.hpp"
 #include "custody_commands.hpp"
+#include "doctor.hpp"
 #include "hold_command_line.hpp"
 #include "import.hpp"
 #include "init.hpp"
@@ -208,6 +209,10 @@ int main(int argc, char** argv) {
   // --- a running connector ---
   command(app, "status", "help-status")->callback([&] {
     run = with_api([&](Management& api) { return status(console, api); });
+  });
+
+  command(app, "doctor", "help-doctor")->callback([&] {
+    run = [&] { return doctor(console, connection); };
   });
 
   std::string party;

@@ -34,13 +34,20 @@ Holding staged_row(const Derivation& derivation, Instant now) {
 Deriver::Deriver(Custody& custody, Holdings& holdings, Clock& clock, Random& random)
     : custody_(custody), holdings_(holdings), clock_(clock), random_(random) {}
 
-awaitable<Result<Holding>> Deriver::keep(Derivation derivation) {
+awaitable<Deriver::Kept> Deriver::make_readable(Holding row) {
+  const auto published = co_await custody_.publish(row.id);
+  Kept out{std::move(row), std::nullopt};
+  if (!published) out.unreadable = published.error();
+  co_return out;
+}
+
+awaitable<Result<Deriver::Kept>> Deriver::keep(Derivation derivation) {
   const std::string content = digest_text(sha256(derivation.bytes));
   Holding row = staged_row(derivation, clock_.read().at);
   const ArtefactId id = row.id;
   if (const auto known = holdings_.find(id); known && known->state != HoldingState::staged) {
-    if (known->state == HoldingState::held && known->content == content) co_return *known;
     const bool held = known->state == HoldingState::held;
+    if (held && known->content == content) co_return co_await make_readable(*known);
     Message message{
         held ? "custody.derived-other" : "custody.already-destroyed", {{"artefact", id.value}}};
     co_return fail(ErrorKind::conflict, std::move(message));
@@ -90,10 +97,8 @@ awaitable<Result<Holding>> Deriver::keep(Derivation derivation) {
     co_await custody_.destroy(id);
     co_return fail(std::move(held));
   }
-  auto published = co_await custody_.publish(id);
-  if (!published) co_return fail(std::move(published));
   ++current->version;
-  co_return *std::move(current);
+  co_return co_await make_readable(*std::move(current));
 }
 
 awaitable<Result<void>> Deriver::tidy() {

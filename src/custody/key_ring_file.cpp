@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tally/core/aead.hpp"
+#include "tally/core/descriptor.hpp"
 #include "tally/custody/key_ring.hpp"
 
 namespace tally::custody {
@@ -35,22 +36,6 @@ tl::unexpected<Error> failed(const fs::path& file, std::string_view action, int 
         {"reason", std::generic_category().message(error)}}}
   );
 }
-
-// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return number_; }
-  explicit operator bool() const { return number_ >= 0; }
-
- private:
-  int number_;
-};
 
 // Both with their links resolved: a link into the data folder lies in it.
 bool lies_in(const fs::path& file, const fs::path& folder) {

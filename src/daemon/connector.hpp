@@ -117,6 +117,9 @@ class Connector final : public api::Connector {
       const HttpRequest& request, const identity::Caller& caller
   ) const;
   void say_insecure() const;
+  // The certificate that ends first: good, soon over (30 days), over.
+  Message certificate_state(Instant now) const;
+  void say_ending() const;
   void say_serving() const;
   void reload();
   [[nodiscard]] std::optional<Error> closed() const;

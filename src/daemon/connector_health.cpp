@@ -5,6 +5,12 @@
 
 namespace tally::daemon {
 
+namespace {
+
+constexpr Nanos certificate_notice = seconds(30 * 86'400);
+
+}  // namespace
+
 std::optional<Error> Connector::closed() const {
   if (auto failure = log_->failure()) return failure;
   if (const auto& alarm = sender_->alarm()) return Error{ErrorKind::unavailable, *alarm, {}};
@@ -50,14 +56,9 @@ std::vector<api::Check> Connector::checks() const {
        reading.reliable,
        {reading.reliable ? "daemon.clock-good" : "daemon.clock-stepped", {}}}
   );
-  const auto until = std::min(credentials_.tls.not_after, credentials_.contract.not_after);
-  const bool valid = reading.at < until;
-  out.push_back(
-      {"certificate",
-       valid,
-       {valid ? "daemon.certificate-good" : "daemon.certificate-expired",
-        {{"until", format_seconds(until)}}}}
-  );
+  auto certificate = certificate_state(reading.at);
+  const bool valid = certificate.code != "daemon.certificate-expired";
+  out.push_back({"certificate", valid, std::move(certificate)});
   const auto problems = keeper_ ? keeper_->problems() : std::vector<Message>{};
   out.push_back(
       {"duties",
@@ -67,6 +68,18 @@ std::vector<api::Check> Connector::checks() const {
   if (custody_desk_) {
     const auto wrong = custody_desk_->problem();
     out.push_back({"custody", !wrong, wrong.value_or(Message{"daemon.custody-good", {}})});
+  }
+  return out;
+}
+
+Message Connector::certificate_state(Instant now) const {
+  const Instant until = std::min(credentials_.tls.not_after, credentials_.contract.not_after);
+  Message out{"daemon.certificate-good", {{"until", format_seconds(until)}}};
+  if (until <= now) {
+    out.code = "daemon.certificate-expired";
+  } else if (until <= now + certificate_notice) {
+    out.code = "daemon.certificate-soon";
+    out.params["days"] = std::to_string((until.seconds - now.seconds) / 86'400);
   }
   return out;
 }

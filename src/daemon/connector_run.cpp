@@ -116,6 +116,7 @@ awaitable<void> Connector::start_and_report() {
   }
   if (config_.former_form) notices_.note(Severity::warning, {"daemon.config-former-form", {}});
   say_insecure();
+  say_ending();
   say_serving();
   give_back_program_pages();
   if (std::exchange(reload_after_start_, false)) reload();
@@ -213,10 +214,12 @@ awaitable<Result<void>> Connector::start() {
 
 awaitable<void> Connector::housekeeping() {
   constexpr Nanos look = milliseconds(500);
+  std::uint64_t hours = 0;
   for (Nanos since_flush = 0, since_said = 0;; since_flush += look, since_said += look) {
     co_await timers_.sleep_for(look);
     if (since_said >= seconds(3600)) {
       say_insecure();
+      if (++hours % 24 == 0) say_ending();
       since_said = 0;
     }
     enforcer_->flush_completions(false);
@@ -238,6 +241,11 @@ awaitable<void> Connector::housekeeping() {
 
 void Connector::say_insecure() const {
   if (config_.insecure_loopback) notices_.note(Severity::warning, {"daemon.insecure-loopback", {}});
+}
+
+void Connector::say_ending() const {
+  auto state = certificate_state(clock_.read().at);
+  if (state.code != "daemon.certificate-good") notices_.note(Severity::warning, std::move(state));
 }
 
 awaitable<void> Connector::keep_snapshots() {

@@ -20,7 +20,7 @@ awaitable<Result<api::DerivedKeeper::Kept>> DerivedData::keep(api::Derived deriv
   order.bytes = std::move(derived.bytes);
   auto kept = co_await deriver_.keep(std::move(order));
   if (!kept) co_return fail(std::move(kept));
-  co_return Kept{kept->id, kept->content};
+  co_return Kept{kept->row.id, kept->row.content, std::move(kept->unreadable)};
 }
 
 }  // namespace tally::daemon

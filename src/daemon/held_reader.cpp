@@ -118,7 +118,8 @@ Result<api::HeldData> HeldReader::describe(const custody::Holding& holding) {
   // Before anything is counted: a use of what is not what was received would be of nothing.
   if (!holding.altered.code.empty()) return altered(holding);
   api::HeldData out;
-  if (!holding.is_derived()) {
+  out.is_derived = holding.is_derived();
+  if (!out.is_derived) {
     auto shapes = shapes_of(holding);
     if (!shapes) return fail(std::move(shapes));
     out.shapes = *std::move(shapes);

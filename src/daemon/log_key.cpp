@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tally/core/descriptor.hpp"
 #include "tally/identity/enrolment.hpp"
 
 #include "keys.hpp"
@@ -33,21 +34,6 @@ tl::unexpected<Error> failed(const fs::path& file, std::string action) {
        {{"file", file.string()}, {"action", std::move(action)}, {"reason", std::strerror(errno)}}}
   );
 }
-
-// A file descriptor that closes itself.
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return number_; }
-
- private:
-  int number_;
-};
 
 Result<void> sync_folder(const fs::path& file) {
   const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");

@@ -29,10 +29,14 @@ std::string to_pem(X509_CRL* list) {
   return bio_text(bio.get());
 }
 
-std::string name_of(X509* certificate) {
+std::string text_of(const X509_NAME* name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0, XN_FLAG_RFC2253);
+  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);
   return bio_text(bio.get());
+}
+
+std::string name_of(X509* certificate) {
+  return text_of(X509_get_subject_name(certificate));
 }
 
 bool is_authority(X509* certificate) {
@@ -129,6 +133,18 @@ Result<std::vector<IssuedAnchor>> anchors_of(std::string_view pem) {
     if (is_authority(one.get())) out.push_back(facts_of(one.get()));
   }
   forget_openssl_errors();
+  return out;
+}
+
+Result<std::vector<ListFacts>> list_facts(std::string_view pem) {
+  const auto lists = lists_of(pem);
+  if (!lists || lists->empty()) return invalid("identity.issued-unreadable");
+  std::vector<ListFacts> out;
+  for (const auto& one : *lists) {
+    const ASN1_TIME* end = X509_CRL_get0_nextUpdate(one.get());
+    if (end == nullptr) end = X509_CRL_get0_lastUpdate(one.get());
+    out.push_back({text_of(X509_CRL_get_issuer(one.get())), to_instant(end)});
+  }
   return out;
 }
 

@@ -571,7 +571,11 @@ awaitable<bool> Shard::answer(Connection& c, HttpResponse response, bool head_re
     }
   }
   bool sent = co_await write(c, out);
-  if (sent && !rest.empty()) sent = co_await write(c, rest);
+  if (sent && !rest.empty()) {
+    c.may_go_on = response.may_go_on;
+    sent = co_await write(c, rest);
+    c.may_go_on = nullptr;
+  }
   if (response.on_sent) response.on_sent(sent && !bodiless ? response.body.size() : 0, sent);
   co_return sent;
 }

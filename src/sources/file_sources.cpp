@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tally/core/descriptor.hpp"
 #include "tally/core/digest.hpp"
 #include "tally/dataplane/stream.hpp"
 
@@ -24,24 +25,6 @@ namespace {
 
 using dataplane::SmallContent;
 using dataplane::SourceIdentity;
-
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 Nanos nanos_of(const timespec& at) {
   return at.tv_sec * nanos_per_second + at.tv_nsec;

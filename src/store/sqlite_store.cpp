@@ -21,6 +21,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "tally/core/descriptor.hpp"
+
 #include "sqlite.hpp"
 #include "sqlite_reader.hpp"
 #include "sqlite_writer.hpp"
@@ -79,20 +81,6 @@ void bound_memory(Connection& connection, int kib) {
   connection.execute(("PRAGMA cache_size=-" + std::to_string(kib)).c_str());
   connection.execute("PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA busy_timeout=5000");
 }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // A unit that waits for its commit, and how its coroutine goes on. `executor` counts as work, so
 // that the context does not end while the writer is at it.

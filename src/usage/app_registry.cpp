@@ -35,10 +35,11 @@ bool within(const std::vector<std::string>& list) {
 }
 
 Result<void> check(const App& app) {
-  // The name stands in records, tables and addresses: plain characters only.
+  // The name stands in records, tables and addresses: plain characters only, those of an IRI as
+  // policies name applications among them.
   const auto plain = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
+           c == '_' || c == '.' || c == ':' || c == '/' || c == '#';
   };
   const auto& name = app.id.value;
   if (name.empty() || name.size() > name_bytes || !std::all_of(name.begin(), name.end(), plain)) {

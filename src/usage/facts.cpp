@@ -42,6 +42,8 @@ constexpr auto words = std::to_array<Word>({
 
 // Custody keeps nothing in the clear.
 const std::vector<std::string> encrypted{"encrypted", "https://w3id.org/idsa/code/ENCRYPTED"};
+const std::vector<std::string> encrypted_and_derived{
+    "encrypted", "https://w3id.org/idsa/code/ENCRYPTED", "derived"};
 
 // What leaves this connector has a recipient that nobody here knows.
 bool leaves(std::string_view action) {
@@ -147,6 +149,9 @@ void Asked::add_act_facts(
         break;
       case Subject::classification:
         if (!act.asset_class.empty()) add(iri, {&act.asset_class, 1});
+        break;
+      case Subject::artefact:
+        if (act.of_derived) add(iri, encrypted_and_derived, odrl::Source::measured);
         break;
       case Subject::recipient:
         if (!leaves(act.action)) {

@@ -87,6 +87,7 @@ Message value_refused(const AgreementTerms& terms, const ConstraintReport& leaf)
       "usage.value-not-allowed",
       {{"agreement", terms.id.value},
        {"operand", std::string(odrl::local_name(leaf.left_operand))},
+       {"operator", leaf.op},
        {"required", leaf.required},
        {"found", leaf.actual}}};
 }

@@ -276,6 +276,34 @@ TEST_F(Sender, GetsThroughABadWireAndPowerCutsOnBothSides) {
   EXPECT_TRUE(contradictions(*witness.store, lab)->empty());
 }
 
+TEST_F(Sender, AClockThatDiffersFromTheWitnesssIsRecordedOnceEachWay) {
+  log.run();
+  world.run_for(seconds(5));
+  EXPECT_TRUE(log.records("time.compared").empty());
+
+  log.node->clock().step(seconds(1000));
+  for (int i = 0; i < 3; ++i) {
+    log.sender->milestone();
+    world.run_for(seconds(5));
+  }
+  ASSERT_EQ(log.records("time.compared").size(), 1U);
+  const Json apart = log.records("time.compared").front();
+  EXPECT_EQ(apart.at("counterparty").at("uri"), clinic.uri);
+  EXPECT_EQ(apart.at("apart"), true);
+  EXPECT_NEAR(apart.at("seconds").get<double>(), -1000, 3);
+  EXPECT_NEAR(static_cast<double>(log.sender->witnesses().value().front().apart), -1000, 3);
+
+  // The machine comes back with its clock set right, and knows what it was.
+  log.cut_power();
+  log.start();
+  log.run();
+  log.sender->milestone();
+  world.run_for(seconds(60));
+  ASSERT_EQ(log.records("time.compared").size(), 2U);
+  EXPECT_EQ(log.records("time.compared").back().at("apart"), false);
+  EXPECT_EQ(log.sender->witnesses().value().front().apart, 0);
+}
+
 TEST_F(Sender, AWitnessThatStaysAwayIsMissedOnceAndTakenUpAgain) {
   log.run();
   world.run_for(seconds(5));

@@ -206,6 +206,16 @@ TEST(Policies, FaultsAreNamedAtTheirPlace) {
       {"misspelt", "/requireSignatur", false, "/requireSignatur", "catalog.misspelt-member"},
       {"no policy", "/policy", removed, "/policy", "catalog.member-missing"},
       {"policy string", "/policy", "x", "/policy", "catalog.member-type"},
+      {"an assignee that may not see it",
+       "/policy/assignee",
+       "did:web:other.example",
+       "/policy/assignee",
+       "catalog.assignee-not-visible"},
+      {"several assignees",
+       "/policy/assignee",
+       {institute.uri, "did:web:other.example"},
+       "/policy/assignee",
+       "catalog.assignee-not-visible"},
       {"no target", "/policy/target", removed, "/policy/target", "catalog.policy-target"},
       {"target object",
        "/policy/target",
@@ -250,6 +260,17 @@ TEST(Policies, FaultsAreNamedAtTheirPlace) {
     ASSERT_FALSE(offer) << one.name;
     EXPECT_TRUE(holds(offer.error(), one)) << one.name << "\n" << all(offer.error());
   }
+}
+
+TEST(Policies, OneWithAnAssigneeIsForThatPartyAlone) {
+  Json json = policy_json();
+  json["policy"]["assignee"] = institute.uri;
+  json["visibleTo"] = Json::array({{{"domain", "health"}}, "*"});
+  const auto offer = read_policy(document("p.json", json), known_assets(), options());
+  ASSERT_TRUE(offer) << all(offer.error());
+  EXPECT_TRUE(offer->visible_to_viewer(institute));
+  EXPECT_FALSE(offer->visible_to_viewer(PartyId{"health", "https://other.example/connector"}));
+  EXPECT_FALSE(offer->visible_to_viewer(namesake));
 }
 
 TEST(Policies, AHookIsOneOfThoseConfigured) {

@@ -55,15 +55,35 @@ TEST(Schema, TheMediaTypeSaysTheForm) {
   }
 }
 
+// What makes a sound asset a faulty one, and what is said of it.
+struct Fault {
+  const char* at;
+  Json value;  // null: taken out
+  const char* pointer;
+  const char* code;
+};
+
+void expect_named_at_their_place(const Json& sound, const std::vector<Fault>& faults) {
+  for (const Fault& one : faults) {
+    Json json = sound;
+    const Json::json_pointer at(one.at);
+    if (one.value.is_null()) {
+      json.at(at.parent_pointer()).erase(at.back());
+    } else {
+      json[at] = one.value;
+    }
+    const auto asset = read_asset(document("a.json", json), options());
+    ASSERT_FALSE(asset) << one.at << " " << one.value;
+    const bool found = std::ranges::any_of(asset.error(), [&](const Problem& problem) {
+      return problem.message.code == one.code && problem.pointer == one.pointer;
+    });
+    EXPECT_TRUE(found) << one.at << " " << one.value << "\n" << all(asset.error());
+  }
+}
+
 TEST(Schema, FaultsAreNamedAtTheirPlace) {
-  struct Case {
-    const char* at;
-    Json value;  // null: taken out
-    const char* pointer;
-    const char* code;
-  };
   const Json column{{"name", "x"}, {"class", "public"}};
-  const std::vector<Case> cases{
+  const std::vector<Fault> faults{
       {"/mediaType", "text/plain", "/mediaType", "catalog.schema-media-type"},
       {"/mediaType", "text/csv; charset=utf-8", "/mediaType", "catalog.schema-media-type"},
       {"/mediaType", "application/json", "/schema/csv", "catalog.schema-csv-only"},
@@ -93,21 +113,7 @@ TEST(Schema, FaultsAreNamedAtTheirPlace) {
       {"/schema/columns/1/privacy", true, "/schema/columns/1/privacy", "catalog.member-type"},
       {"/schema/columns/1/mask", "x", "/schema/columns/1/mask", "catalog.unknown-member"},
   };
-  for (const Case& one : cases) {
-    Json json = asset_with_schema();
-    const Json::json_pointer at(one.at);
-    if (one.value.is_null()) {
-      json.at(at.parent_pointer()).erase(at.back());
-    } else {
-      json[at] = one.value;
-    }
-    const auto asset = read_asset(document("a.json", json), options());
-    ASSERT_FALSE(asset) << one.at << " " << one.value;
-    const bool found = std::ranges::any_of(asset.error(), [&](const Problem& problem) {
-      return problem.message.code == one.code && problem.pointer == one.pointer;
-    });
-    EXPECT_TRUE(found) << one.at << " " << one.value << "\n" << all(asset.error());
-  }
+  expect_named_at_their_place(asset_with_schema(), faults);
 }
 
 Json asset_with_parameters() {
@@ -127,13 +133,7 @@ TEST(Parameters, AreReadAndKept) {
 }
 
 TEST(Parameters, FaultsAreNamedAtTheirPlace) {
-  struct Case {
-    const char* at;
-    Json value;  // null: taken out
-    const char* pointer;
-    const char* code;
-  };
-  const std::vector<Case> cases{
+  const std::vector<Fault> faults{
       {"/parameters", 1, "/parameters", "catalog.member-type"},
       {"/parameters", Json(17, Json{{"name", "x"}}), "/parameters", "catalog.member-type"},
       {"/parameters/0", "no", "/parameters/0", "catalog.not-an-object"},
@@ -149,21 +149,7 @@ TEST(Parameters, FaultsAreNamedAtTheirPlace) {
       {"/schema", nullptr, "/parameters/0/column", "catalog.parameter-no-schema"},
       {"/delivery", "custody", "/parameters", "catalog.parameter-delivery"},
   };
-  for (const Case& one : cases) {
-    Json json = asset_with_parameters();
-    const Json::json_pointer at(one.at);
-    if (one.value.is_null()) {
-      json.at(at.parent_pointer()).erase(at.back());
-    } else {
-      json[at] = one.value;
-    }
-    const auto asset = read_asset(document("a.json", json), options());
-    ASSERT_FALSE(asset) << one.at << " " << one.value;
-    const bool found = std::ranges::any_of(asset.error(), [&](const Problem& problem) {
-      return problem.message.code == one.code && problem.pointer == one.pointer;
-    });
-    EXPECT_TRUE(found) << one.at << " " << one.value << "\n" << all(asset.error());
-  }
+  expect_named_at_their_place(asset_with_parameters(), faults);
 }
 
 // What is kept with an agreement, and told to a consumer, reads as it was written.

@@ -88,7 +88,8 @@ class DeriverTest : public ::testing::Test {
 TEST_F(DeriverTest, ItIsHeldUnderAllAndEachHasARecord) {
   const auto made = m.run(deriver->keep(of({"a", "b"})));
   ASSERT_TRUE(made) << made.error().message.code;
-  EXPECT_EQ(read(made->id), "mean\n4.2\n");
+  EXPECT_FALSE(made->unreadable);
+  EXPECT_EQ(read(made->row.id), "mean\n4.2\n");
   EXPECT_TRUE(m.holdings->of(AgreementId("a")).empty());  // it was not received
   EXPECT_EQ(m.holdings->under(AgreementId("a")).size(), 1U);
   EXPECT_EQ(m.holdings->under(AgreementId("b")).size(), 1U);
@@ -98,7 +99,7 @@ TEST_F(DeriverTest, ItIsHeldUnderAllAndEachHasARecord) {
   EXPECT_EQ(records[1].agreement, "b");
   for (const auto& record : records) {
     EXPECT_EQ(record.body.at("inputs"), (Json{"sha256:a", "sha256:b"}));
-    EXPECT_EQ(record.body.at("outputs"), Json::array({made->content}));
+    EXPECT_EQ(record.body.at("outputs"), Json::array({made->row.content}));
   }
 }
 
@@ -107,9 +108,10 @@ TEST_F(DeriverTest, TheAgreementThatEndsFirstEndsIt) {
   ASSERT_TRUE(made);
   hours(6);
   m.run(m.keeper->check());
-  EXPECT_EQ(m.holdings->find(made->id)->state, HoldingState::destroyed);
-  EXPECT_EQ(m.holdings->find(made->id)->ended_under, AgreementId("b"));
-  EXPECT_EQ(m.run(m.custody->key_exists(made->id)).value(), false);
+  const auto& id = made->row.id;
+  EXPECT_EQ(m.holdings->find(id)->state, HoldingState::destroyed);
+  EXPECT_EQ(m.holdings->find(id)->ended_under, AgreementId("b"));
+  EXPECT_EQ(m.run(m.custody->key_exists(id)).value(), false);
   ASSERT_EQ(m.rig.records("data.destroyed").size(), 1U);
   EXPECT_EQ(m.rig.records("data.destroyed").front().agreement, "b");
   EXPECT_TRUE(m.told.empty());
@@ -123,13 +125,30 @@ TEST_F(DeriverTest, OneUseMakesOneArtefact) {
   const auto first = m.run(deriver->keep(of({"a"})));
   const auto again = m.run(deriver->keep(of({"a"})));
   ASSERT_TRUE(first && again);
-  EXPECT_EQ(first->id, again->id);
+  EXPECT_EQ(first->row.id, again->row.id);
   EXPECT_EQ(m.rig.records("process.executed").size(), 1U);
   auto other = of({"a"});
   other.bytes = "other";
   const auto refused = m.run(deriver->keep(std::move(other)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message.code, "custody.derived-other");
+}
+
+// What was recorded was done: that it cannot be read yet takes nothing of it back.
+TEST_F(DeriverTest, ADiskThatDoesNotNameItLeavesItHeldAndRecorded) {
+  m.blobs->fail_renames_to = ".blob";
+  const auto made = m.run(deriver->keep(of({"a", "b"})));
+  ASSERT_TRUE(made) << made.error().message.code;
+  ASSERT_TRUE(made->unreadable);
+  EXPECT_EQ(m.holdings->find(made->row.id)->state, HoldingState::held);
+  EXPECT_EQ(m.rig.records("process.executed").size(), 2U);
+
+  m.blobs->fail_renames_to.clear();
+  const auto again = m.run(deriver->keep(of({"a", "b"})));
+  ASSERT_TRUE(again) << again.error().message.code;
+  EXPECT_FALSE(again->unreadable);
+  EXPECT_EQ(read(again->row.id), "mean\n4.2\n");
+  EXPECT_EQ(m.rig.records("process.executed").size(), 2U);
 }
 
 // Either it is held, readable and recorded, or nothing of it is left.
@@ -148,7 +167,7 @@ TEST(DeriverPower, APowerCutLeavesAllOfItOrNothing) {
     boost::asio::co_spawn(
         m.rig.node->executor(),
         h.deriver->keep(of({"a", "b"})),
-        [&](std::exception_ptr, Result<Holding>) { ended = true; }
+        [&](std::exception_ptr, Result<Deriver::Kept>) { ended = true; }
     );
     for (std::uint64_t i = 0; i < cut_after && !ended; ++i) m.rig.world.step();
     m.off();

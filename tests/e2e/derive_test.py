@@ -7,7 +7,7 @@ import connectors
 import wires
 from connectors import COHORT, HEALTH, RESEARCH, Pair, World, eventually, policy
 
-OTHER = "urn:hospital:other-2026"
+OTHER, STATISTICS = "urn:hospital:other-2026", "urn:hospital:statistics"
 ODRL = "http://www.w3.org/ns/odrl/2/"
 EXPORT = "urn:tally:profile:1#export"
 
@@ -39,6 +39,10 @@ def setUpModule():
               permission(ODRL + "derive", 3)]
     offered(COHORT, "cohort", *inside, permission(EXPORT, 2))
     offered(OTHER, "other", *inside)
+    outside = permission(EXPORT)
+    outside["constraint"].append({"leftOperand": "urn:tally:profile:1#artifactState",
+                                  "operator": "isAllOf", "rightOperand": ["derived"]})
+    offered(STATISTICS, "statistics", *inside, outside)
     pair.start()
     token = consumer.app("study", RESEARCH)
 
@@ -123,6 +127,23 @@ class Derived(unittest.TestCase):
         self.assertEqual(consumer.read(token, free).status, 200)
         self.assertEqual(consumer.verify()[0], 0)
 
+    def test_a_policy_may_let_out_what_was_derived_and_not_the_data(self):
+        agreement = pair.held(STATISTICS)
+        made = derived(agreement).json()
+        path = "/api/v1/artefacts/%s/export" % made["artefact"]
+        for _ in range(2):
+            self.assertEqual(ask("GET", "/api/v1/exports/" + agreement).code(),
+                             "usage.value-not-allowed")
+            self.assertEqual(ask("GET", path).status, 200)
+        for artefact, expected in (({}, "deny"), ({"artefact": made["artefact"]}, "permit")):
+            said = consumer.api("POST", "/api/v1/decisions", {
+                "agreement": agreement, "app": "study", "purpose": RESEARCH, "action": EXPORT,
+                **artefact}).json()
+            self.assertEqual(said["decision"], expected)
+        other = consumer.api("POST", "/api/v1/decisions", {
+            "agreement": pair.held(COHORT), "app": "study", "artefact": made["artefact"]})
+        self.assertEqual((other.status, other.code()), (404, "custody.unknown-artefact"))
+
     def test_who_may_not_use_an_input_sees_nothing_of_it(self):
         one, other = pair.held(), pair.held(OTHER)
         half = consumer.app("half", RESEARCH, agreements=[one])
@@ -141,11 +162,14 @@ class Derived(unittest.TestCase):
 
 
 class PassingOn(unittest.TestCase):
-    def offer_again(self, name, agreement, *rules):
+    reader = None  # the token of an application of the hospital
+
+    def offer_again(self, name, agreement, *rules, **asset_members):
         asset = "urn:institute:" + name
         consumer.drop("assets", name, {
             "id": asset, "mediaType": "text/csv", "delivery": "call",
-            "source": {"type": "custody", "agreement": agreement, "purpose": RESEARCH}})
+            "source": {"type": "custody", "agreement": agreement, "purpose": RESEARCH},
+            **asset_members})
         consumer.drop("policies", name, {"visibleTo": [{"domain": HEALTH}], "policy": {
             **policy(asset), "profile": "urn:tally:profile:1", "permission": list(rules)}})
         return asset
@@ -179,8 +203,9 @@ class PassingOn(unittest.TestCase):
         eventually(lambda: any(item["asset"] == asset
                                for item in consumer.get("/api/v1/policies")["items"]), "it is offered")
         onward = provider.agree(consumer, asset)
-        for _ in range(2):
-            answer = self.call(onward)
+        # A call that is repeated is passed on once.
+        for key in ("first", "first", "second"):
+            answer = self.call(onward, **{"Idempotency-Key": key})
             self.assertEqual((answer.status, answer.body), (200, b"id,value\n1,2\n"), answer)
         answer = self.call(onward)
         self.assertEqual((answer.status, answer.code()), (403, "api.not-passed-on"))
@@ -189,15 +214,38 @@ class PassingOn(unittest.TestCase):
                 if r["agreement"] == agreement and r["action"] == "distribute"]
         self.assertEqual(acts, ["use.permitted", "use.permitted", "use.denied"])
 
-    def call(self, agreement):
+    def test_groups_over_it_are_refused_on_record(self):
+        schema = {"columns": [{"name": name, "type": "integer", "class": "enterprise"}
+                              for name in ("id", "value")]}
+        offered("urn:hospital:grouped", "grouped", permission(ODRL + "use"))
+        eventually(lambda: any(item["asset"] == "urn:hospital:grouped"
+                               for item in provider.get("/api/v1/policies")["items"]), "it is offered")
+        agreement = pair.held("urn:hospital:grouped")
+        asset = self.offer_again("grouped", agreement, {
+            "action": ODRL + "aggregate", "constraint": [
+                *permission(ODRL + "use")["constraint"],
+                {"leftOperand": "urn:tally:profile:1#minGroupSize", "operator": "gteq",
+                 "rightOperand": {"@value": "2", "@type": "xsd:integer"}}]}, schema=schema)
+        eventually(lambda: any(item["asset"] == asset
+                               for item in consumer.get("/api/v1/policies")["items"]),
+                   "it is offered", patience=10)
+        onward = provider.agree(consumer, asset)
+        answer = self.call(onward, "POST", "aggregates", {"values": [{"function": "count"}]})
+        self.assertEqual((answer.status, answer.code()), (403, "api.not-passed-on"))
+        self.assertNotIn(agreement, answer.body.decode())
+        refused, = [r for r in consumer.records("use.denied") if r["agreement"] == onward]
+        self.assertEqual(refused["action"], "aggregate")
+
+    def call(self, agreement, method="GET", what="data", body=None, **fields):
         """Of the hospital's application, by way of its connector: it calls what it gave away."""
-        reader = getattr(self, "reader", None) or provider.app("caller", RESEARCH)
-        self.reader = reader
+        if not PassingOn.reader:
+            PassingOn.reader = provider.app("caller", RESEARCH)
         if not [one for one in provider.items("transfers") if one["agreement"] == agreement]:
             pid = provider.begin("transfers", {"agreement": agreement, "format": "HttpData-QUERY"})
             eventually(lambda: provider.get("/api/v1/transfers/" + pid)["state"] == "STARTED",
                        "it runs")
-        return wires.call(provider.apps_port, "GET", "/api/v1/data/" + agreement, token=reader)
+        return wires.call(provider.apps_port, method, "/api/v1/%s/%s" % (what, agreement), body,
+                          token=PassingOn.reader, headers=fields)
 
 
 if __name__ == "__main__":

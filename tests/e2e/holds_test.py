@@ -4,6 +4,7 @@ a peer that was off; and everything stays readable afterwards."""
 import os
 import random
 import re
+import signal
 import threading
 import time
 import unittest
@@ -12,7 +13,7 @@ import connectors
 import wires
 from connectors import COHORT, RESEARCH, Pair, World, eventually, run
 
-STREAM, SMALL = "urn:hospital:stream", "urn:hospital:small"
+STREAM, SMALL, ANSWER = "urn:hospital:stream", "urn:hospital:small", "urn:hospital:answer"
 LARGE = bytes(48 << 20)  # more than what the sockets of a connection hold
 WORDS = "maintenance, says Dr. Who"
 
@@ -28,6 +29,7 @@ def setUpModule():
     provider.offer(COHORT, content=LARGE)
     provider.offer(STREAM, name="stream", content=LARGE, delivery="call")
     provider.offer(SMALL, name="small")
+    provider.offer(ANSWER, name="answer", delivery="call")
     for name in ("bureau", "stranger"):
         done = run(connectors.options.tally, "hold", "key", world.path(name + ".pem"), "--name",
                    name + ".example")
@@ -160,6 +162,30 @@ class Streams(unittest.TestCase):
                 self.assertEqual((dry["decision"], dry["reason"]), ("deny", "held"))
             consumer.tally("hold", "lift", hold)
             self.assertEqual(self.next_act(consumer), 200)
+
+    def test_a_stop_that_comes_while_the_provider_is_asked_is_heeded(self):
+        agreement = consumer.agree(provider, ANSWER)
+        pid = consumer.begin("transfers", {"agreement": agreement, "format": "HttpData-QUERY"})
+        eventually(lambda: consumer.get("/api/v1/transfers/" + pid)["state"] == "STARTED", "it runs")
+        answers = []
+        asking = threading.Thread(
+            target=lambda: answers.append(consumer.read(self.token, agreement)))
+        self.assertEqual(consumer.read(self.token, agreement).status, 200)
+
+        def uses(*types):
+            return len([one for one in consumer.records(*types) if one["agreement"] == agreement])
+
+        os.kill(provider.process.pid, signal.SIGSTOP)
+        try:
+            asking.start()
+            eventually(lambda: uses("use.permitted") == 2, "it is permitted")
+            consumer.tally("stop", "--reason", "incident-18")
+        finally:
+            os.kill(provider.process.pid, signal.SIGCONT)
+        asking.join()
+        consumer.tally("go")
+        self.assertEqual((answers[0].status, answers[0].code()), (403, "usage.held-by-operator"))
+        self.assertEqual([uses("use.aborted"), uses("use.denied")], [1, 1])
 
     def test_the_other_side_cuts_a_stream_too(self):
         stream = at_consumer(self.agreement, self.token)

@@ -86,6 +86,9 @@ Result<std::unique_ptr<custody::BlobFile>> SimBlobStore::create(std::string_view
 }
 
 Result<void> SimBlobStore::rename(std::string_view from, std::string_view to) {
+  if (!fail_renames_to.empty() && to.ends_with(fail_renames_to)) {
+    return failed(DiskFault::io, path(to));
+  }
   if (disk_.exists(path(to))) return failed(DiskFault::exists, path(to));
   if (auto moved = disk_.rename(path(from), path(to)); !moved) {
     return failed(moved.error(), path(from));

@@ -22,7 +22,9 @@ class SimBlobStore final : public custody::BlobStore {
   Result<void> remove(std::string_view name) override;
   Result<void> shred(std::string_view name) override;
 
-  bool fail_shred = false;  // what a test does to it: no key can be overwritten
+  // What a test does to it.
+  bool fail_shred = false;      // no key can be overwritten
+  std::string fail_renames_to;  // nothing gets a name that ends so
 
  private:
   [[nodiscard]] std::string path(std::string_view name) const;

@@ -101,6 +101,7 @@ TEST(Apps, AnApplicationIsRegisteredOnceAndProperly) {
   EXPECT_EQ(
       registry.rig.await(registry.apps->add(app("reader"))).error().message.code, "usage.app-exists"
   );
+  ASSERT_TRUE(registry.rig.await(registry.apps->add(app("https://apps.example/triage#2"))));
   const std::vector<std::pair<const char*, void (*)(App&)>> faults = {
       {"id", [](App& one) { one.id = AppId(); }},
       {"id", [](App& one) { one.id = AppId("a b"); }},

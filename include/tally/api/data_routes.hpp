@@ -75,6 +75,7 @@ struct HeldData {
   std::string media_type;
   std::string content;      // "sha256:…" of it
   std::string asset_class;  // what the provider said of it, or empty
+  bool is_derived = false;  // an application made it of what was received
   // Which rows, columns and masks are left to do under each permission. Null: of derived data,
   // whose columns nobody knows; they were made of what was handed out.
   std::shared_ptr<const dataplane::RuleShapes> shapes;
@@ -115,10 +116,13 @@ class DerivedKeeper {
   struct Kept {
     ArtefactId artefact;
     std::string content;  // "sha256:…"
+    // Why it cannot be read yet, though it stands; the same request again makes it readable.
+    std::optional<Error> unreadable;
   };
   virtual ~DerivedKeeper() = default;
   // In custody, bound by the terms of all inputs, and recorded: durable on return. Home executor.
-  // Errors: conflict (custody.derived-other, custody.already-destroyed), unavailable.
+  // Errors, after which there is nothing of it: conflict (custody.derived-other,
+  // custody.already-destroyed), unavailable.
   virtual awaitable<Result<Kept>> keep(Derived derived) = 0;
 };
 

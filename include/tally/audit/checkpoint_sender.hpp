@@ -62,6 +62,7 @@ struct WitnessState {
   WitnessTarget target;
   Cosigned cosigned;
   std::optional<Instant> at;       // of its last cosignature, as it says
+  std::int64_t apart = 0;          // its clock less ours then, in seconds; 0: five minutes or less
   std::optional<Message> why;      // it fails: how, the last time since our start
   std::optional<Instant> unasked;  // since when it owes the answer to `ask_first`
 };
@@ -166,6 +167,9 @@ class CheckpointSender {
   awaitable<Result<void>> keep_answer(
       WitnessTarget target, Known known, Note note, std::uint64_t size
   );
+  // Holds the time that it signed, which is of now, against our clock: five minutes apart, and
+  // agreeing again, are a record each. Whose clock is wrong nobody knows, so nothing is refused.
+  std::vector<RecordDraft> compare_clocks(const WitnessTarget& target, Known& known);
   // Keeps what was cosigned where readers find it, unless what is kept there is worth more.
   awaitable<void> show(Note note);
   // By its answer: whether it knows our current key now. Without an endpoint for it, as the

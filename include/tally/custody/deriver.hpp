@@ -6,6 +6,7 @@
 // leaves nothing. Home executor.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,15 +34,23 @@ class Deriver {
  public:
   Deriver(Custody& custody, Holdings& holdings, Clock& clock, Random& random);
 
-  // Durable, held and recorded on return. The same first use again answers what came of it. Errors:
-  // conflict (custody.derived-other: that use gave other bytes; custody.already-destroyed: one of
-  // the agreements ended meanwhile), unavailable.
-  awaitable<Result<Holding>> keep(Derivation derivation);
+  struct Kept {
+    Holding row;
+    // Why it cannot be read yet, though it is held and recorded: the same again, or the next start,
+    // makes it readable.
+    std::optional<Error> unreadable;
+  };
+  // Durable, held and recorded on return. The same first use again answers what came of it. Errors,
+  // after which nothing is held or recorded: conflict (custody.derived-other: that use gave other
+  // bytes; custody.already-destroyed: one of the agreements ended meanwhile), unavailable.
+  awaitable<Result<Kept>> keep(Derivation derivation);
 
   // After Holdings::load and Keeper::start: removes what a stop left unfinished.
   awaitable<Result<void>> tidy();
 
  private:
+  awaitable<Kept> make_readable(Holding row);
+
   Custody& custody_;
   Holdings& holdings_;
   Clock& clock_;

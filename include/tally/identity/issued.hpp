@@ -47,4 +47,12 @@ Result<Issued> sort_issued(
 // identity.chain-unreadable.
 Result<std::vector<IssuedAnchor>> anchors_of(std::string_view pem);
 
+struct ListFacts {
+  std::string issuer;   // RFC 2253
+  Instant next_update;  // of a list that names none, the moment it was made
+};
+// The revocation lists of a PEM text. Errors: invalid, identity.issued-unreadable: there is none,
+// or one cannot be read.
+Result<std::vector<ListFacts>> list_facts(std::string_view pem);
+
 }  // namespace tally::identity

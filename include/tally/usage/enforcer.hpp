@@ -69,6 +69,7 @@ struct Act {
   std::vector<std::string> roles;  // of a local application, as its registration allows
   std::string address;             // where a peer's request came from, without its port, or empty
   std::string asset_class;         // what came with the data that custody holds, or empty
+  bool of_derived = false;         // on what was made of the data (`artifactState derived`)
   odrl::Source purpose_source = odrl::Source::asserted;
   // The party is known by a credential that was agreed on, not by a certificate.
   bool by_credential = false;
