@@ -9,6 +9,7 @@
 #include "connector.hpp"
 #include "in_force.hpp"
 #include "program_pages.hpp"
+#include "service_manager.hpp"
 #include "serving.hpp"
 
 namespace tally::daemon {
@@ -118,6 +119,7 @@ awaitable<void> Connector::start_and_report() {
   say_insecure();
   say_ending();
   say_serving();
+  tell_service_manager("READY=1");
   give_back_program_pages();
   if (std::exchange(reload_after_start_, false)) reload();
 }
@@ -276,6 +278,7 @@ awaitable<void> Connector::keep_pruned() {
 
 awaitable<void> Connector::stop() {
   notices_.note(Severity::info, {"daemon.stopping", {}});
+  tell_service_manager("STOPPING=1");
   // A start that is under way comes to its end first: what it spawns has to be ended too.
   while (starting_) co_await timers_.sleep_for(milliseconds(10));
   event_feed_->close();

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The systemd unit: as exposed as it has to be and no more, and good enough for tallyd to work in it."""
+import os
 import re
 import shutil
+import socket
 import sys
 import tempfile
 import time
@@ -11,7 +13,7 @@ import packaging
 EXPOSURE = 2.0
 # Directives that `systemd-analyze security` does not weigh, or weighs little, and that we promise.
 PROMISED = {
-    "User": "tally", "LimitCORE": "0", "UMask": "0077", "StateDirectoryMode": "0700",
+    "User": "tally", "LimitCORE": "0", "UMask": "0077", "Type": "notify", "StateDirectoryMode": "0700",
     "ProtectSystem": "strict", "NoNewPrivileges": "yes", "MemoryDenyWriteExecute": "yes",
     "CapabilityBoundingSet": "", "ExecReload": "/bin/kill -HUP $MAINPID"}
 
@@ -52,12 +54,20 @@ def used_calls(source, build):
             build / "bin/tally", folder, "one", "https://localhost:%d" % packaging.free_port(),
             "--apps-port", packaging.free_port(), "--management-port", packaging.free_port())
         trace = folder + "/trace"
+        told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        told.bind(folder + "/notify")
+        told.settimeout(30)
+        os.environ["NOTIFY_SOCKET"] = folder + "/notify"
         # -D: what is started is tallyd itself, which signals reach.
         daemon = packaging.Daemon(
             ["strace", "-D", "-f", "-qq", "-o", trace, build / "bin/tallyd"], connector)
+        said = [told.recv(100)]
         daemon.await_text('"daemon.serving"')
         if daemon.stop() != 0:
             sys.exit("tallyd did not end cleanly:\n" + daemon.text())
+        said.append(told.recv(100))
+        if said != [b"READY=1", b"STOPPING=1"]:
+            sys.exit("the service manager was told %s" % said)
         time.sleep(0.2)
         with open(trace, encoding="utf-8", errors="replace") as lines:
             return set(re.findall(r"^\d+ +(\w+)\(", lines.read(), re.M))
