@@ -128,6 +128,13 @@ std::string country_of(std::span<const std::uint8_t> certificate_der) {
   return country.size() == 2 && std::ranges::all_of(country, capital) ? country : std::string();
 }
 
+std::string issuer_of(std::span<const std::uint8_t> certificate_der) {
+  constexpr std::size_t most = 200;
+  const CertificatePtr certificate = parse_certificate(certificate_der);
+  if (!certificate) return {};
+  return name_text(X509_get_issuer_name(certificate.get())).substr(0, most);
+}
+
 Result<void> check_key_of_certificate(std::string_view key_pem, std::string_view chain_pem) {
   const KeyPtr key = private_key_of(key_pem);
   if (!key) return invalid("identity.key-unreadable");

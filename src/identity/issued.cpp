@@ -29,14 +29,8 @@ std::string to_pem(X509_CRL* list) {
   return bio_text(bio.get());
 }
 
-std::string text_of(const X509_NAME* name) {
-  const BioPtr bio(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253);
-  return bio_text(bio.get());
-}
-
 std::string name_of(X509* certificate) {
-  return text_of(X509_get_subject_name(certificate));
+  return name_text(X509_get_subject_name(certificate));
 }
 
 bool is_authority(X509* certificate) {
@@ -143,7 +137,7 @@ Result<std::vector<ListFacts>> list_facts(std::string_view pem) {
   for (const auto& one : *lists) {
     const ASN1_TIME* end = X509_CRL_get0_nextUpdate(one.get());
     if (end == nullptr) end = X509_CRL_get0_lastUpdate(one.get());
-    out.push_back({text_of(X509_CRL_get_issuer(one.get())), to_instant(end)});
+    out.push_back({name_text(X509_CRL_get_issuer(one.get())), to_instant(end)});
   }
   return out;
 }

@@ -51,6 +51,7 @@ CertificatePtr parse_certificate(std::span<const std::uint8_t> der);
 Bytes to_der(X509* certificate);
 Bytes to_der(X509_CRL* list);
 Instant to_instant(const ASN1_TIME* time);
+std::string name_text(const X509_NAME* name);  // RFC 2253
 
 // All certificates, or all lists, of a PEM text; nullopt if one is unreadable. Empty text: none.
 std::optional<std::vector<CertificatePtr>> certificates_of(std::string_view pem);

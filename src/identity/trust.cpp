@@ -28,6 +28,7 @@ struct Domain {
   CrlPolicy crl = CrlPolicy::required;
   Nanos crl_grace = 0;
   StorePtr store;
+  std::vector<std::string> anchors;  // their names
   std::vector<RevocationList> lists;
 };
 
@@ -169,6 +170,7 @@ Result<Domain> build_domain(TrustDomainConfig config, std::set<Digest>& anchors_
       return misconfigured("identity.trust-anchor-twice", params);
     }
     X509_STORE_add_cert(domain.store.get(), anchor.get());
+    domain.anchors.push_back(name_text(X509_get_subject_name(anchor.get())));
   }
 
   if (domain.crl == CrlPolicy::none && !config.crl_pem.empty()) {
@@ -265,6 +267,19 @@ struct TrustStore::State {
 
 TrustStore::TrustStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TrustStore::~TrustStore() = default;
+
+std::string TrustStore::anchors() const {
+  constexpr std::size_t most = 8;
+  std::string out;
+  std::size_t named = 0;
+  for (const Domain& domain : state_->domains) {
+    for (const auto& anchor : domain.anchors) {
+      if (named++ == most) return out + "; …";
+      out += (out.empty() ? "" : "; ") + domain.name + ": " + anchor;
+    }
+  }
+  return out;
+}
 
 Result<std::shared_ptr<const TrustStore>> TrustStore::build(std::vector<TrustDomainConfig> domains
 ) {

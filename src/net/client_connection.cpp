@@ -165,6 +165,13 @@ Error ClientConnection::broken() const {
   return unavailable("net.peer-cut");
 }
 
+tl::unexpected<Error> ClientConnection::refused(const std::string& host, Message why) const {
+  why.params["reason"] = std::move(why.code);
+  why.params["host"] = host;
+  why.params["peer"] = verifier_.expected ? to_string(*verifier_.expected) : "-";
+  return fail(ErrorKind::forbidden, {"net.peer-certificate-refused", std::move(why.params)});
+}
+
 awaitable<Result<void>> ClientConnection::start_tls(
     TlsContext context, std::string host, bool by_verifier
 ) {
@@ -176,17 +183,12 @@ awaitable<Result<void>> ClientConnection::start_tls(
     // OpenSSL has asked the verifier, or nothing was proved.
     if (!by_verifier || verifier_.identity) co_return Result<void>{};
     stream_->cut();
-    co_return fail(
-        ErrorKind::forbidden,
-        {"net.peer-certificate-refused", {{"reason", "identity.no-certificate"}}}
-    );
+    co_return refused(host, {"identity.no-certificate", {{"issuer", "-"}, {"anchors", "-"}}});
   }
   if (verifier_.refusal) {
     const Error& refusal = *verifier_.refusal;
     if (refusal.message.code == "net.peer-other-identity") co_return tl::unexpected(refusal);
-    auto params = refusal.message.params;
-    params["reason"] = refusal.message.code;
-    co_return fail(ErrorKind::forbidden, {"net.peer-certificate-refused", std::move(params)});
+    co_return refused(host, refusal.message);
   }
   if (*timed_out_ || is_about_our_certificate(stream_->tls_reason())) {
     co_return tl::unexpected(broken());

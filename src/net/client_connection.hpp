@@ -75,6 +75,8 @@ class ClientConnection {
   void arm(Nanos span);
   void disarm();
   Error broken() const;
+  // Why the certificate of whoever answered there will not do, for our own operator.
+  tl::unexpected<Error> refused(const std::string& host, Message why) const;
 
   Times times_;
   ChainVerifier verifier_;

@@ -7,6 +7,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include "tally/identity/enrolment.hpp"
+
 namespace tally::net {
 
 namespace {
@@ -82,7 +84,14 @@ void judge(ChainVerifier& verifier, std::span<const Bytes> chain) {
   verifier.identity.reset();
   verifier.refusal.reset();
   if (!identity) {
-    verifier.refusal = std::make_shared<const Error>(std::move(identity).error());
+    Error refusal = std::move(identity).error();
+    if (verifier.purpose == identity::Purpose::server) {
+      // For our own operator: what a server says and whom we trust.
+      auto& params = refusal.message.params;
+      params["issuer"] = chain.empty() ? std::string() : identity::issuer_of(chain.front());
+      params["anchors"] = current.store->anchors();
+    }
+    verifier.refusal = std::make_shared<const Error>(std::move(refusal));
   } else if (verifier.expected && identity->party != *verifier.expected) {
     std::map<std::string, std::string> params{
         {"found", to_string(identity->party)}, {"expected", to_string(*verifier.expected)}};

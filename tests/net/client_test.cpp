@@ -237,7 +237,12 @@ TEST(HttpsPeer, BelievesOnlyTheCertificateOfTheParty) {
   const auto refused = other.send(stranger.url("/"));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().message.code, "net.peer-certificate-refused");
-  EXPECT_EQ(refused.error().message.params.at("reason"), "identity.unknown-anchor");
+  const auto& said = refused.error().message.params;
+  EXPECT_EQ(said.at("reason"), "identity.unknown-anchor");
+  EXPECT_EQ(said.at("host"), "127.0.0.1");
+  EXPECT_EQ(said.at("peer"), to_string(hospital_party));
+  EXPECT_TRUE(said.at("issuer").starts_with("CN=")) << said.at("issuer");
+  EXPECT_NE(said.at("anchors").find("health: CN="), std::string::npos) << said.at("anchors");
   EXPECT_EQ(refused.error().kind, ErrorKind::forbidden);
 }
 

@@ -48,6 +48,9 @@ Result<CertificateFacts> certificate_facts(std::string_view chain_pem);
 // empty: it names none, or several, or what is no certificate was given.
 std::string country_of(std::span<const std::uint8_t> certificate_der);
 
+// Who issued a certificate, as it says (RFC 2253), at most 200 bytes; empty: no certificate.
+std::string issuer_of(std::span<const std::uint8_t> certificate_der);
+
 // Whether `key_pem` is the private key of the first certificate of `chain_pem`. Errors: invalid,
 // identity.key-unreadable, identity.chain-unreadable, identity.key-not-of-certificate.
 Result<void> check_key_of_certificate(std::string_view key_pem, std::string_view chain_pem);

@@ -57,6 +57,8 @@ class TrustStore {
   [[nodiscard]] Result<PeerIdentity> verify(
       std::span<const Bytes> chain_der, Purpose purpose, Instant now
   ) const;
+  // The authorities that are trusted, for people: "health: CN=…; city: CN=…", the first eight.
+  [[nodiscard]] std::string anchors() const;
 
  private:
   struct State;
