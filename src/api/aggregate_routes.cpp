@@ -57,7 +57,7 @@ Result<transfer::TokenGrant> opened_by(const transfer::TokenRegistry& tokens, co
     const Message why{renewed ? "api.certificate-changed" : "api.unknown-data-token", {}};
     return fail(ErrorKind::unauthenticated, why);
   }
-  const auto& grant = std::get<transfer::TokenGrant>(found);
+  const auto& grant = *std::get<transfer::TokenGrantPtr>(found);
   // A token opens its own transfer and nothing else.
   if (grant.transfer.value != call.parameters.front()) {
     return fail(ErrorKind::unauthenticated, {"api.unknown-data-token", {}});
@@ -106,9 +106,7 @@ awaitable<HttpResponse> answer_peer(PeerParts parts, Call& call) {
   if (!asset) co_return problem(asset.error(), call.lang);
   auto source = parts->sources.source((*asset)->source);
   if (!source) co_return problem(500, {"api.internal", {}}, call.lang);
-  auto agreed = parts->assets.purposes_of(opened->agreement);
-  if (!agreed) co_return problem(agreed.error(), call.lang);
-  auto purposes = narrowed(std::move(*agreed), purposes_of(call));
+  auto purposes = narrowed((*asset)->purposes, purposes_of(call));
   if (!purposes) co_return problem(purposes.error(), call.lang);
 
   aggregates::Ask ask;

@@ -86,7 +86,7 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
         401, {renewed ? "api.certificate-changed" : "api.unknown-data-token", {}}, call.lang
     );
   }
-  const auto& grant = std::get<transfer::TokenGrant>(found);
+  const auto& grant = *std::get<transfer::TokenGrantPtr>(found);
   // A token opens its own transfer and nothing else.
   if (grant.transfer.value != call.parameters.front()) {
     co_return problem(401, {"api.unknown-data-token", {}}, call.lang);
@@ -95,15 +95,13 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
   if (!asset) co_return problem(asset.error(), call.lang);
   auto source = parts->sources.source((*asset)->source);
   if (!source) co_return problem(500, {"api.internal", {}}, call.lang);
-  auto purposes = parts->assets.purposes_of(grant.agreement);
-  if (!purposes) co_return problem(purposes.error(), call.lang);
 
   const bool pull = grant.action == odrl::iri::archive;
   PeerAct from_peer;
   from_peer.agreement = grant.agreement;
   from_peer.action = grant.action;
   from_peer.consumer = grant.consumer;
-  from_peer.purposes = std::move(*purposes);
+  from_peer.purposes = (*asset)->purposes;
   from_peer.by_credential = call.caller.peer->certificate_sha256 == identity::by_credential;
   from_peer.source = call.caller.source;
   from_peer.sealed =

@@ -273,10 +273,9 @@ std::string quote(std::string_view text) {
   std::string out;
   out.reserve(text.size() + 2);
   out += '"';
-  std::size_t run = 0;
-  while (run < text.size() && (is_plain(text[run]) || static_cast<unsigned char>(text[run]) >= 0x80)
-  ) {
-    ++run;
+  std::size_t run = past_plain(text, 0);
+  while (run < text.size() && static_cast<unsigned char>(text[run]) >= 0x80) {
+    run = past_plain(text, run + 1);
   }
   out += text.substr(0, run);
   for (const char c : text.substr(run)) {

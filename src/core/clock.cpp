@@ -16,9 +16,14 @@ using UuidBytes = std::array<std::uint8_t, 16>;
 std::string uuid_text(UuidBytes bytes, std::uint8_t version) {
   bytes[6] = static_cast<std::uint8_t>((bytes[6] & 0x0f) | (version << 4));
   bytes[8] = static_cast<std::uint8_t>((bytes[8] & 0x3f) | 0x80);
-  std::string hex = to_hex(bytes);
-  for (const std::size_t at : {20U, 16U, 12U, 8U}) hex.insert(at, 1, '-');
-  return hex;
+  const std::string hex = to_hex(bytes);
+  std::string text(36, '-');
+  std::size_t from = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (at == 8 || at == 13 || at == 18 || at == 23) continue;
+    text[at] = hex[from++];
+  }
+  return text;
 }
 
 }  // namespace

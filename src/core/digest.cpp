@@ -86,11 +86,11 @@ Digest hmac_sha256(std::span<const std::uint8_t> key, std::span<const std::uint8
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {
   constexpr char digits[] = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
+  std::string text(bytes.size() * 2, '0');
+  char* out = text.data();
   for (const std::uint8_t byte : bytes) {
-    text += digits[byte >> 4];
-    text += digits[byte & 15];
+    *out++ = digits[byte >> 4];
+    *out++ = digits[byte & 15];
   }
   return text;
 }
@@ -121,20 +121,25 @@ constexpr char standard_alphabet[] =
 constexpr char url_alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 std::string encode(std::span<const std::uint8_t> bytes, const char* alphabet, bool padded) {
-  std::string text;
-  text.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = std::uint32_t{bytes[i]} << 16;
-    if (have > 1) group |= std::uint32_t{bytes[i + 1]} << 8;
-    if (have > 2) group |= bytes[i + 2];
-    for (std::size_t k = 0; k < 4; ++k) {
-      if (k <= have) {
-        text += alphabet[(group >> (18 - 6 * k)) & 63];
-      } else if (padded) {
-        text += '=';
-      }
-    }
+  std::string text((bytes.size() + 2) / 3 * 4, '=');
+  char* out = text.data();
+  std::size_t at = 0;
+  // Whole groups by themselves: answers carry a kilobyte of it.
+  for (; at + 3 <= bytes.size(); at += 3) {
+    const std::uint32_t group = std::uint32_t{bytes[at]} << 16 | std::uint32_t{bytes[at + 1]} << 8 |
+                                std::uint32_t{bytes[at + 2]};
+    *out++ = alphabet[group >> 18];
+    *out++ = alphabet[(group >> 12) & 63];
+    *out++ = alphabet[(group >> 6) & 63];
+    *out++ = alphabet[group & 63];
+  }
+  if (const std::size_t left = bytes.size() - at; left > 0) {
+    std::uint32_t group = std::uint32_t{bytes[at]} << 16;
+    if (left == 2) group |= std::uint32_t{bytes[at + 1]} << 8;
+    *out++ = alphabet[group >> 18];
+    *out++ = alphabet[(group >> 12) & 63];
+    if (left == 2) *out++ = alphabet[(group >> 6) & 63];
+    if (!padded) text.resize(static_cast<std::size_t>(out - text.data()));
   }
   return text;
 }

@@ -382,7 +382,7 @@ awaitable<Result<void>> CatalogKeeper::remove_policy(std::string id) {
 
 // --- what agreements are served from ---
 
-Result<CatalogKeeper::Pinned> CatalogKeeper::pinned(const AgreementId& agreement) {
+Result<std::shared_ptr<const api::ServedAsset>> CatalogKeeper::of(const AgreementId& agreement) {
   {
     const std::lock_guard lock(mutex_);
     const auto known = pinned_.find(agreement.value);
@@ -413,22 +413,10 @@ Result<CatalogKeeper::Pinned> CatalogKeeper::pinned(const AgreementId& agreement
   asset->parameters = catalog::parse_parameters(body.value("parameters", Json::array()));
   asset->shapes = parts_.shapes(agreement, asset->schema ? &*asset->schema : nullptr);
   if (!asset->shapes) return gone();
-  Pinned out{std::move(asset), (*found)->purposes};
+  asset->purposes = (*found)->purposes;
   const std::lock_guard lock(mutex_);
-  pinned_[agreement.value] = out;
-  return out;
-}
-
-Result<std::shared_ptr<const api::ServedAsset>> CatalogKeeper::of(const AgreementId& agreement) {
-  auto found = pinned(agreement);
-  if (!found) return fail(std::move(found));
-  return found->asset;
-}
-
-Result<std::vector<std::string>> CatalogKeeper::purposes_of(const AgreementId& agreement) {
-  auto found = pinned(agreement);
-  if (!found) return fail(std::move(found));
-  return found->purposes;
+  pinned_[agreement.value] = asset;
+  return asset;
 }
 
 // --- negotiation::OfferBook, transfer::FormatBook ---

@@ -86,7 +86,6 @@ class CatalogKeeper final : public api::CatalogView,
   awaitable<Result<void>> remove_policy(std::string id) override;
   // --- api::ServedAssets ---
   Result<std::shared_ptr<const api::ServedAsset>> of(const AgreementId& agreement) override;
-  Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) override;
   // --- negotiation::OfferBook ---
   [[nodiscard]] std::optional<negotiation::VisibleOffer> find(
       const OfferId& offer, const AssetId& target, const Viewer& viewer
@@ -102,18 +101,11 @@ class CatalogKeeper final : public api::CatalogView,
     std::vector<catalog::Document> assets;
     std::vector<catalog::Document> policies;
   };
-  // What one agreement's data path needs, looked up once.
-  struct Pinned {
-    std::shared_ptr<const api::ServedAsset> asset;
-    std::vector<std::string> purposes;
-  };
-
   [[nodiscard]] std::shared_ptr<const catalog::Catalog> current() const;
   Result<Documents> stored() const;
   awaitable<Result<void>> publish(Documents documents);
   awaitable<Result<void>> put(std::string kind, std::string id, std::string text);
   awaitable<Result<void>> remove(std::string kind, std::string id, std::string unknown);
-  Result<Pinned> pinned(const AgreementId& agreement);
 
   CatalogParts parts_;
   const std::filesystem::path folder_;
@@ -124,7 +116,8 @@ class CatalogKeeper final : public api::CatalogView,
   std::shared_ptr<const catalog::Catalog> current_;
   std::vector<catalog::Problem> problems_;
   std::vector<catalog::Problem> warnings_;
-  std::map<std::string, Pinned> pinned_;  // by agreement
+  // What agreements' data paths need, looked up once each; by agreement.
+  std::map<std::string, std::shared_ptr<const api::ServedAsset>> pinned_;
 };
 
 }  // namespace tally::daemon

@@ -57,11 +57,8 @@ RuleShapes::Form form_of(
   return out;
 }
 
-bool covers(std::span<const std::string> actions, std::string_view action) {
-  return std::ranges::any_of(actions, [&](const std::string& one) {
-    return odrl::is_or_below(action, one);
-  });
-}
+constexpr std::uint16_t not_covered = 0xFFFF;
+constexpr std::uint16_t forms_differ = 0xFFFE;
 
 }  // namespace
 
@@ -77,9 +74,7 @@ RuleShapes::RuleShapes(
   for (const auto& rule : policy.rules()) {
     if (rule.kind != odrl::RuleKind::permission) continue;
     const auto work = work_of(policy, rule.id, {});
-    forms_.push_back(
-        {rule.actions, form_of(rule.id, work, schema, keys, PrivateColumns::masked_or_named)}
-    );
+    add(rule.actions, form_of(rule.id, work, schema, keys, PrivateColumns::masked_or_named));
   }
 }
 
@@ -103,24 +98,42 @@ RuleShapes::RuleShapes(
     // Nothing is left to do: whether the data have columns does not matter.
     auto form = work.empty() ? Form{rule.id, nullptr, {}, {}}
                              : form_of(rule.id, work, schema, keys, PrivateColumns::decided);
-    forms_.push_back({rule.actions, std::move(form)});
+    add(rule.actions, std::move(form));
   }
+}
+
+void RuleShapes::add(const std::vector<std::string>& actions, Form form) {
+  of_action_.resize(odrl::known_actions().size(), not_covered);
+  const auto place = static_cast<std::uint16_t>(std::min<std::size_t>(forms_.size(), forms_differ));
+  std::vector<odrl::ActionId> named;
+  for (const auto& one : actions) {
+    if (const auto known = odrl::find_action(one)) named.push_back(*known);
+  }
+  for (std::size_t action = 0; action < of_action_.size(); ++action) {
+    const auto covers = [&](odrl::ActionId one) {
+      return odrl::is_or_below(static_cast<odrl::ActionId>(action), one);
+    };
+    if (std::ranges::none_of(named, covers)) continue;
+    auto& common = of_action_[action];
+    if (common == not_covered) {
+      common = place;
+    } else if (common != forms_differ && !same_form(forms_[common], form)) {
+      common = forms_differ;
+    }
+  }
+  forms_.push_back(std::move(form));
 }
 
 const RuleShapes::Form* RuleShapes::of(const RuleId& rule) const {
-  const auto found =
-      std::ranges::find_if(forms_, [&](const OfRule& one) { return one.form.rule == rule; });
-  return found == forms_.end() ? nullptr : &found->form;
+  const auto found = std::ranges::find(forms_, rule, &Form::rule);
+  return found == forms_.end() ? nullptr : &*found;
 }
 
 const RuleShapes::Form* RuleShapes::common(std::string_view action) const {
-  const Form* out = nullptr;
-  for (const auto& one : forms_) {
-    if (!covers(one.actions, action)) continue;
-    if (out != nullptr && !same_form(*out, one.form)) return nullptr;
-    out = &one.form;
-  }
-  return out;
+  const auto known = odrl::find_action(action);
+  if (!known || forms_.empty()) return nullptr;
+  const auto place = of_action_[*known];
+  return place < forms_.size() ? &forms_[place] : nullptr;
 }
 
 }  // namespace tally::dataplane

@@ -39,6 +39,8 @@ namespace {
 
 // How often deadlines and revocation are looked at: a connection may outlive either by this much.
 constexpr std::chrono::milliseconds sweep_interval{200};
+// A connection that has been idle for so long is resting: it may go on idling.
+constexpr std::chrono::milliseconds rest_after{500};
 // After an answer that ends a connection the rest of the request is read and dropped for so long;
 // closing at once would reset the connection under the answer.
 constexpr std::chrono::milliseconds linger_time{1000};
@@ -75,6 +77,7 @@ struct Connection {
   std::string pending;  // received, not parsed yet
   Phase phase = Phase::handshake;
   SteadyTime deadline;
+  SteadyTime idle_since;  // in that phase
   bool timed_out = false;
   bool crowded_out = false;
   bool refused = false;             // cut since its certificate no longer stands
@@ -270,7 +273,8 @@ void Shard::adopt(Accepted accepted) {
   Connection& c = *connection;
   if (state.config.transport == Transport::plain) {
     c.phase = Phase::idle;
-    c.deadline = in(state.limits.idle_timeout);
+    c.idle_since = std::chrono::steady_clock::now();
+    c.deadline = c.idle_since + std::chrono::nanoseconds(state.limits.idle_timeout);
   } else {
     c.deadline = in(state.limits.handshake_timeout);
     c.verifier.trust = &state.trust;
@@ -466,7 +470,8 @@ awaitable<Shard::Got> Shard::read_request(Connection& c, RequestParser& parser) 
     parsed = feed(c, parser, 0);
   } else {
     c.phase = Phase::idle;
-    c.deadline = in(limits.idle_timeout);
+    c.idle_since = std::chrono::steady_clock::now();
+    c.deadline = c.idle_since + std::chrono::nanoseconds(limits.idle_timeout);
     if (c.pending.capacity() > kept_bytes) c.pending.shrink_to_fit();
     c.stream.trim();
     // The next request is hardly ever there yet: asking the socket first would be a call for
@@ -682,6 +687,9 @@ awaitable<void> Shard::sweep() {
     for (const auto& connection : all) {
       if (connection->deadline <= now) expire(*connection);
       if (connection->may_go_on && !connection->may_go_on()) cut(*connection);
+      if (connection->phase == Phase::idle && connection->idle_since + rest_after <= now) {
+        connection->stream.rest();
+      }
     }
     recheck(wall);
   }

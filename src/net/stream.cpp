@@ -212,6 +212,11 @@ void Stream::trim() {
   if (out_.empty() && out_.capacity() > kept_bytes) out_.shrink_to_fit();
 }
 
+void Stream::rest() {
+  // Does nothing while they hold something.
+  if (ssl_ != nullptr) SSL_free_buffers(ssl_);
+}
+
 Io Stream::discard(std::span<std::uint8_t> scratch) {
   if (cut_) return Io::failed;
   for (;;) {

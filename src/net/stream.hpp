@@ -63,6 +63,8 @@ class Stream {
 
   // Gives back what an idle stream has no use for.
   void trim();
+  // Gives back what a stream that has been idle for a while can make again: TLS's own buffers.
+  void rest();
   // Reads past TLS and drops: until the other side has closed, a reset would take our last words.
   Io discard(std::span<std::uint8_t> scratch);
   // Makes wait_readable return false, now and until resume_reading. For who waits idly.

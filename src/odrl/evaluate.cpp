@@ -259,11 +259,11 @@ Decision decide(
     const EvaluateOptions& options
 ) {
   Decision decision;
-  decision.action = request.action;
-  decision.target = request.target;
-  decision.assignee = request.assignee;
   decision.evaluated_at = world.now;
   if (options.explain != Explain::none) {
+    decision.action = request.action;
+    decision.target = request.target;
+    decision.assignee = request.assignee;
     for (const auto& one : policies) decision.policies.push_back(one.plan().uid);
   }
   if (policies.empty()) {

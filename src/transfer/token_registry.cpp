@@ -50,7 +50,7 @@ struct TokenRegistry::State {
 TokenRegistry::TokenRegistry() : state_(std::make_unique<State>()) {}
 TokenRegistry::~TokenRegistry() = default;
 
-std::variant<TokenGrant, TokenRefusal> TokenRegistry::find(
+std::variant<TokenGrantPtr, TokenRefusal> TokenRegistry::find(
     std::string_view token, const identity::PeerIdentity& peer
 ) const {
   const auto snapshot = state_->current();
@@ -66,7 +66,7 @@ std::variant<TokenGrant, TokenRefusal> TokenRegistry::find(
   }
   for (const auto& old : entry.replaces) old->dead = true;
   entry.grant.access->moved();
-  return entry.grant;
+  return TokenGrantPtr(found->second, &entry.grant);
 }
 
 std::optional<PartyId> TokenRegistry::holder(std::string_view token) const {

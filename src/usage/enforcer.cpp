@@ -192,7 +192,8 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   grant.action = short_action(act.action);
   grant.began = reading.at;
   if (const auto again = ask_again(*entry, decision, reading.at)) {
-    grant.session = std::make_shared<GrantSession>(GrantSession{*again, act});
+    grant.session = std::make_shared<GrantSession>();
+    grant.session->ask_again = *again;
   }
   if (earlier) {
     ++earlier->holders;
@@ -259,28 +260,31 @@ void Enforcer::State::undecide(const Act& act, const Decided& decided, const Err
 awaitable<Result<Authorised>> Enforcer::authorise(Act act) {
   auto decided = state_->decide(act);
   if (!decided) co_return fail(std::move(decided));
-  if (!decided->ticket && !decided->shared) co_return std::move(decided->answer);
-  Result<audit::Appended> durable;
-  if (decided->ticket) {
-    durable = co_await state_->log->wait(std::move(decided->ticket));
-  } else {
-    durable = co_await SharedWait::wait(decided->shared, *state_->log);
+  auto* grant = std::get_if<Grant>(&decided->answer);
+  if (decided->ticket || decided->shared) {
+    Result<audit::Appended> durable;
+    if (decided->ticket) {
+      durable = co_await state_->log->wait(std::move(decided->ticket));
+    } else {
+      durable = co_await SharedWait::wait(decided->shared, *state_->log);
+    }
+    if (!durable) {
+      state_->undecide(act, *decided, durable.error());
+      co_return fail(std::move(durable));
+    }
+    if (grant != nullptr) {
+      grant->seq = durable->seq;
+      grant->leaf = durable->leaf;
+    }
+    if (decided->shared) {
+      auto& shard = state_->shard_of(act.agreement.value);
+      const std::lock_guard lock(shard.mutex);
+      decided->use->wait = nullptr;
+      decided->use->seq = durable->seq;
+      decided->use->leaf = durable->leaf;
+    }
   }
-  if (!durable) {
-    state_->undecide(act, *decided, durable.error());
-    co_return fail(std::move(durable));
-  }
-  if (auto* grant = std::get_if<Grant>(&decided->answer)) {
-    grant->seq = durable->seq;
-    grant->leaf = durable->leaf;
-  }
-  if (decided->shared) {
-    auto& shard = state_->shard_of(act.agreement.value);
-    const std::lock_guard lock(shard.mutex);
-    decided->use->wait = nullptr;
-    decided->use->seq = durable->seq;
-    decided->use->leaf = durable->leaf;
-  }
+  if (grant != nullptr && grant->session) grant->session->act = std::move(act);
   co_return std::move(decided->answer);
 }
 

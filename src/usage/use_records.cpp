@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -13,18 +15,28 @@ namespace {
 
 constexpr std::string_view ledger_member = "ledger";
 
-std::string json_text(std::string_view text) {
-  // Ids and purposes hardly ever need an escape; a tree for each of them would be felt.
+// The members of a record are written where they stand: a use has twenty, and a tree or a string
+// for each of them would be felt.
+
+void put_text(std::string& out, std::string_view text) {
+  // Ids and purposes hardly ever need an escape.
   const bool plain = std::none_of(text.begin(), text.end(), [](char c) {
     return c == '"' || c == '\\' || static_cast<unsigned char>(c) < 0x20;
   });
-  if (!plain) return to_jcs(Json(text));
-  std::string out;
-  out.reserve(text.size() + 2);
+  if (!plain) {
+    out += to_jcs(Json(text));
+    return;
+  }
   out += '"';
   out += text;
   out += '"';
-  return out;
+}
+
+template <class Number>
+void put_number(std::string& out, Number number) {
+  std::array<char, 24> digits{};
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+  out.append(digits.data(), end);
 }
 
 tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_view member) {
@@ -38,13 +50,13 @@ tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_vi
   );
 }
 
-std::string rules_text(const Session& session) {
-  std::string text = "[";
+void put_rules(std::string& out, const Session& session) {
+  out += '[';
   for (const auto& rule : session.rules) {
-    if (text.size() > 1) text += ',';
-    text += json_text(rule.value);
+    if (out.back() != '[') out += ',';
+    put_text(out, rule.value);
   }
-  return text + "]";
+  out += ']';
 }
 
 // Absent: nobody asked how long it took. nullopt: not as it must be.
@@ -76,7 +88,8 @@ void set_act(audit::RecordDraft& draft, const Act& act) {
   if (act.by_credential) sources = "\"party\":\"credential\"";
   if (!act.purposes.empty()) {
     if (!sources.empty()) sources += ',';
-    sources += "\"purpose\":" + json_text(odrl::to_string(act.purpose_source));
+    sources += "\"purpose\":";
+    put_text(sources, odrl::to_string(act.purpose_source));
   }
   if (!sources.empty()) draft.set_canonical("sources", "{" + sources + "}");
 }
@@ -150,15 +163,23 @@ audit::RecordDraft permit_draft(
 void set_rules(audit::RecordDraft& draft, const std::vector<odrl::Consume>& adds) {
   std::string text = "[";
   for (const auto& add : adds) {
-    if (text.size() > 1) text += ',';
-    text += "{\"id\":" + json_text(add.rule.value);
+    text += text.size() > 1 ? ",{\"id\":" : "{\"id\":";
+    put_text(text, add.rule.value);
     if (add.metered) text += ",\"metered\":true";
-    text += ",\"n\":" + std::to_string(add.n);
-    if (!add.unit.empty()) text += ",\"unit\":" + json_text(add.unit);
-    if (add.window > 0) text += ",\"window\":" + std::to_string(add.window);
+    text += ",\"n\":";
+    put_number(text, add.n);
+    if (!add.unit.empty()) {
+      text += ",\"unit\":";
+      put_text(text, add.unit);
+    }
+    if (add.window > 0) {
+      text += ",\"window\":";
+      put_number(text, add.window);
+    }
     text += '}';
   }
-  draft.set_canonical("rules", text + "]");
+  text += ']';
+  draft.set_canonical("rules", text);
 }
 
 audit::RecordDraft denied_draft(
@@ -170,11 +191,10 @@ audit::RecordDraft denied_draft(
 ) {
   audit::RecordDraft draft("use.denied", event);
   set_act(draft, act);
-  draft.set_canonical(
-      "decision",
-      "{\"at\":\"" + format_micros(at) +
-          "\",\"outcome\":\"deny\",\"reason\":" + json_text(odrl::to_string(decision.reason)) + "}"
-  );
+  std::string why = "{\"at\":\"" + format_micros(at) + "\",\"outcome\":\"deny\",\"reason\":";
+  put_text(why, odrl::to_string(decision.reason));
+  why += '}';
+  draft.set_canonical("decision", why);
   Message reason = code;
   reason.params.erase("agreement");  // a member of its own
   draft.set("reason", reason);
@@ -190,18 +210,31 @@ audit::RecordDraft executed_draft(
   draft.about(agreement);
   std::string text = "[";
   for (const auto& done : uses) {
-    if (text.size() > 1) text += ',';
-    text += "{\"bytes\":" + std::to_string(done.outcome.bytes);
-    if (!done.outcome.content.empty()) text += ",\"content\":" + json_text(done.outcome.content);
+    text += text.size() > 1 ? ",{\"bytes\":" : "{\"bytes\":";
+    put_number(text, done.outcome.bytes);
+    if (!done.outcome.content.empty()) {
+      text += ",\"content\":";
+      put_text(text, done.outcome.content);
+    }
     if (!done.session.rules.empty()) {
-      text += ",\"micros\":" + std::to_string(done.session.micros);
+      text += ",\"micros\":";
+      put_number(text, done.session.micros);
     }
     if (!done.outcome.complete) text += ",\"outcome\":\"cut\"";  // absent: all of it went out
-    if (!done.session.rules.empty()) text += ",\"rules\":" + rules_text(done.session);
-    if (done.outcome.rows) text += ",\"rows\":" + std::to_string(*done.outcome.rows);
-    text += ",\"use\":" + json_text(done.use) + "}";
+    if (done.outcome.rows) {
+      text += ",\"rows\":";
+      put_number(text, *done.outcome.rows);
+    }
+    if (!done.session.rules.empty()) {
+      text += ",\"rules\":";
+      put_rules(text, done.session);
+    }
+    text += ",\"use\":";
+    put_text(text, done.use);
+    text += '}';
   }
-  draft.set_canonical("uses", text + "]");
+  text += ']';
+  draft.set_canonical("uses", text);
   return draft;
 }
 
@@ -222,8 +255,10 @@ audit::RecordDraft interrupted_draft(
   audit::RecordDraft draft("use.interrupted", event);
   draft.about(agreement).set("use", use);
   if (!session.rules.empty()) {
+    std::string rules;
+    put_rules(rules, session);
     draft.set_canonical("micros", std::to_string(session.micros));
-    draft.set_canonical("rules", rules_text(session));
+    draft.set_canonical("rules", rules);
   }
   return draft;
 }

@@ -44,46 +44,64 @@ class Crash(unittest.TestCase):
 
 
 class Uses(Crash):
-    LIMIT = 400
+    READERS = 4
+    ROUNDS = (10, 50)
+    LIMITS = (400, 400)
 
     def test_no_use_is_lost_and_none_is_had_twice_over_kills_under_load(self):
-        self.provider.offer(count=self.LIMIT, content=CONTENT)
+        self.limit = rounds(*self.LIMITS)
+        self.provider.offer(count=self.limit, content=CONTENT)
         self.pair.start()
         self.agreement = self.pair.held()
         self.token = self.consumer.app("load", RESEARCH)
         self.acknowledged = set()  # uses whose data a client has
         self.lost = []             # keys whose answer did not come
         self.failures = []         # of the readers' assertions
-        for number in range(rounds(10, 50)):
-            self.stop = threading.Event()
-            readers = [threading.Thread(target=self.read, args=("%d-%d" % (number, reader),))
-                       for reader in range(4)]
-            for reader in readers:
-                reader.start()
+        kills = number = 0
+        while kills < rounds(*self.ROUNDS):
+            readers = self.begin_to_read("%d" % number)
             time.sleep(self.random.uniform(0.02, 0.3))
             # Now and then a clean stop, so that the next starts go on from its snapshot.
             if number % 3 == 1:
                 self.consumer.stop()
             else:
                 self.consumer.kill9()
-            self.stop.set()
-            for reader in readers:
-                reader.join()
-            self.assertEqual(self.failures, [])
+                kills += 1
+            number += 1
+            self.end_of(readers)
             self.check_log()
             self.consumer.start()
             self.repeat_what_was_lost()
+        left = self.consumer.agreement(self.agreement)["limits"][0]["left"]
+        acknowledged = len(self.acknowledged)
         # What is left can be had, to the last use and no further.
-        for number in range(self.LIMIT + 1):
-            answer = self.consumer.read(self.token, self.agreement, key="last-%d" % number)
-            if answer.status == 403:
-                break
-            self.take(answer)
+        readers = self.begin_to_read("last")
+        for reader in readers:
+            reader.join()
+        self.end_of(readers)
+        self.assertEqual(len(self.acknowledged) - acknowledged, left)
+        answer = self.consumer.read(self.token, self.agreement)
         self.assertEqual((answer.status, answer.code()), (403, "usage.limit-reached"))
         self.assertEqual(self.consumer.agreement(self.agreement)["limits"][0]["left"], 0)
         self.consumer.stop()
         self.check_log()
-        self.assertEqual(self.permitted - self.aborted, self.LIMIT)
+        self.assertEqual(self.permitted - self.aborted, self.limit)
+        print("%d readers, %d kills, %d left of %d uses after them, %d acknowledged in all"
+              % (self.READERS, kills, left, self.limit, len(self.acknowledged)), flush=True)
+
+    def begin_to_read(self, name):
+        self.stop = threading.Event()
+        readers = [threading.Thread(target=self.read, args=("%s-%d" % (name, reader),))
+                   for reader in range(self.READERS)]
+        for reader in readers:
+            reader.start()
+        return readers
+
+    def end_of(self, readers):
+        self.stop.set()
+        for reader in readers:
+            reader.join()
+        self.assertEqual(self.failures, [])
 
     def take(self, answer):
         self.assertEqual(answer.status, 200, answer)
@@ -123,8 +141,15 @@ class Uses(Crash):
                      if r["agreement"] == self.agreement and r["action"] == "read"]
         self.permitted = len(permitted)
         self.aborted = len(self.consumer.records("use.aborted"))
-        self.assertLessEqual(self.permitted - self.aborted, self.LIMIT)
+        self.assertLessEqual(self.permitted - self.aborted, self.limit)
         self.assertLessEqual(self.acknowledged, {record["event"] for record in permitted})
+
+
+class ManyReaders(Uses):
+    """The same with 64 threads on the one counter, and a hundred kills."""
+    READERS = 64
+    ROUNDS = (3, 100)
+    LIMITS = (600, 8000)
 
 
 class Contracts(Crash):

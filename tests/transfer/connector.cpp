@@ -530,13 +530,10 @@ Result<std::shared_ptr<const api::ServedAsset>> Connector::of(const AgreementId&
   served->source = Json::object();
   served->media_type = "text/csv";
   served->shapes = shapes_of(agreement);
-  return served;
-}
-
-Result<std::vector<std::string>> Connector::purposes_of(const AgreementId& agreement) {
   auto found = negotiation::find_agreement(*store, agreement);
   if (!found) return fail(std::move(found));
-  return *found ? (*found)->purposes : std::vector<std::string>{};
+  if (*found) served->purposes = (*found)->purposes;
+  return served;
 }
 
 Result<api::HeldData> Connector::held(const AgreementId& agreement) {

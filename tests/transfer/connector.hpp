@@ -95,7 +95,6 @@ class Connector final : public negotiation::test::Machine,
   std::optional<std::string> dataset(const AssetId& asset, const Viewer& viewer, Instant now)
       const override;
   Result<std::shared_ptr<const api::ServedAsset>> of(const AgreementId& agreement) override;
-  Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) override;
   Result<api::HeldData> held(const AgreementId& agreement) override;
   Result<api::HeldData> artefact(const ArtefactId& id) override;
   std::vector<AgreementId> bound_by(const ArtefactId& id) override;

@@ -23,7 +23,7 @@ TokenGrant grant(const std::string& transfer = "urn:test:t") {
 }
 
 bool opens(const TokenRegistry& tokens, const std::string& token, const PartyId& party, int cert) {
-  return std::holds_alternative<TokenGrant>(tokens.find(token, identity_of(party, cert)));
+  return std::holds_alternative<TokenGrantPtr>(tokens.find(token, identity_of(party, cert)));
 }
 
 Row row(
@@ -63,13 +63,14 @@ TEST(Tokens, WithoutACertificateAreThePartysOwn) {
       "word", grant("urn:test:u"), by_credential(institute).certificate_sha256, Instant{1, 0}
   ));
   EXPECT_EQ(tokens.holder("word"), institute);
-  EXPECT_TRUE(std::holds_alternative<TokenGrant>(tokens.find("word", by_credential(institute))));
+  EXPECT_TRUE(std::holds_alternative<TokenGrantPtr>(tokens.find("word", by_credential(institute))));
   const auto other = tokens.find("word", by_credential(hospital));
   EXPECT_EQ(std::get<TokenRefusal>(other), TokenRefusal::unknown);
   // Neither opens where the other does.
   EXPECT_FALSE(opens(tokens, "word", institute, 1));
-  EXPECT_FALSE(std::holds_alternative<TokenGrant>(tokens.find("certified", by_credential(institute))
-  ));
+  EXPECT_FALSE(
+      std::holds_alternative<TokenGrantPtr>(tokens.find("certified", by_credential(institute)))
+  );
   // A token that needs its certificate, one that rests and none at all are nobody's.
   EXPECT_EQ(tokens.holder("certified"), std::nullopt);
   EXPECT_EQ(tokens.holder(""), std::nullopt);

@@ -53,6 +53,25 @@ TEST(Usage, AUseWithPurposeApplicationAndKeyCostsAtMost800BytesOfLog) {
   EXPECT_LE(bytes_per_use(rig, act(id), 640), 800.0);
 }
 
+TEST(Usage, WhatIsMeteredMayHaveRows) {
+  Rig rig;
+  rig.start();
+  rig.agree(terms(id, policy(Json::array({test::atom("meteredTime", "lteq", "PT1H")}))));
+  const auto grant = rig.use(id);
+  ASSERT_TRUE(grant);
+  Outcome done;
+  done.content = content;
+  done.rows = 3;
+  rig.enforcer->complete(*grant, done);
+  rig.enforcer->flush_completions(true);
+  rig.settle();
+  const auto ended = rig.records("use.executed");
+  ASSERT_EQ(ended.size(), 1U);
+  const Json& use = ended.front().body["uses"].front();
+  EXPECT_EQ(use["rows"], 3);
+  EXPECT_EQ(use["rules"], Json::array({test::rule_id}));
+}
+
 TEST(Usage, APermitCarriesWhatReplayAndAReaderNeed) {
   Rig rig;
   rig.start();

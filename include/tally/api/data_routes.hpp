@@ -36,6 +36,7 @@ struct ServedAsset {
   std::vector<catalog::Parameter> parameters;  // that a call may give
   AgreementId held_under;                      // of data that are passed on; empty: they are ours
   std::vector<std::string> onward_purposes;    // that its operator passes them on for
+  std::vector<std::string> purposes;  // that the agreement names: the peer's word on our side
   // Which rows, columns and masks each permission means.
   std::shared_ptr<const dataplane::RuleShapes> shapes;
 };
@@ -44,8 +45,6 @@ class ServedAssets {
   virtual ~ServedAssets() = default;
   // Any thread; a cached answer after the first. Errors: not_found (api.asset-gone), unavailable.
   virtual Result<std::shared_ptr<const ServedAsset>> of(const AgreementId& agreement) = 0;
-  // The purposes that the agreement names: what the peer's word is, on the provider's side.
-  virtual Result<std::vector<std::string>> purposes_of(const AgreementId& agreement) = 0;
 };
 
 struct PeerDataParts {

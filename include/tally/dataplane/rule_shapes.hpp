@@ -2,6 +2,7 @@
 // Compiled once for an agreement; immutable, share it between threads freely. Pure.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -42,11 +43,12 @@ class RuleShapes {
   [[nodiscard]] const Form* common(std::string_view action) const;
 
  private:
-  struct OfRule {
-    std::vector<std::string> actions;
-    Form form;
-  };
-  std::vector<OfRule> forms_;
+  void add(const std::vector<std::string>& actions, Form form);
+
+  std::vector<Form> forms_;  // of each permission
+  // Of each of odrl::known_actions(): the place in `forms_` of the first form that covers it, or
+  // one of the two marks. Asked with every act, so it is looked up and not compared.
+  std::vector<std::uint16_t> of_action_;
 };
 
 // Whether data have the same bytes in both.

@@ -45,6 +45,7 @@ struct TokenGrant {
   std::string action;                  // odrl archive (a pull into custody) or read
   std::shared_ptr<DataAccess> access;  // of what `find` found; rows have none
 };
+using TokenGrantPtr = std::shared_ptr<const TokenGrant>;
 
 enum class TokenRefusal {
   unknown,              // 401: no such token, or it is another party's, or it was revoked
@@ -58,7 +59,7 @@ class TokenRegistry {
 
   // The use of a fresh token for the first time ends the one it replaces; what that one opened goes
   // on.
-  [[nodiscard]] std::variant<TokenGrant, TokenRefusal> find(
+  [[nodiscard]] std::variant<TokenGrantPtr, TokenRefusal> find(
       std::string_view token, const identity::PeerIdentity& peer
   ) const;
 
