@@ -9,6 +9,7 @@
 #include "tally/catalog/strict_object.hpp"
 #include "tally/dsp/policy_form.hpp"
 #include "tally/odrl/compare.hpp"
+#include "tally/odrl/informing.hpp"
 #include "tally/odrl/terms.hpp"
 
 #include "publish.hpp"
@@ -248,6 +249,14 @@ void read_terms(
       in.fault({"catalog.receipt-before-key-call", {{"asset", asset.id.value}}}, at);
     }
     if (!options.keeps_keys) in.fault({"catalog.receipt-before-key-wrapping", {}}, at);
+  }
+  for (const auto& duty : odrl::informing_of(**loaded)) {
+    const bool known = duty.party.empty() || duty.party == options.publisher.participant_id ||
+                       (options.informs && options.informs(duty.party));
+    if (known) continue;
+    in.fault(
+        {"catalog.informed-party-unknown", {{"duty", duty.duty.value}, {"party", duty.party}}}, at
+    );
   }
   const auto groups = std::ranges::any_of((*loaded)->rules(), [](const odrl::RuleSummary& rule) {
     return std::ranges::any_of(rule.actions, [](const std::string& action) {

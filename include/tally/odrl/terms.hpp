@@ -47,6 +47,8 @@ inline constexpr std::string_view limit_groups = "urn:tally:profile:1#limitGroup
 inline constexpr std::string_view ids_drop = "https://w3id.org/idsa/code/DROP";
 inline constexpr std::string_view ids_hash = "https://w3id.org/idsa/code/HASH";
 inline constexpr std::string_view ids_replace = "https://w3id.org/idsa/code/REPLACE";
+inline constexpr std::string_view inform = "http://www.w3.org/ns/odrl/2/inform";
+inline constexpr std::string_view ids_notify = "https://w3id.org/idsa/code/NOTIFY";
 
 // Left operands.
 inline constexpr std::string_view date_time = "http://www.w3.org/ns/odrl/2/dateTime";
@@ -90,6 +92,10 @@ inline constexpr std::string_view keep_tail = "urn:tally:profile:1#keepTail";
 inline constexpr std::string_view key_name = "urn:tally:profile:1#keyName";
 inline constexpr std::string_view level = "urn:tally:profile:1#level";
 inline constexpr std::string_view replace_with = "urn:tally:profile:1#replaceWith";
+// Of the duties `inform` and `nextPolicy`.
+inline constexpr std::string_view informed_party = "urn:tally:profile:1#informedParty";
+inline constexpr std::string_view notification_level =
+    "https://w3id.org/idsa/code/NOTIFICATION_LEVEL";
 // What is handed out of groups of rows (docs/aggregates.md).
 inline constexpr std::string_view min_group_size = "urn:tally:profile:1#minGroupSize";
 inline constexpr std::string_view functions = "urn:tally:profile:1#functions";
