@@ -410,6 +410,12 @@ Result<void> Connector::assemble(Opened opened) {
       custody_.get(), holdings_.get(), rechecker_.get(), *enforcer_, pseudonyms_
   );
   data_sources_->attach(held_.get());
+  if (custody_) {
+    held_masks_ = std::make_unique<HeldMasks>(*enforcer_, pseudonyms_);
+    masker_ = std::make_unique<custody::Masker>(
+        *custody_, *holdings_, clock_, random_, *held_masks_, limits.record_bytes
+    );
+  }
 
   // Contracts and transfers.
   auto witness_key = load_witness_key(config_);
@@ -631,7 +637,8 @@ Result<void> Connector::assemble(Opened opened) {
             timers_,
             random_,
             notices_,
-            from_log_->custody},
+            from_log_->custody,
+            masker_.get()},
         std::move(tell_provider),
         std::move(expired)
     );

@@ -48,6 +48,7 @@
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
+#include "held_masks.hpp"
 #include "held_reader.hpp"
 #include "informed_parties.hpp"
 #include "keys.hpp"
@@ -186,6 +187,8 @@ class Connector final : public api::Connector {
   std::unique_ptr<custody::Puller> puller_;
   PseudonymSecret pseudonyms_;
   std::unique_ptr<HeldReader> held_;
+  std::unique_ptr<HeldMasks> held_masks_;
+  std::unique_ptr<custody::Masker> masker_;  // null: no wrapping key
   std::unique_ptr<DerivedData> derived_;
   std::unique_ptr<DataSources> data_sources_;
   std::unique_ptr<custody::Keeper> keeper_;

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/core/json.hpp"
+#include "tally/dataplane/at_rest.hpp"
 #include "tally/dataplane/rule_shapes.hpp"
 #include "tally/dataplane/shape.hpp"
 #include "tally/odrl/terms.hpp"
@@ -71,7 +72,8 @@ class ShapeCompiler {
 
   void take(const Obligation& from) {
     const auto found = std::ranges::find(acts, from.action, &ActOf::action);
-    if (found == acts.end()) return;
+    // What is done after the use is done to the stored copy (at_rest.hpp).
+    if (found == acts.end() || from.phase == odrl::Phase::after) return;
     from_ = &from;
     switch (found->act) {
       case Act::rows:
@@ -409,7 +411,8 @@ std::vector<odrl::Problem> check_shape(
       if (std::ranges::find(out, problem) == out.end()) out.push_back(std::move(problem));
     }
   }
-  return out;
+  if (!out.empty()) return out;
+  return check_at_rest(policy, schema, keeps_keys ? &any : nullptr);
 }
 
 }  // namespace tally::dataplane
