@@ -444,6 +444,8 @@ std::span<const std::string> enforced_duties() {
        std::string(iri::ids_drop),
        std::string(iri::ids_hash),
        std::string(iri::ids_replace),
+       std::string(iri::anonymize),
+       std::string(iri::ids_anonymize),
        std::string(iri::inform),
        std::string(iri::ids_notify),
        std::string(iri::limit_groups)}

@@ -223,5 +223,38 @@ class AtRest(unittest.TestCase):
         consumer.start()
 
 
+class Anonymized(unittest.TestCase):
+    def test_1_by_suppression_no_private_column_leaves(self):
+        for moment in ([], [BEFORE]):
+            asset = offered("suppressed%d" % len(moment), [anonymized("suppression", *moment)])
+            agreement = pair.held(asset)
+            answer = read(agreement)
+            self.assertEqual(answer.status, 200, answer)
+            self.assertEqual(answer.body, b"ward\r\nA\r\nB\r\n")
+            self.assertFalse([one for one in CANARIES if one in answer.body])
+
+    def test_2_but_for_what_a_mask_of_its_own_treats(self):
+        keep = duty("generalize", says("column", "born"), says("level", "year"))
+        agreement = pair.held(offered("partly", [anonymized("suppression"), keep]))
+        self.assertEqual(read(agreement).body, b"born,ward\r\n1952,A\r\n1968,B\r\n")
+
+    def test_3_a_technique_that_nobody_carries_out_is_refused_by_name(self):
+        for name, duties, of, code in (
+                ("unknown", [anonymized("k-anonymity")], None, "odrl.unknown-technique"),
+                ("without", [duty("anonymize", space=ODRL)], None, "odrl.unknown-technique"),
+                ("rows", [anonymized("aggregation")], None, "dataplane.shape-technique"),
+                ("mpc", [{"action": "https://w3id.org/idsa/code/MPC"}], None,
+                 "odrl.unsupported-duty"),
+                ("unlabelled", [anonymized("suppression")],
+                 {"columns": [{"name": name, "type": "text", "class": "public"}
+                              for name in COLUMNS]}, "dataplane.shape-nothing-private")):
+            with self.subTest(name):
+                asset = offered(name, duties, of=of)
+                self.assertIn(code, problems_of(name))
+                answer = consumer.api("POST", "/api/v1/negotiations", {
+                    "peer": provider.party_json, "asset": asset, "purposes": [RESEARCH]})
+                self.assertEqual((answer.status, answer.code()), (404, "api.asset-not-offered"))
+
+
 if __name__ == "__main__":
     connectors.main()

@@ -326,6 +326,14 @@ TEST(Load, RefusesWithCodeAndPointer) {
                   )}}})}}
        ),
        {"odrl.inform-level /permission/0/duty/0"}},
+      {"anonymized by what nobody knows",
+       rule(
+           {{"duty",
+             Json::array({Json{
+                 {"action", "anonymize"},
+                 {"constraint", atom("urn:tally:profile:1#technique", "eq", "k-anonymity")}}})}}
+       ),
+       {"odrl.unknown-technique /permission/0/duty/0"}},
       {"duty misspelt",
        rule({{"duty", Json::array({Json{{"action", "delet"}}})}}),
        {"odrl.unknown-action /permission/0/duty/0/action"}},
