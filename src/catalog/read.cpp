@@ -10,6 +10,7 @@
 #include "tally/dsp/policy_form.hpp"
 #include "tally/odrl/compare.hpp"
 #include "tally/odrl/informing.hpp"
+#include "tally/odrl/onward.hpp"
 #include "tally/odrl/terms.hpp"
 
 #include "publish.hpp"
@@ -269,7 +270,20 @@ void read_terms(
   }
   if (const auto bound = options.bound_by ? options.bound_by(asset.source) : nullptr) {
     // What may be passed on is passed on under no wider terms.
-    if (const auto wide = odrl::widens(*bound, **loaded)) {
+    // The provider may have said on which.
+    const auto attached = odrl::onward_policies(*bound, options.limits);
+    for (const auto& next : attached) {
+      const auto wide = next ? odrl::widens(*next, **loaded) : std::nullopt;
+      if (next && !wide) continue;
+      in.fault(
+          {"catalog.onward-not-next",
+           {{"agreement", bound->uid()}, {"found", wide ? render(wide->message, Lang::en) : "-"}}},
+          wide ? at + wide->pointer : at
+      );
+      return;
+    }
+    const auto wide = attached.empty() ? odrl::widens(*bound, **loaded) : std::nullopt;
+    if (wide) {
       in.fault(
           {"catalog.onward-wider", {{"policy", bound->uid()}, {"found", wide->found}}},
           at + wide->pointer

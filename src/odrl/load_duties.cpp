@@ -354,6 +354,7 @@ void Loader::read_duty(
     }
     add_parameters(action.refinements, one);
     check_informing(one);
+    check_next_policy(one, rule);
     check_anonymizing(one);
     one.undecidable = plan_->doubts.size() != doubts;
     // What only a person or another system can do has to be done before; so has a duty that says

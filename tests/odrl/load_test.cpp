@@ -334,6 +334,17 @@ TEST(Load, RefusesWithCodeAndPointer) {
                  {"constraint", atom("urn:tally:profile:1#technique", "eq", "k-anonymity")}}})}}
        ),
        {"odrl.unknown-technique /permission/0/duty/0"}},
+      {"a next policy where nothing is passed on",
+       policy({{"obligation", Json::array({Json{{"action", "nextPolicy"}}})}}),
+       {"odrl.next-policy-place /obligation/0"}},
+      {"a next policy that is none",
+       rule(
+           {{"duty",
+             Json::array({Json{
+                 {"action", "nextPolicy"},
+                 {"constraint", atom("urn:tally:profile:1#onwardPolicy", "eq", "{")}}})}}
+       ),
+       {"odrl.next-policy-not-loaded /permission/0/duty/0"}},
       {"duty misspelt",
        rule({{"duty", Json::array({Json{{"action", "delet"}}})}}),
        {"odrl.unknown-action /permission/0/duty/0/action"}},

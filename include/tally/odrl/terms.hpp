@@ -51,6 +51,7 @@ inline constexpr std::string_view inform = "http://www.w3.org/ns/odrl/2/inform";
 inline constexpr std::string_view ids_notify = "https://w3id.org/idsa/code/NOTIFY";
 inline constexpr std::string_view anonymize = "http://www.w3.org/ns/odrl/2/anonymize";
 inline constexpr std::string_view ids_anonymize = "https://w3id.org/idsa/code/ANONYMIZE";
+inline constexpr std::string_view next_policy = "http://www.w3.org/ns/odrl/2/nextPolicy";
 
 // Left operands.
 inline constexpr std::string_view date_time = "http://www.w3.org/ns/odrl/2/dateTime";
@@ -99,6 +100,7 @@ inline constexpr std::string_view technique = "urn:tally:profile:1#technique";
 inline constexpr std::string_view informed_party = "urn:tally:profile:1#informedParty";
 inline constexpr std::string_view notification_level =
     "https://w3id.org/idsa/code/NOTIFICATION_LEVEL";
+inline constexpr std::string_view onward_policy = "urn:tally:profile:1#onwardPolicy";
 // What is handed out of groups of rows (docs/aggregates.md).
 inline constexpr std::string_view min_group_size = "urn:tally:profile:1#minGroupSize";
 inline constexpr std::string_view functions = "urn:tally:profile:1#functions";
