@@ -173,7 +173,7 @@ awaitable<Result<Answered>> Aggregates::answer(Ask ask) {
   }
   work->terms = std::move(*terms);
   auto shape = dataplane::compile_shape(
-      odrl::possible_obligations(policy, work->rule),
+      row_obligations(policy, work->rule),
       *ask.schema,
       ask.keys.get(),
       dataplane::PrivateColumns::decided

@@ -148,6 +148,19 @@ std::optional<GroupTerms> group_terms(
   return reader.finish();
 }
 
+std::vector<odrl::Obligation> row_obligations(
+    const odrl::CompiledPolicy& policy, const RuleId& permission
+) {
+  auto out = odrl::possible_obligations(policy, permission);
+  std::erase_if(out, [](const odrl::Obligation& one) {
+    const bool anonymizes = one.action == iri::anonymize || one.action == iri::ids_anonymize;
+    return anonymizes && std::ranges::any_of(one.parameters, [](const auto& parameter) {
+             return parameter.operand == iri::technique && parameter.text == odrl::aggregation;
+           });
+  });
+  return out;
+}
+
 std::vector<odrl::Problem> check_groups(
     const odrl::CompiledPolicy& policy, const catalog::Schema* schema, bool keeps_keys
 ) {
@@ -161,7 +174,7 @@ std::vector<odrl::Problem> check_groups(
     const auto obligations = odrl::possible_obligations(policy, rule.id);
     if (only_aggregates(rule)) {
       Problems of_rule;
-      check_rule(rule, obligations, schema, keeps_keys, of_rule);
+      check_rule(rule, row_obligations(policy, rule.id), schema, keeps_keys, of_rule);
       out.insert(out.end(), of_rule.begin(), of_rule.end());
     } else if (limits_groups(obligations)) {
       // Rows that leave whole are in no group.

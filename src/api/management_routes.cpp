@@ -122,6 +122,13 @@ awaitable<HttpResponse> get_history(Parts parts, Call& call) {
   co_return json_response(200, *story);
 }
 
+// Who was told of uses under an agreement, who still is to be, and what we were told.
+awaitable<HttpResponse> get_use_notices(Parts parts, Call& call) {
+  const auto shown = parts->informer.shown(AgreementId(call.parameters.front()));
+  if (!shown) co_return problem(shown.error(), call.lang);
+  co_return json_response(200, *shown);
+}
+
 awaitable<HttpResponse> get_lineage(Parts parts, Call& call) {
   auto trace = co_await parts->connector.lineage(call.parameters.front());
   if (!trace) co_return problem(trace.error(), call.lang);
@@ -500,6 +507,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"POST", "/api/v1/agreements", admin, home, starts("import-agreement", on(post_agreement))},
       {"GET", "/api/v1/agreements/:id", auditor, home, shown(on(get_agreement))},
       {"GET", "/api/v1/agreements/:id/history", auditor, home, on(get_history)},
+      {"GET", "/api/v1/agreements/:id/use-notices", auditor, home, shown(on(get_use_notices))},
       {"POST",
        "/api/v1/agreements/:id/termination",
        operates,

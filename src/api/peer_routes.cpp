@@ -157,6 +157,7 @@ std::vector<Route> peer_routes(PeerApiParts given) {
       {"POST", "/tokens/:pid", &TransferService::fresh_token},
       {"POST", "/deletion-records", &TransferService::receive_deletion},
       {"POST", "/statements", &TransferService::receive_statement},
+      {"POST", "/use-notices", &TransferService::receive_use_notice},
   };
   for (const auto& [method, path, function] : tally_steps) {
     routes.push_back(

@@ -37,6 +37,8 @@ const std::vector<RecordType>& record_types() {
       {"hold.lifted", {"by", "hold"}},
       {"hold.placed", {"by", "hold", "scope"}},
       {"hold.refused", {"content", "reason"}},
+      {"inform.held", {"agreement", "content", "peer", "use"}},
+      {"inform.issued", {"agreement", "content", "party", "rule", "uses"}},
       {"key.received", {"agreement", "content", "pid", "plain"}},
       {"key.released", {"agreement", "content", "pid", "receipt"}},
       {"key.rotated", {"note", "vkey"}},

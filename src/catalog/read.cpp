@@ -9,6 +9,8 @@
 #include "tally/catalog/strict_object.hpp"
 #include "tally/dsp/policy_form.hpp"
 #include "tally/odrl/compare.hpp"
+#include "tally/odrl/informing.hpp"
+#include "tally/odrl/onward.hpp"
 #include "tally/odrl/terms.hpp"
 
 #include "publish.hpp"
@@ -274,6 +276,14 @@ void read_terms(
     }
     if (!options.keeps_keys) in.fault({"catalog.receipt-before-key-wrapping", {}}, at);
   }
+  for (const auto& duty : odrl::informing_of(**loaded)) {
+    const bool known = duty.party.empty() || duty.party == options.publisher.participant_id ||
+                       (options.informs && options.informs(duty.party));
+    if (known) continue;
+    in.fault(
+        {"catalog.informed-party-unknown", {{"duty", duty.duty.value}, {"party", duty.party}}}, at
+    );
+  }
   const auto groups = std::ranges::any_of((*loaded)->rules(), [](const odrl::RuleSummary& rule) {
     return std::ranges::any_of(rule.actions, [](const std::string& action) {
       return odrl::is_or_below(action, odrl::iri::aggregate);
@@ -285,7 +295,20 @@ void read_terms(
   }
   if (const auto bound = options.bound_by ? options.bound_by(asset.source) : nullptr) {
     // What may be passed on is passed on under no wider terms.
-    if (const auto wide = odrl::widens(*bound, **loaded)) {
+    // The provider may have said on which.
+    const auto attached = odrl::onward_policies(*bound, options.limits);
+    for (const auto& next : attached) {
+      const auto wide = next ? odrl::widens(*next, **loaded) : std::nullopt;
+      if (next && !wide) continue;
+      in.fault(
+          {"catalog.onward-not-next",
+           {{"agreement", bound->uid()}, {"found", wide ? render(wide->message, Lang::en) : "-"}}},
+          wide ? at + wide->pointer : at
+      );
+      return;
+    }
+    const auto wide = attached.empty() ? odrl::widens(*bound, **loaded) : std::nullopt;
+    if (wide) {
       in.fault(
           {"catalog.onward-wider", {{"policy", bound->uid()}, {"found", wide->found}}},
           at + wide->pointer

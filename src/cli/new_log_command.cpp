@@ -13,6 +13,7 @@
 #include "tally/negotiation/end_all.hpp"
 #include "tally/store/sqlite_store.hpp"
 #include "tally/transfer/end_all.hpp"
+#include "tally/transfer/informer.hpp"
 #include "tally/transfer/statement_sender.hpp"
 
 #include "files.hpp"
@@ -72,7 +73,8 @@ Result<Counts> follow(store::SqliteStore& store, const audit::NewLog& log, Clock
        {audit::begin_snapshots_again,
         custody::Holdings::begin_again,
         audit::CheckpointSender::begin_again,
-        transfer::StatementSender::begin_again}) {
+        transfer::StatementSender::begin_again,
+        transfer::Informer::begin_again}) {
     if (auto done = begin_again(store, change); !done) return tl::unexpected(done.error());
   }
   if (auto done = store.begin_log(log.mark, change); !done) return tl::unexpected(done.error());

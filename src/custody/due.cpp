@@ -72,6 +72,24 @@ std::optional<Due> expiry_of(const usage::AgreementState& agreement) {
   return due;
 }
 
+std::optional<MaskDue> masking_of(
+    const usage::AgreementState& agreement, Instant received, std::span<const RuleId> masks
+) {
+  std::optional<MaskDue> due;
+  std::vector<std::pair<Instant, RuleId>> known;
+  for (const DutySummary& duty : agreement.terms.policy->duties()) {
+    if (std::ranges::find(masks, duty.duty) == masks.end()) continue;
+    if (const auto at = deadline_of(duty, agreement, received)) known.emplace_back(*at, duty.duty);
+  }
+  for (const auto& [at, duty] : known) {
+    if (!due || at < due->at) due = MaskDue{at, {}};
+  }
+  for (auto& [at, duty] : known) {
+    if (at <= due->at) due->duties.push_back(std::move(duty));
+  }
+  return due;
+}
+
 std::optional<Due> destruction_of(const usage::AgreementState& agreement, Instant received) {
   const odrl::CompiledPolicy& policy = *agreement.terms.policy;
   std::optional<Due> due;

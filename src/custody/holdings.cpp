@@ -49,6 +49,9 @@ Row to_row(const Holding& holding) {
   if (!holding.asset_class.empty()) body["class"] = holding.asset_class;
   if (!holding.form.is_null()) body["form"] = holding.form;
   for (const AgreementId& one : holding.bound_by) body["bound_by"].push_back(one.value);
+  if (!holding.instead_of.empty()) body["instead_of"] = holding.instead_of.value;
+  for (const RuleId& one : holding.masked_by) body["masked_by"].push_back(one.value);
+  if (holding.late) body["late"] = true;
   if (!holding.ended_under.empty()) body["ended_under"] = holding.ended_under.value;
   if (holding.destroyed) body["destroyed"] = to_json(*holding.destroyed);
   if (!holding.reason.code.empty()) body["reason"] = to_json(holding.reason);
@@ -96,6 +99,11 @@ Result<Holding> parse(const Row& row) {
     for (const Json& one : body.value("bound_by", Json::array())) {
       holding.bound_by.emplace_back(one.get<std::string>());
     }
+    holding.instead_of = ArtefactId(body.value("instead_of", std::string()));
+    for (const Json& one : body.value("masked_by", Json::array())) {
+      holding.masked_by.emplace_back(one.get<std::string>());
+    }
+    holding.late = body.value("late", false);
     holding.ended_under = AgreementId(body.value("ended_under", std::string()));
     if (const auto found = body.find("destroyed"); found != body.end()) {
       holding.destroyed = instant_of(*found);

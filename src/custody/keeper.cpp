@@ -176,12 +176,20 @@ awaitable<Result<void>> Keeper::State::shred(AgreementId agreement) {
         .set("reason", now_gone.front().reason)
         .set_json("kept", Json::array());
     std::vector<std::string> ids;
+    std::vector<audit::RecordDraft> records{std::move(record)};
     for (Holding& one : now_gone) {
+      // Once: also where the destruction is recorded again.
+      const bool first = one.state == HoldingState::destroying;
+      for (const RuleId& duty : first ? one.masked_by : std::vector<RuleId>()) {
+        audit::RecordDraft fulfilled("obligation.fulfilled", event(now));
+        fulfilled.about(agreement).set("action", "mask").set("rule", duty.value);
+        fulfilled.set("artefact", one.id.value);
+        records.push_back(std::move(fulfilled));
+      }
       one.state = HoldingState::destroyed;
       one.destroyed = now;
       ids.push_back(one.id.value);
     }
-    std::vector<audit::RecordDraft> records{std::move(record)};
     auto saved = co_await parts.holdings.save(
         std::move(now_gone), std::move(records), audit::Priority::reserved
     );
@@ -236,7 +244,9 @@ awaitable<Result<void>> Keeper::State::destroy(
   // A row may have been changed in between, by a re-check or under another agreement: that is no
   // failure, it is looked at again.
   for (int attempt = 0; attempt < most_attempts; ++attempt) {
-    done = co_await begin(agreement, reason, rule, is_duty);
+    // Without a reason: what was begun before is finished, and nothing else.
+    done = Result<void>();
+    if (!reason.code.empty()) done = co_await begin(agreement, reason, rule, is_duty);
     if (done) done = co_await shred(agreement);
     if (done || done.error().kind != ErrorKind::conflict) break;
   }
@@ -345,6 +355,7 @@ awaitable<void> Keeper::State::look_after(
     co_await destroy(id, due->reason, due->rule, due->is_duty);
     co_return;
   }
+  co_await mask_what_is_due(*state, reading, &next);
   // What was left half done: failed, or a note that could not be handed over.
   bool unfinished = !of(id, {HoldingState::destroying}).empty();
   for (const Holding& one : of(id, {HoldingState::destroyed})) unfinished |= !one.told;

@@ -110,6 +110,16 @@ awaitable<Result<void>> Keeper::start() {
     // What fails here is tried again by `run`, and red until then.
     co_await state.destroy(AgreementId(agreement), Message(), RuleId(), false);
   }
+  if (state.parts.masker == nullptr) co_return Result<void>();
+  auto tidied = co_await state.parts.masker->tidy();
+  if (!tidied) co_return tidied;
+  // Before anything is served: nobody reads once more what had to be masked.
+  const ClockReading reading = state.parts.clock.read();
+  for (const AgreementId& agreement : state.parts.enforcer.agreements()) {
+    auto known = state.parts.enforcer.state(agreement);
+    if (!known) continue;
+    co_await state.mask_what_is_due(std::move(*known), reading, nullptr);
+  }
   co_return Result<void>();
 }
 

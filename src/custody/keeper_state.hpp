@@ -30,6 +30,7 @@ struct Keeper::State {
 
   std::set<std::string> followed;  // expired agreements whose row has followed
   std::set<std::string> overdue;   // agreements of which the enforcement point knows a late duty
+  std::set<std::string> unmasked;  // likewise, of a mask
   Runs destructions;               // one for each agreement
   // Where the record of a destruction stands, until the provider's note is handed over.
   std::map<std::string, audit::Appended> places;
@@ -52,6 +53,11 @@ struct Keeper::State {
   awaitable<Result<void>> destroy(AgreementId agreement, Message reason, RuleId rule, bool is_duty);
   awaitable<std::optional<Instant>> look();
   void tell_overdue(const AgreementId& agreement, bool done);
+  // Masks what is due of it. Where it cannot be done, that is said, and uses are refused.
+  awaitable<Result<void>> mask(Holding holding, MaskDue due);
+  awaitable<void> mask_what_is_due(
+      usage::AgreementState agreement, ClockReading reading, std::optional<Instant>* next
+  );
   awaitable<Result<void>> set_destroying(Holding holding, Message reason);
   awaitable<Result<void>> destroy_unknown(std::vector<ArtefactId> there);
   awaitable<void> look_after(AgreementId id, ClockReading reading, std::optional<Instant>& next);

@@ -213,7 +213,8 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
     // A file's name is the operator's own; no data is in it or in the parameters of the reason.
     draft.set("reason", problem.message).set("file", problem.file).set("pointer", problem.pointer);
     // Passing on what another's agreement forbids stands in that agreement's story.
-    if (problem.message.code == "catalog.not-passed-on") {
+    if (problem.message.code == "catalog.not-passed-on" ||
+        problem.message.code == "catalog.onward-not-next") {
       draft.about(AgreementId(problem.message.params.at("agreement")));
     }
     drafts.push_back(std::move(draft));

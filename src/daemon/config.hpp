@@ -99,8 +99,9 @@ struct HookEntry : ProgramEntry {
 
 // One that is told of events.
 struct WebhookEntry : ProgramEntry {
-  std::vector<std::string> events;  // types and areas; empty: all
+  std::vector<std::string> events;  // types and areas; empty: all, or none where it has a party
   Nanos max_age = seconds(259'200);
+  std::string party;  // for whom it takes notices of uses; empty: for nobody
 };
 
 // One more witness of our own log: a configured peer that serves tlog-witness.

@@ -72,10 +72,19 @@ ConfigReader::Field read_webhooks(ConfigReader& read, Config& config) {
       auto fields = program_fields(read, config, entry);
       fields.emplace("events", read.texts(entry.events));
       fields.emplace("maxAgeSeconds", read.number(entry.max_age, 1, 31'536'000, seconds(1)));
+      fields.emplace("party", read.text(entry.party));
       read.object(item, where, fields, {"name", "url", "key"});
       check_program(read, entry, config.webhooks, where);
       if (const auto known = events::check_types(entry.events); !known) {
         read.problem(known.error().message, child(where, "events"));
+      }
+      const auto of_party = [&entry](const WebhookEntry& other) {
+        return !entry.party.empty() && other.party == entry.party;
+      };
+      if (std::ranges::any_of(config.webhooks, of_party)) {
+        read.problem(
+            {"daemon.config-party-twice", {{"party", entry.party}}}, child(where, "party")
+        );
       }
       config.webhooks.push_back(std::move(entry));
     });

@@ -325,6 +325,8 @@ Result<void> Connector::assemble(Opened opened) {
     return faults;
   };
   build.keeps_keys = !config_.wrapping_key.empty();
+  const auto informs = [this](const std::string& party) { return informed_->knows(party); };
+  build.informs = informs;
   for (const auto& hook : config_.hooks) build.hooks.push_back(hook.name);
   const auto shapes_of = [this](const AgreementId& agreement, const catalog::Schema* schema) {
     const auto known = enforcer_->state(agreement);
@@ -408,6 +410,12 @@ Result<void> Connector::assemble(Opened opened) {
       custody_.get(), holdings_.get(), rechecker_.get(), *enforcer_, pseudonyms_
   );
   data_sources_->attach(held_.get());
+  if (custody_) {
+    held_masks_ = std::make_unique<HeldMasks>(*enforcer_, pseudonyms_);
+    masker_ = std::make_unique<custody::Masker>(
+        *custody_, *holdings_, clock_, random_, *held_masks_, limits.record_bytes
+    );
+  }
 
   // Contracts and transfers.
   auto witness_key = load_witness_key(config_);
@@ -428,6 +436,8 @@ Result<void> Connector::assemble(Opened opened) {
   auto programs = net::HttpsPeer::create(home, program_config, limits, *trust_, clock_);
   if (!programs) return fail(std::move(programs));
   programs_ = std::move(*programs);
+  informed_ =
+      std::make_unique<ConfiguredParties>(*programs_, clock_, std::move(opened.programs.informed));
   hooks_ = std::make_unique<events::HookCaller>(
       events::HookParts{*programs_, clock_, timers_}, std::move(opened.programs.hooks)
   );
@@ -435,6 +445,7 @@ Result<void> Connector::assemble(Opened opened) {
   negotiation_settings.self = config_.participant;
   negotiation_settings.base_url = base_url;
   negotiation_settings.keeps_keys = payload_keys_ != nullptr;
+  negotiation_settings.informs = informs;
   const auto decides = [](bool person) {
     return person ? negotiation::Decide::by_person : negotiation::Decide::by_itself;
   };
@@ -554,6 +565,27 @@ Result<void> Connector::assemble(Opened opened) {
           [this] { return audit::open_log_folder(log_folder(), audit::FolderAccess::read_only); }},
       transfer::StatementSettings{config_.participant, genesis_.origin, config_.statement_period}
   );
+  informer_ = std::make_unique<transfer::Informer>(
+      transfer::InformerParts{
+          *store_,
+          *journal_,
+          *delivery_,
+          clock_,
+          timers_,
+          *worker_,
+          random_,
+          *tasks_,
+          notices_,
+          *peers_,
+          *enforcer_,
+          credentials_.signer,
+          *informed_,
+          [this] { return audit::open_log_folder(log_folder(), audit::FolderAccess::read_only); },
+          [this] { return log_->mark().size; },
+          limits},
+      config_.participant,
+      genesis_.origin
+  );
   aggregates_ = std::make_unique<aggregates::Aggregates>(aggregates::AggregatesParts{
       *store_, *journal_, *enforcer_, clock_, timers_, *query_worker_, random_, limits});
   inquiry_ =
@@ -605,7 +637,8 @@ Result<void> Connector::assemble(Opened opened) {
             timers_,
             random_,
             notices_,
-            from_log_->custody},
+            from_log_->custody,
+            masker_.get()},
         std::move(tell_provider),
         std::move(expired)
     );

@@ -35,6 +35,7 @@
 #include "tally/sources/file_sources.hpp"
 #include "tally/store/sqlite_store.hpp"
 #include "tally/transfer/deletion_sender.hpp"
+#include "tally/transfer/informer.hpp"
 #include "tally/transfer/statement_sender.hpp"
 #include "tally/transfer/use_receipts.hpp"
 
@@ -47,7 +48,9 @@
 #include "enrolments.hpp"
 #include "facts_of_log.hpp"
 #include "from_log.hpp"
+#include "held_masks.hpp"
 #include "held_reader.hpp"
+#include "informed_parties.hpp"
 #include "keys.hpp"
 #include "log_key_rotation.hpp"
 #include "peer_credentials.hpp"
@@ -188,6 +191,8 @@ class Connector final : public api::Connector {
   std::unique_ptr<custody::Puller> puller_;
   PseudonymSecret pseudonyms_;
   std::unique_ptr<HeldReader> held_;
+  std::unique_ptr<HeldMasks> held_masks_;
+  std::unique_ptr<custody::Masker> masker_;  // null: no wrapping key
   std::unique_ptr<DerivedData> derived_;
   std::unique_ptr<DataSources> data_sources_;
   std::unique_ptr<custody::Keeper> keeper_;
@@ -196,6 +201,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<CustodyDesk> custody_desk_;  // null: no wrapping key
   std::unique_ptr<negotiation::Delivery> delivery_;
   std::unique_ptr<net::HttpsPeer> programs_;  // those that this connector calls
+  std::unique_ptr<ConfiguredParties> informed_;
   std::unique_ptr<events::HookCaller> hooks_;
   std::unique_ptr<negotiation::NegotiationService> negotiations_;
   std::unique_ptr<WatchedLogs> watched_logs_;
@@ -207,6 +213,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<transfer::DeletionSender> deletions_;
   std::unique_ptr<transfer::UseReceipts> use_receipts_;
   std::unique_ptr<transfer::StatementSender> statements_;
+  std::unique_ptr<transfer::Informer> informer_;
   std::unique_ptr<aggregates::Aggregates> aggregates_;
   std::unique_ptr<transfer::StatementInquiry> inquiry_;
   std::unique_ptr<usage::HoldBook> holds_;

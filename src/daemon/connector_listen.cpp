@@ -162,6 +162,7 @@ Result<void> Connector::listen() {
         {*store_, *journal_, clock_, random_}},
        *event_feed_,
        *webhooks_,
+       *informer_,
        config_.participant,
        [this] { return closed(); },
        [this] { return journal_->settled(); },

@@ -212,6 +212,8 @@ awaitable<Result<void>> Connector::start() {
     if (state && state->closed >= usage::Closed::expired) statements_->ended(id);
   }
   tasks_->spawn("statements", statements_->run());
+  if (auto done = co_await informer_->start(); !done) co_return done;
+  tasks_->spawn("informer", informer_->run());
   if (auto done = delivery_->resume(); !done) co_return done;
   if (auto done = negotiations_->resume(); !done) co_return done;
   if (auto done = transfers_->resume(); !done) co_return done;

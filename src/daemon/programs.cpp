@@ -69,6 +69,9 @@ Result<LoadedPrograms> load_programs(const Config& config) {
     auto program =
         load_program(out, entry, events::webhook_party(entry.name), "tally.json/webhooks/", i);
     if (!program) return fail(std::move(program));
+    if (!entry.party.empty()) out.informed.emplace(entry.party, *program);
+    // Who is told of uses for a party is told of nothing else, unless that was written.
+    if (!entry.party.empty() && entry.events.empty()) continue;
     out.webhooks.push_back({std::move(*program), entry.events, entry.max_age});
   }
   return out;

@@ -3,6 +3,8 @@
 // their host name, in the clear on loopback alone.
 #pragma once
 
+#include <map>
+#include <string>
 #include <vector>
 
 #include "tally/events/hook_caller.hpp"
@@ -16,7 +18,8 @@ namespace tally::daemon {
 struct LoadedPrograms {
   std::vector<events::Hook> hooks;
   std::vector<events::Webhook> webhooks;
-  std::vector<net::PeerAddress> addresses;  // of all of them
+  std::map<std::string, events::Program> informed;  // by the party for which they take notices
+  std::vector<net::PeerAddress> addresses;          // of all of them
 };
 
 // Opens the files that the configuration names. Errors, with the place in tally.json: invalid

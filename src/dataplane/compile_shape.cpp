@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/core/json.hpp"
+#include "tally/dataplane/at_rest.hpp"
 #include "tally/dataplane/rule_shapes.hpp"
 #include "tally/dataplane/shape.hpp"
 #include "tally/odrl/terms.hpp"
@@ -30,7 +31,7 @@ using odrl::Operator;
 constexpr std::int64_t most_step = 1'000'000'000'000'000;
 constexpr std::int64_t most_kept = 1'000'000;  // characters; a value is shorter than its record
 
-enum class Act { rows, columns, most, drop, keep, pseudonym, generalize, replace };
+enum class Act { rows, columns, most, drop, keep, pseudonym, generalize, replace, anonymize };
 struct ActOf {
   std::string_view action;
   Act act;
@@ -48,6 +49,8 @@ constexpr auto acts = std::to_array<ActOf>({
     {iri::ids_drop, Act::drop},
     {iri::ids_hash, Act::pseudonym},
     {iri::ids_replace, Act::replace},
+    {iri::anonymize, Act::anonymize},
+    {iri::ids_anonymize, Act::anonymize},
 });
 constexpr std::string_view ids_json_path = "https://w3id.org/idsa/code/JSON_PATH";
 constexpr std::string_view ids_replace_with = "https://w3id.org/idsa/code/REPLACE_WITH";
@@ -71,7 +74,8 @@ class ShapeCompiler {
 
   void take(const Obligation& from) {
     const auto found = std::ranges::find(acts, from.action, &ActOf::action);
-    if (found == acts.end()) return;
+    // What is done after the use is done to the stored copy (at_rest.hpp).
+    if (found == acts.end() || from.phase == odrl::Phase::after) return;
     from_ = &from;
     switch (found->act) {
       case Act::rows:
@@ -80,6 +84,8 @@ class ShapeCompiler {
         return take_columns();
       case Act::most:
         return take_most();
+      case Act::anonymize:
+        return take_anonymize();
       default:
         return take_mask(found->act);
     }
@@ -97,6 +103,8 @@ class ShapeCompiler {
       if (dropped_.contains(i) || (permitted_ && !permitted_->contains(i))) continue;
       auto mask = masks_.find(i);
       const auto& column = schema_.columns[i];
+      // Suppressed, whoever named it: what no mask of its own treats is not there.
+      if (suppresses_ && !column.privacy.empty() && mask == masks_.end()) continue;
       // `columns` that names it says that it may be seen; its absence says nothing.
       if (private_columns_ == PrivateColumns::masked_or_named && !column.privacy.empty() &&
           mask == masks_.end() && !permitted_) {
@@ -216,6 +224,25 @@ class ShapeCompiler {
     }
     const auto rows = static_cast<std::uint64_t>(*most);
     most_rows_ = std::min(rows, most_rows_.value_or(rows));
+  }
+
+  void take_anonymize() {
+    const auto* technique = find(*from_, iri::technique);
+    if (technique == nullptr || technique->text != odrl::suppression) {
+      // Of groups it is what leaves that is anonymized; rows never are.
+      return fault(
+          "dataplane.shape-technique",
+          {{"technique", technique ? technique->text : std::string("-")}}
+      );
+    }
+    const bool labelled = std::ranges::any_of(schema_.columns, [](const catalog::Column& one) {
+      return !one.privacy.empty();
+    });
+    // Without a label nobody said what is personal: nothing would be done.
+    if (!labelled && private_columns_ == PrivateColumns::masked_or_named) {
+      return fault("dataplane.shape-nothing-private", {});
+    }
+    suppresses_ = true;
   }
 
   static std::optional<std::int64_t> read_whole(const odrl::DutyParameter& written) {
@@ -345,6 +372,7 @@ class ShapeCompiler {
   std::optional<std::uint64_t> most_rows_;
   std::optional<std::set<std::size_t>> permitted_;  // nullopt: no `columns`
   std::set<std::size_t> dropped_;
+  bool suppresses_ = false;  // private columns that nothing masks
   std::map<std::size_t, Masked> masks_;
   std::vector<odrl::Problem> problems_;
 };
@@ -409,7 +437,8 @@ std::vector<odrl::Problem> check_shape(
       if (std::ranges::find(out, problem) == out.end()) out.push_back(std::move(problem));
     }
   }
-  return out;
+  if (!out.empty()) return out;
+  return check_at_rest(policy, schema, keeps_keys ? &any : nullptr);
 }
 
 }  // namespace tally::dataplane

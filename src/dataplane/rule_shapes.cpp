@@ -23,9 +23,10 @@ std::vector<Obligation> work_of(
   auto out = odrl::possible_obligations(policy, rule);
   std::erase_if(out, [&](const Obligation& one) {
     const bool ours = std::ranges::find(shape_duties(), one.action) != shape_duties().end();
-    return !ours || std::ranges::any_of(done, [&](const Obligation& other) {
-      return same_work(one, other);
-    });
+    return !ours || one.phase == odrl::Phase::after ||
+           std::ranges::any_of(done, [&](const Obligation& other) {
+             return same_work(one, other);
+           });
   });
   return out;
 }
@@ -60,6 +61,48 @@ RuleShapes::Form form_of(
 constexpr std::uint16_t not_covered = 0xFFFF;
 constexpr std::uint16_t forms_differ = 0xFFFE;
 
+std::vector<Obligation> obligations_of(
+    const odrl::CompiledPolicy& policy, std::span<const RuleId> duties
+) {
+  std::vector<Obligation> out;
+  for (const auto& rule : policy.rules()) {
+    for (auto& one : odrl::possible_obligations(policy, rule.id)) {
+      if (std::ranges::find(duties, one.duty) != duties.end()) out.push_back(std::move(one));
+    }
+  }
+  return out;
+}
+
+const odrl::DutyParameter* parameter_of(const Obligation& one, std::string_view operand) {
+  const auto found = std::ranges::find(one.parameters, operand, &odrl::DutyParameter::operand);
+  return found == one.parameters.end() ? nullptr : &*found;
+}
+
+// Columns that are gone are masked no more, and to name them permits nothing.
+void leave_out_dropped(std::vector<Obligation>& work, std::span<const Obligation> done) {
+  std::vector<std::string> dropped;
+  for (const auto& one : done) {
+    const auto* column = parameter_of(one, odrl::iri::column);
+    if (one.action == odrl::iri::drop_column && column) dropped.push_back(column->text);
+  }
+  if (dropped.empty()) return;
+  const auto is_gone = [&](const std::string& name) {
+    return std::ranges::find(dropped, name) != dropped.end();
+  };
+  std::erase_if(work, [&](const Obligation& one) {
+    const auto* column = parameter_of(one, odrl::iri::column);
+    return column != nullptr && is_gone(column->text);
+  });
+  for (auto& one : work) {
+    if (one.action != odrl::iri::select_columns) continue;
+    for (auto& parameter : one.parameters) {
+      std::erase_if(parameter.values, [&](const odrl::Value& value) {
+        return is_gone(odrl::to_text(value));
+      });
+    }
+  }
+}
+
 }  // namespace
 
 bool same_form(const RuleShapes::Form& a, const RuleShapes::Form& b) {
@@ -84,17 +127,11 @@ RuleShapes::RuleShapes(
     const PseudonymKeys* keys,
     std::span<const RuleId> carried_out
 ) {
-  std::vector<Obligation> done;
-  for (const auto& rule : policy.rules()) {
-    for (auto& one : odrl::possible_obligations(policy, rule.id)) {
-      if (std::ranges::find(carried_out, one.duty) != carried_out.end()) {
-        done.push_back(std::move(one));
-      }
-    }
-  }
+  const auto done = obligations_of(policy, carried_out);
   for (const auto& rule : policy.rules()) {
     if (rule.kind != odrl::RuleKind::permission) continue;
-    const auto work = work_of(policy, rule.id, done);
+    auto work = work_of(policy, rule.id, done);
+    leave_out_dropped(work, done);
     // Nothing is left to do: whether the data have columns does not matter.
     auto form = work.empty() ? Form{rule.id, nullptr, {}, {}}
                              : form_of(rule.id, work, schema, keys, PrivateColumns::decided);

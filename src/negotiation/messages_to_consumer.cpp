@@ -190,6 +190,8 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
         );
       } else if (auto lacks = state_->lacks_key_exchange(*terms->policy, moved.peer)) {
         moved.objection = std::move(lacks);
+      } else if (auto cannot = state_->lacks_informing(*terms->policy, moved.peer)) {
+        moved.objection = std::move(cannot);
       } else if (!is_signed && asks_for_key_exchange(*terms->policy)) {
         moved.objection = Message{"negotiation.not-signed", {}};
       }

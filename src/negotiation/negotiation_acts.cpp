@@ -11,6 +11,7 @@
 #include "tally/identity/message_signature.hpp"
 #include "tally/negotiation/own_offer.hpp"
 #include "tally/odrl/compare.hpp"
+#include "tally/odrl/informing.hpp"
 #include "tally/odrl/terms.hpp"
 
 #include "negotiation_state.hpp"
@@ -35,6 +36,22 @@ std::optional<Message> NegotiationService::State::lacks_key_exchange(
       {"negotiation.no-key-exchange",
        {{"term", std::string(odrl::iri::receipt_before_key)}, {"peer", peer.uri}}}
   );
+}
+
+std::optional<Message> NegotiationService::State::lacks_informing(
+    const odrl::CompiledPolicy& policy, const PartyId& peer
+) const {
+  for (const auto& duty : odrl::informing_of(policy)) {
+    if (duty.party == settings.self.uri) continue;
+    // Without a party: the provider, who is one of the two.
+    if (duty.party.empty() || duty.party == peer.uri) {
+      if (parts.signer && parts.peers.tally_url(peer)) continue;
+      return bounded({"negotiation.no-informing", {{"peer", peer.uri}}});
+    }
+    if (settings.informs && settings.informs(duty.party)) continue;
+    return bounded({"negotiation.informed-party-unknown", {{"party", duty.party}}});
+  }
+  return std::nullopt;
 }
 
 namespace {
@@ -289,6 +306,8 @@ Result<Step> NegotiationService::State::agree(Process process) const {
           {{"rule", terms.error().pointer}, {"problem", render(terms.error().message, Lang::en)}}};
     } else if (auto lacks = lacks_key_exchange(*terms->policy, process.peer)) {
       refusal = std::move(lacks);
+    } else if (auto cannot = lacks_informing(*terms->policy, process.peer)) {
+      refusal = std::move(cannot);
     } else if (demands_key_exchange && !settings.keeps_keys) {
       refusal = Message{
           "negotiation.keeps-no-keys", {{"term", std::string(odrl::iri::receipt_before_key)}}};

@@ -209,6 +209,9 @@ struct NegotiationService::State {
   // and answer `/tally/v1`.
   std::optional<Message> lacks_key_exchange(const odrl::CompiledPolicy& policy, const PartyId& peer)
       const;
+  // Why somebody whom this policy wants told of uses here could not be.
+  std::optional<Message> lacks_informing(const odrl::CompiledPolicy& policy, const PartyId& peer)
+      const;
   // In which way what the consumer asks for goes beyond `offer`; nullopt: it stays within.
   std::optional<Message> goes_beyond(const VisibleOffer& offer, const Process& process) const;
   // What a message with the policy on the table says in `@context` beside the protocol's.

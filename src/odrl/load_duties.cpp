@@ -19,7 +19,7 @@ constexpr auto duty_members = detail::joined(
 
 // Parameters that stand for a party function, which the messages of DSP have no member for.
 constexpr auto party_parameters = std::to_array<Alias>({
-    {"urn:tally:profile:1#informedParty", "informedParty"},
+    {iri::informed_party, "informedParty"},
     {"urn:tally:profile:1#consentingParty", "consentingParty"},
     {"urn:tally:profile:1#compensatedParty", "compensatedParty"},
 });
@@ -353,6 +353,9 @@ void Loader::read_duty(
       parameters = read_timing(*value, members.pointer("constraint"), one);
     }
     add_parameters(action.refinements, one);
+    check_informing(one);
+    check_next_policy(one, rule);
+    check_anonymizing(one);
     one.undecidable = plan_->doubts.size() != doubts;
     // What only a person or another system can do has to be done before; so has a duty that says
     // what follows when it is not done.

@@ -84,12 +84,14 @@ void Loader::finish_rule(Rule& rule) {
 }
 
 void Loader::summarise_duties() {
-  // An obligation of the policy without a deadline: the data go when nobody may use them any more.
+  // An obligation to delete without a deadline: the data go when nobody may use them any more.
   // If that never comes by itself, and for a duty of a permission, they go with the end of the use.
   const auto summarise = [&](Index index) {
     auto& duty = plan_->duties[index];
     if (duty.phase != Phase::after) return;
-    if (duty.rule == nothing && duty.deadline == DeadlineKind::at_once && plan_->not_after) {
+    const bool deletes = plan_->names[duty.action.name] == iri::delete_;
+    if (duty.rule == nothing && duty.deadline == DeadlineKind::at_once && plan_->not_after &&
+        deletes) {
       duty.deadline = DeadlineKind::when_expired;
       duty.at = plan_->not_after;
     }

@@ -156,6 +156,9 @@ class Loader {
   void refine_by(const std::vector<Index>& parameters, Duty& duty);
   bool take_phase(const Node& node, Duty& duty);
   bool take_deadline(const Node& node, Duty& duty);
+  void check_informing(Duty& duty);
+  void check_next_policy(const Duty& duty, const Rule* rule);
+  void check_anonymizing(const Duty& duty);
   void add_parameters(Range nodes, Duty& duty);
   bool add_instruction(const Node& node, const NodeText& text);
   bool check_row_filter(const Node& node, const std::string& at);

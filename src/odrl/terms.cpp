@@ -204,6 +204,7 @@ constexpr auto operands = std::to_array<OperandTerm>({
     {TALLY "payAmount", ValueKind::decimal, Origin::given, OperandRole::parameter, true, false, false, false, ""},
     {TALLY "currency", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
     {TALLY "paidWithin", ValueKind::duration, Origin::given, OperandRole::parameter, true, false, false, false, ""},
+    {TALLY "onwardPolicy", ValueKind::any, Origin::given, OperandRole::parameter, true, false, false, false, ""},
     {TALLY "technique", ValueKind::name, Origin::given, OperandRole::parameter, true, false, false, false, ""},
     {TALLY "retention", ValueKind::duration, Origin::given, OperandRole::parameter, true, false, false, false, ""},
     {IDS "CONNECTOR", ValueKind::name, Origin::given, OperandRole::condition, true, false, false, true, "certificate|registration"},
@@ -444,6 +445,11 @@ std::span<const std::string> enforced_duties() {
        std::string(iri::ids_drop),
        std::string(iri::ids_hash),
        std::string(iri::ids_replace),
+       std::string(iri::anonymize),
+       std::string(iri::ids_anonymize),
+       std::string(iri::next_policy),
+       std::string(iri::inform),
+       std::string(iri::ids_notify),
        std::string(iri::limit_groups)}
   );
   return made;

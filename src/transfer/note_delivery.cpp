@@ -36,6 +36,8 @@ awaitable<Result<void>> NoteDelivery::settle(
     if (!found) co_return fail(std::move(found));
     Transaction transaction;
     transaction.delivered_messages.push_back(message.id);
+    std::vector<audit::RecordDraft> drafts;
+    std::optional<Row> changed;
     if (*found) {
       Row row = std::move(**found);
       row.state = state;
@@ -44,11 +46,14 @@ awaitable<Result<void>> NoteDelivery::settle(
         (*json)["answer"] = answer.substr(0, 2000);
         row.body = json->dump(-1, ' ', false, Json::error_handler_t::replace);
       }
-      transaction.puts.push_back(std::move(row));
+      drafts = records_of(row);
+      transaction.puts.push_back(row);
+      changed = std::move(row);
     }
-    auto done = co_await journal_.commit(std::move(transaction), {});
+    auto done = co_await journal_.commit(std::move(transaction), std::move(drafts));
     if (!done && done.error().kind == ErrorKind::conflict) continue;
     if (!done) co_return fail(std::move(done));
+    if (changed) settled(*changed);
     co_return Result<void>{};
   }
 }
@@ -65,6 +70,12 @@ awaitable<Result<void>> NoteDelivery::on_refused(OutgoingMessage message, Refuse
   std::string state = "refused";
   co_return co_await settle(std::move(message), std::move(state), std::move(refused.body));
 }
+
+std::vector<audit::RecordDraft> NoteDelivery::records_of(const Row&) const {
+  return {};
+}
+
+void NoteDelivery::settled(const Row&) {}
 
 std::string NoteDelivery::state_url(const OutgoingMessage&) {
   return {};  // a note has no state to ask for: what is refused stays refused

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "tally/audit/journal.hpp"
 #include "tally/core/notices.hpp"
@@ -11,7 +12,7 @@
 
 namespace tally::transfer {
 
-class NoteDelivery final : public negotiation::ProcessOwner {
+class NoteDelivery : public negotiation::ProcessOwner {
  public:
   // `kind`: of the rows, and of the processes that messages name. `refused_code`: the sentence
   // {peer, status} for the operator.
@@ -30,6 +31,11 @@ class NoteDelivery final : public negotiation::ProcessOwner {
   std::string state_url(const OutgoingMessage& message) override;
   negotiation::Standing compare(const OutgoingMessage& message, const std::string& state) override;
   [[nodiscard]] std::optional<Nanos> deadline() const override;
+
+ protected:
+  // What is recorded, and done, when a row has come to `state`.
+  virtual std::vector<audit::RecordDraft> records_of(const Row& row) const;
+  virtual void settled(const Row& row);
 
  private:
   // Takes the message out of the store and leaves the row in `state`.

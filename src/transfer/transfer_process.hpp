@@ -21,6 +21,9 @@ inline constexpr std::string_view process_kind = "transfer";
 // Notes of deletion: those that this side sent, and those that it was given.
 inline constexpr std::string_view deletion_kind = "deletion";
 inline constexpr std::string_view deletion_record_kind = "deletion_record";
+// Notices of uses that this side owes or gave, and each use that it was told of.
+inline constexpr std::string_view use_notice_kind = "use-notice";
+inline constexpr std::string_view told_use_kind = "use-told";
 inline constexpr std::string_view peer_index_kind = "transfer-peer";
 // Of statements, sent or received: each log of a party numbers its own. Those of a first log have
 // ids without its origin.

@@ -83,6 +83,7 @@ struct TransferService::State {
   std::map<std::string, int> without_receipt;   // fetches that came to nothing
   std::map<std::string, LogPlace> received_at;  // of transfer.received, until the receipt is signed
   std::map<std::string, LogPlace> sent_at;      // of transfer.sent, likewise
+  std::set<std::string> told_uses;              // likewise
   std::set<std::string> deletions;              // being made durable
   std::set<std::string> statements;             // likewise
   std::set<std::string> receipts_missing;       // transfers whose other side owes its receipt

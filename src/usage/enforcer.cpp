@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "tally/odrl/informing.hpp"
+
 #include "enforcer_state.hpp"
 #include "use_records.hpp"
 
@@ -66,6 +68,7 @@ void Enforcer::activate(AgreementTerms terms) {
   entry.strict = shared->policy->asks_for(odrl::iri::witnessing, "strict");
   entry.receipt_before_key =
       shared->policy->asks_for(odrl::iri::receipt_before_key, odrl::required_word);
+  if (!odrl::informing_of(*shared->policy).empty()) state_->anyone_informed = true;
   entry.asked = Asked(*shared->policy);
   entry.terms = std::move(shared);
 }
@@ -296,6 +299,10 @@ std::optional<Message> Enforcer::unwitnessed(const AgreementId& agreement) const
   const auto missing = state_->unwitnessed(*entry);
   if (!missing) return std::nullopt;
   return not_witnessed(*entry->terms, *missing);
+}
+
+bool Enforcer::anyone_informed() const {
+  return state_->anyone_informed;
 }
 
 bool Enforcer::receipt_before_key(const AgreementId& agreement) const {

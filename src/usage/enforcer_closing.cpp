@@ -125,10 +125,15 @@ std::optional<Hold> Enforcer::held(const AgreementId& agreement, const AppId& ap
   return hold == nullptr ? std::nullopt : std::optional(*hold);
 }
 
-void Enforcer::set_overdue(const AgreementId& agreement, std::vector<RuleId> duties) {
+void Enforcer::set_overdue(const AgreementId& agreement, std::vector<RuleId> duties, OverdueBy by) {
   auto& shard = state_->shard_of(agreement.value);
   const std::lock_guard lock(shard.mutex);
-  shard.entries[agreement.value].overdue = std::move(duties);
+  Entry& entry = shard.entries[agreement.value];
+  entry.overdue_by[static_cast<std::size_t>(by)] = std::move(duties);
+  entry.overdue.clear();
+  for (const auto& of_one : entry.overdue_by) {
+    entry.overdue.insert(entry.overdue.end(), of_one.begin(), of_one.end());
+  }
 }
 
 }  // namespace tally::usage

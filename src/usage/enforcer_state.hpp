@@ -106,6 +106,7 @@ struct Enforcer::State {
   const Contacts* contacts = nullptr;
   std::mutex surroundings_mutex;  // guards the pointer; taken under that of a shard
   std::shared_ptr<const Surroundings> surroundings = std::make_shared<const Surroundings>();
+  std::atomic<bool> anyone_informed = false;  // of a use under an agreement
   std::atomic<std::uint64_t> surroundings_version = 1;
   std::string last_time;  // of the last record that was replayed
   Clock& clock;

@@ -5,6 +5,7 @@
 // log leads to the same entry. No lock, no clock, no I/O of its own.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -63,9 +64,10 @@ class Entry {
   std::uint64_t closings = 0;    // how often it was closed: a reopening must know which it undoes
   audit::Ticket closing;         // the record of the present state, when close() queued it
   bool closing_durable = false;  // and it is in the log
-  std::vector<RuleId> overdue;
-  Asked asked;                      // what the policy wants to know
-  std::vector<odrl::Fact> lasting;  // of it, what does not depend on the act
+  std::vector<RuleId> overdue;   // of all who carry duties out
+  std::array<std::vector<RuleId>, 3> overdue_by;  // by Enforcer::OverdueBy
+  Asked asked;                                    // what the policy wants to know
+  std::vector<odrl::Fact> lasting;                // of it, what does not depend on the act
   std::shared_ptr<const Surroundings> around;
   std::uint64_t around_version = 0;  // of `around`: State::surroundings_version
   bool strict = false;               // the policy speaks of a log that is witnessed strictly

@@ -303,8 +303,48 @@ TEST(Load, RefusesWithCodeAndPointer) {
             )}}),
        {"odrl.counted-by-place " + c + "/or/1"}},
       {"duty of another kind",
-       rule({{"duty", Json::array({Json{{"action", "inform"}}})}}),
+       rule({{"duty", Json::array({Json{{"action", "watermark"}}})}}),
        {"odrl.unsupported-duty /permission/0/duty/0/action"}},
+      {"told before the use",
+       rule(
+           {{"duty",
+             Json::array({Json{
+                 {"action", "inform"},
+                 {"constraint", atom("event", "lt", "http://www.w3.org/ns/odrl/2/policyUsage")}}})}}
+       ),
+       {"odrl.inform-before /permission/0/duty/0"}},
+      {"told of what is refused",
+       rule(
+           {{"duty",
+             Json::array({Json{
+                 {"action", "https://w3id.org/idsa/code/NOTIFY"},
+                 {"constraint",
+                  atom(
+                      "https://w3id.org/idsa/code/NOTIFICATION_LEVEL",
+                      "eq",
+                      "https://w3id.org/idsa/code/ON_DENY"
+                  )}}})}}
+       ),
+       {"odrl.inform-level /permission/0/duty/0"}},
+      {"anonymized by what nobody knows",
+       rule(
+           {{"duty",
+             Json::array({Json{
+                 {"action", "anonymize"},
+                 {"constraint", atom("urn:tally:profile:1#technique", "eq", "k-anonymity")}}})}}
+       ),
+       {"odrl.unknown-technique /permission/0/duty/0"}},
+      {"a next policy where nothing is passed on",
+       policy({{"obligation", Json::array({Json{{"action", "nextPolicy"}}})}}),
+       {"odrl.next-policy-place /obligation/0"}},
+      {"a next policy that is none",
+       rule(
+           {{"duty",
+             Json::array({Json{
+                 {"action", "nextPolicy"},
+                 {"constraint", atom("urn:tally:profile:1#onwardPolicy", "eq", "{")}}})}}
+       ),
+       {"odrl.next-policy-not-loaded /permission/0/duty/0"}},
       {"duty misspelt",
        rule({{"duty", Json::array({Json{{"action", "delet"}}})}}),
        {"odrl.unknown-action /permission/0/duty/0/action"}},
@@ -343,7 +383,7 @@ TEST(Load, NamesAllFaultsOfADocumentAtOnce) {
   auto document = agreement(Json::array({atom("cuont", "lteq", 3), atom("count", "ltq", 3)}));
   document["permission"][0]["action"] = "reed";
   document["conflict"] = "prohbit";
-  document["obligation"] = Json::array({Json{{"action", "inform"}}});
+  document["obligation"] = Json::array({Json{{"action", "watermark"}}});
   EXPECT_EQ(
       faults(document),
       (Strings{

@@ -31,6 +31,12 @@ struct GroupTerms {
 // under it. The policy was checked when it was loaded; what is wrong all the same is nullopt too.
 std::optional<GroupTerms> group_terms(const odrl::CompiledPolicy& policy, const RuleId& permission);
 
+// What a permit under the permission asks of the rows that its groups are made of. That they leave
+// as groups alone (`anonymize` by aggregation) is done by answering with groups.
+std::vector<odrl::Obligation> row_obligations(
+    const odrl::CompiledPolicy& policy, const RuleId& permission
+);
+
 // For loading an offer: what speaks against answering queries under the policy. `schema` null: the
 // asset has none; `keeps_keys`: this side has a secret for pseudonyms. Pointers into the policy.
 // Codes: aggregates.offer-*, and dataplane.shape-*.

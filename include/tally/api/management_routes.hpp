@@ -20,6 +20,7 @@
 #include "tally/negotiation/negotiation_service.hpp"
 #include "tally/negotiation/peers.hpp"
 #include "tally/transfer/agreement_orders.hpp"
+#include "tally/transfer/informer.hpp"
 #include "tally/transfer/statement_inquiry.hpp"
 #include "tally/transfer/transfer_service.hpp"
 #include "tally/usage/app_registry.hpp"
@@ -139,6 +140,7 @@ struct ManagementApiParts {
   WitnessAdminParts witness;
   events::EventFeed& events;
   const events::Webhooks& webhooks;
+  const transfer::Informer& informer;
   PartyId self;
   // Refuses new work (with the reason) while the log or the store cannot take it.
   std::function<std::optional<Error>()> closed;

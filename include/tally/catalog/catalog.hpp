@@ -57,6 +57,8 @@ struct BuildOptions {
   std::function<std::vector<odrl::Problem>(const odrl::CompiledPolicy&, const Schema*)> check_shape;
   // There is a wrapping key to keep keys under: offers may say receiptBeforeKey.
   bool keeps_keys = false;
+  // Whether a party that is neither side of an agreement can be told of uses; null: none can.
+  std::function<bool(const std::string& party)> informs;
   // Names of the configured hooks: an offer that leaves decisions to another one is refused.
   std::vector<std::string> hooks;
 };

@@ -47,6 +47,11 @@ struct Holding {
   // What was derived here from data under these agreements, `agreement` the first of them: it goes
   // by the terms of all. Empty: it was received.
   std::vector<AgreementId> bound_by;
+  // The masked copy of another one, in whose place it is held: that one. Empty: it is none.
+  ArtefactId instead_of;
+  // Of one whose masked copy is held instead: the duties that are fulfilled once it is destroyed.
+  std::vector<RuleId> masked_by;
+  bool late = false;  // a mask that was due could not be done: that is recorded
   // Of one that is being or was destroyed: under which of its agreements.
   AgreementId ended_under;
   std::uint64_t version = 0;

@@ -6,6 +6,9 @@
 // its agreement was ended. The order is: `obligation.due` durable → the key shredded →
 // `data.destroyed` durable → the provider told. A crash anywhere in it is finished at the next
 // start. An unreliable clock holds (a) and (b). Home executor, but for kick and problems.
+//
+// Data is masked where it lies when a duty to mask it after its use comes due (masker.hpp). While
+// that cannot be done, no use is permitted under the duty's rule.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +20,7 @@
 #include "tally/custody/custody.hpp"
 #include "tally/custody/custody_records.hpp"
 #include "tally/custody/holdings.hpp"
+#include "tally/custody/masker.hpp"
 #include "tally/usage/enforcer.hpp"
 
 namespace tally::custody {
@@ -45,6 +49,7 @@ struct KeeperParts {
   Random& random;
   Notices& notices;
   const CustodyRecords& log;  // as a start found it
+  Masker* masker = nullptr;   // null: no policy here wants the stored copy masked
 };
 
 class Keeper {

@@ -80,6 +80,8 @@ struct NegotiationSettings {
   Decide counter_offers = Decide::by_itself;
   // Whether this side, as a provider, can keep the keys of what goes out encrypted.
   bool keeps_keys = false;
+  // Whether a party that is neither side of an agreement can be told of uses; null: none can.
+  std::function<bool(const std::string& party)> informs;
   std::optional<identity::SignedKeyStatement> key_statement;
   Nanos retry_deadline = Limits{}.retry_deadline;
 };

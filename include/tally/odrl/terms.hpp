@@ -47,6 +47,11 @@ inline constexpr std::string_view limit_groups = "urn:tally:profile:1#limitGroup
 inline constexpr std::string_view ids_drop = "https://w3id.org/idsa/code/DROP";
 inline constexpr std::string_view ids_hash = "https://w3id.org/idsa/code/HASH";
 inline constexpr std::string_view ids_replace = "https://w3id.org/idsa/code/REPLACE";
+inline constexpr std::string_view inform = "http://www.w3.org/ns/odrl/2/inform";
+inline constexpr std::string_view ids_notify = "https://w3id.org/idsa/code/NOTIFY";
+inline constexpr std::string_view anonymize = "http://www.w3.org/ns/odrl/2/anonymize";
+inline constexpr std::string_view ids_anonymize = "https://w3id.org/idsa/code/ANONYMIZE";
+inline constexpr std::string_view next_policy = "http://www.w3.org/ns/odrl/2/nextPolicy";
 
 // Left operands.
 inline constexpr std::string_view date_time = "http://www.w3.org/ns/odrl/2/dateTime";
@@ -90,6 +95,12 @@ inline constexpr std::string_view keep_tail = "urn:tally:profile:1#keepTail";
 inline constexpr std::string_view key_name = "urn:tally:profile:1#keyName";
 inline constexpr std::string_view level = "urn:tally:profile:1#level";
 inline constexpr std::string_view replace_with = "urn:tally:profile:1#replaceWith";
+inline constexpr std::string_view technique = "urn:tally:profile:1#technique";
+// Of the duties `inform` and `nextPolicy`.
+inline constexpr std::string_view informed_party = "urn:tally:profile:1#informedParty";
+inline constexpr std::string_view notification_level =
+    "https://w3id.org/idsa/code/NOTIFICATION_LEVEL";
+inline constexpr std::string_view onward_policy = "urn:tally:profile:1#onwardPolicy";
 // What is handed out of groups of rows (docs/aggregates.md).
 inline constexpr std::string_view min_group_size = "urn:tally:profile:1#minGroupSize";
 inline constexpr std::string_view functions = "urn:tally:profile:1#functions";
@@ -97,6 +108,10 @@ inline constexpr std::string_view cell_budget = "urn:tally:profile:1#cellBudget"
 // Eclipse EDC's word for dateTime (operand_aliases).
 inline constexpr std::string_view in_force_date = "https://w3id.org/edc/v0.0.1/ns/inForceDate";
 }  // namespace iri
+
+// Values of `technique` (docs/shapes.md, "Anonymized").
+inline constexpr std::string_view suppression = "suppression";
+inline constexpr std::string_view aggregation = "aggregation";
 
 // The one word that receiptBeforeKey is compared with.
 inline constexpr std::string_view required_word = "required";

@@ -122,12 +122,13 @@ class TransferService final : public negotiation::ProcessOwner {
   awaitable<HttpAnswer> read(Received received);
 
   // --- /tally/v1 (docs/peer-api.md) ---
-  awaitable<HttpAnswer> get_receipt(Received received);        // our "sent" receipt
-  awaitable<HttpAnswer> receive_receipt(Received received);    // the peer's "received" receipt
-  awaitable<HttpAnswer> release_key(Received received);        // the key, for that receipt
-  awaitable<HttpAnswer> fresh_token(Received received);        // after a renewed certificate
-  awaitable<HttpAnswer> receive_deletion(Received received);   // a signed deletion record
-  awaitable<HttpAnswer> receive_statement(Received received);  // of the uses that the peer served
+  awaitable<HttpAnswer> get_receipt(Received received);         // our "sent" receipt
+  awaitable<HttpAnswer> receive_receipt(Received received);     // the peer's "received" receipt
+  awaitable<HttpAnswer> release_key(Received received);         // the key, for that receipt
+  awaitable<HttpAnswer> fresh_token(Received received);         // after a renewed certificate
+  awaitable<HttpAnswer> receive_deletion(Received received);    // a signed deletion record
+  awaitable<HttpAnswer> receive_statement(Received received);   // of the uses that the peer served
+  awaitable<HttpAnswer> receive_use_notice(Received received);  // of uses, by the duty to inform
   // The same of one that we asked for.
   awaitable<HttpAnswer> take_statement(PartyId from, AgreementId agreement, std::string note);
 

@@ -268,9 +268,15 @@ class Enforcer final : public audit::LogPart {
   // does, or the agreement is not known.
   [[nodiscard]] std::optional<Hold> held(const AgreementId& agreement, const AppId& app = {}) const;
 
-  // The duties under the agreement whose deadline has passed undone: they deny
-  // (condition-violated).
-  void set_overdue(const AgreementId& agreement, std::vector<RuleId> duties);
+  // The duties under the agreement whose deadline has passed undone, as each of those who carry
+  // duties out keeps them: they deny (condition-violated).
+  enum class OverdueBy { custody, masking, informer };
+  void set_overdue(
+      const AgreementId& agreement, std::vector<RuleId> duties, OverdueBy by = OverdueBy::custody
+  );
+
+  // Whether somebody has to be told of uses under an agreement that is known. Never false again.
+  [[nodiscard]] bool anyone_informed() const;
 
   [[nodiscard]] std::optional<AgreementState> state(const AgreementId& agreement) const;
   [[nodiscard]] std::vector<AgreementId> agreements() const;
