@@ -67,6 +67,7 @@ void Enforcer::activate(AgreementTerms terms) {
   entry.receipt_before_key =
       shared->policy->asks_for(odrl::iri::receipt_before_key, odrl::required_word);
   entry.asked = Asked(*shared->policy);
+  entry.duties.know(*shared->policy, shared->consumer.uri, shared->asset.value);
   entry.terms = std::move(shared);
 }
 
@@ -177,13 +178,15 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
 
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
   if (!earlier && !act.continued_use.empty()) return not_continuable(act);
-  const Around here = around(*entry, reading, act);
+  Around here = around(*entry, reading, act);
+  here.begun = earlier != nullptr;
   const Situation situation(*entry, act, reading, here, earlier.get());
   odrl::Decision decision = situation.decide();
   if (!decision.permit) {
     const auto missing = unwitnessed(*entry);
     auto explained = situation.decide(odrl::Explain::decisive);
-    return deny(act, event, reading.at, refuse(terms, act, std::move(explained), missing));
+    const auto duties = entry->duties.states(reading, *entry);
+    return deny(act, event, reading.at, refuse(terms, act, std::move(explained), missing, duties));
   }
 
   Grant grant;
@@ -191,8 +194,10 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   grant.app = act.app;
   grant.action = short_action(act.action);
   grant.began = reading.at;
-  if (const auto again = ask_again(*entry, decision, reading.at)) {
-    grant.session = std::make_shared<GrantSession>(GrantSession{*again, act});
+  const auto again = ask_again(*entry, decision, reading.at);
+  if (again || entry->duties.asks()) {
+    grant.session =
+        std::make_shared<GrantSession>(GrantSession{again, entry->duties.withdrawals(), act});
   }
   if (earlier) {
     ++earlier->holders;

@@ -21,6 +21,7 @@
 #include "tally/odrl/evaluate.hpp"
 #include "tally/usage/enforcer.hpp"
 
+#include "duty_book.hpp"
 #include "facts.hpp"
 #include "shared_wait.hpp"
 
@@ -56,7 +57,7 @@ struct Completion {
   Session session;  // without rules: nobody asks
 };
 
-class Entry {
+class Entry final : public DutyBook::UsesOf {
  public:
   std::shared_ptr<const AgreementTerms> terms;  // null: only records are known so far
   Closed closed = Closed::open;
@@ -64,6 +65,7 @@ class Entry {
   audit::Ticket closing;         // the record of the present state, when close() queued it
   bool closing_durable = false;  // and it is in the log
   std::vector<RuleId> overdue;
+  DutyBook duties;                  // that are confirmed
   Asked asked;                      // what the policy wants to know
   std::vector<odrl::Fact> lasting;  // of it, what does not depend on the act
   std::shared_ptr<const Surroundings> around;
@@ -83,6 +85,7 @@ class Entry {
   [[nodiscard]] std::vector<odrl::UsageEntry> usage_at(Instant now, const Use* without) const;
   [[nodiscard]] const odrl::RuleUsage& total() const { return total_.usage; }
   [[nodiscard]] std::int64_t count(const RuleId& rule) const;
+  [[nodiscard]] DutyBook::Uses uses_of(const RuleId& permission) const override;
   // How many uses of the rule stand in the window of this length that ends now.
   [[nodiscard]] std::int64_t count_within(
       const RuleId& rule, const XsdDuration& window, Instant now
