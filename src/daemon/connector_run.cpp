@@ -135,6 +135,7 @@ awaitable<Result<void>> Connector::start() {
   if (auto done = transfers_->load(); !done) co_return done;
   if (auto done = apps_->load(); !done) co_return done;
   if (auto done = holds_->load(); !done) co_return done;
+  if (auto done = confirmations_->load(); !done) co_return done;
   if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
   if (keeper_) {
     if (auto done = co_await key_rotation_->start(from_log_->custody); !done) co_return done;
@@ -158,6 +159,7 @@ awaitable<Result<void>> Connector::start() {
     if (state && state->closed >= usage::Closed::expired) statements_->ended(id);
   }
   tasks_->spawn("statements", statements_->run());
+  tasks_->spawn("duties", confirmations_->run());
   if (auto done = delivery_->resume(); !done) co_return done;
   if (auto done = negotiations_->resume(); !done) co_return done;
   if (auto done = transfers_->resume(); !done) co_return done;
