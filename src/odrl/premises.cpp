@@ -174,6 +174,14 @@ DutyStatus Evaluation::status_of(const Duty& duty) const {
   out.violated = out.violated || is_overdue(duty, when);
   // A duty of a time that ended before the act was done was not fulfilled in time.
   const bool timed = duty.deadline == DeadlineKind::at_instant;
+  // Whether what a use owes is late cannot be told; what the enforcer does itself it keeps track
+  // of.
+  if (rule && duty.deadline == DeadlineKind::after_use && !world_.clock_reliable &&
+      duty.action.action && !known_actions()[*duty.action.action].carried_out) {
+    const auto* usage = usage_of(*rule, nothing);
+    const auto last = usage ? usage->last_use : std::nullopt;
+    out.clock_in_doubt = last && !(when.last && *when.last >= *last);
+  }
   const bool too_late = timed && when.first && *when.first > *duty.at && !when.accepted;
   out.fulfilled = !out.violated && !too_late && (out.fulfilled || when.first.has_value());
   if (out.fulfilled) return out;

@@ -211,6 +211,9 @@ TEST_F(Duties, WhatIsOwedAfterAUseComesDueAndBlocksUntilItIsDoneLate) {
   EXPECT_EQ(use(), "permitted");
   const auto owed = now();
   EXPECT_EQ(standing(), "due");
+  rig.node->clock().set_reliable(false);
+  EXPECT_EQ(use(), "usage.clock-unreliable");
+  rig.node->clock().set_reliable(true);
   rig.world.run_for(6 * day);
   EXPECT_EQ(use(), "permitted");
   EXPECT_TRUE(rig.enforcer->newly_overdue().empty());
