@@ -21,6 +21,10 @@ void put_sentence(Json& item, const char* member, Lang lang) {
   if (message) (*found)["text"] = render(*message, lang);
 }
 
+transfer::DecidedBy confirmer_of(const Call& call) {
+  return {std::string(to_string(call.role)), call.credential};
+}
+
 negotiation::Decider decider_of(const Call& call) {
   return {std::string(to_string(call.role)), call.credential};
 }
@@ -30,6 +34,9 @@ negotiation::Decider decider_of(const Call& call) {
 awaitable<HttpResponse> get_approvals(Parts parts, Call& call) {
   auto waiting = parts->negotiations.approvals();
   if (!waiting) co_return problem(waiting.error(), call.lang);
+  auto consents = parts->confirmations.waiting();
+  if (!consents) co_return problem(consents.error(), call.lang);
+  for (auto& item : *consents) waiting->push_back(std::move(item));
   for (auto& item : *waiting) {
     put_sentence(item, "why", call.lang);
     put_sentence(item, "objection", call.lang);
@@ -38,6 +45,14 @@ awaitable<HttpResponse> get_approvals(Parts parts, Call& call) {
 }
 
 awaitable<HttpResponse> post_approve(Parts parts, Call& call) {
+  const auto is_consent = parts->confirmations.knows(call.parameters.front());
+  if (!is_consent) co_return problem(is_consent.error(), call.lang);
+  if (*is_consent) {
+    std::string request = call.parameters.front();
+    auto given = co_await parts->confirmations.approve(std::move(request), confirmer_of(call));
+    if (!given) co_return problem(given.error(), call.lang);
+    co_return json_response(200, {{"decision", "approved"}});
+  }
   Pid pid(call.parameters.front());
   auto done = co_await parts->negotiations.approve(std::move(pid), decider_of(call));
   if (!done) co_return problem(done.error(), call.lang);
@@ -47,6 +62,16 @@ awaitable<HttpResponse> post_approve(Parts parts, Call& call) {
 awaitable<HttpResponse> post_reject(Parts parts, Call& call) {
   auto reason = said_reason(call, parts->limits);
   if (!reason) co_return problem(reason.error(), call.lang);
+  const auto is_consent = parts->confirmations.knows(call.parameters.front());
+  if (!is_consent) co_return problem(is_consent.error(), call.lang);
+  if (*is_consent) {
+    std::string request = call.parameters.front();
+    auto rejected = co_await parts->confirmations.reject(
+        std::move(request), confirmer_of(call), *std::move(reason)
+    );
+    if (!rejected) co_return problem(rejected.error(), call.lang);
+    co_return json_response(200, {{"decision", "rejected"}});
+  }
   Pid pid(call.parameters.front());
   auto done =
       co_await parts->negotiations.reject(std::move(pid), decider_of(call), std::move(*reason));

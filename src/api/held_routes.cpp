@@ -16,6 +16,7 @@
 #include "tally/odrl/terms.hpp"
 
 #include "acts.hpp"
+#include "confirmation_admin.hpp"
 #include "my_agreements.hpp"
 #include "passed_on.hpp"
 #include "sending.hpp"
@@ -358,6 +359,9 @@ std::vector<Route> app_routes(AppApiParts given) {
   };
   const RouteHandler mine = [parts](Call& call) { return get_my_agreements(parts, call); };
   const RouteHandler made = [parts](Call& call) { return derive(parts, call); };
+  const RouteHandler asked = [parts](Call& call) {
+    return post_consent_request_of_app(parts, call);
+  };
   const auto here = Where::connection;
   return {
       {"GET", "/api/v1/data/:agreement", Role::app, here, of_agreement(odrl::iri::read)},
@@ -365,7 +369,8 @@ std::vector<Route> app_routes(AppApiParts given) {
       {"GET", "/api/v1/artefacts/:id/data", Role::app, here, of_artefact(odrl::iri::read)},
       {"GET", "/api/v1/artefacts/:id/export", Role::app, here, of_artefact(odrl::iri::export_)},
       {"POST", "/api/v1/derivations", Role::app, Where::home, made},
-      {"GET", "/api/v1/my-agreements", Role::app, here, mine}};
+      {"GET", "/api/v1/my-agreements", Role::app, here, mine},
+      {"POST", "/api/v1/my-agreements/:id/consent-requests", Role::app, Where::home, asked}};
 }
 
 }  // namespace tally::api

@@ -16,8 +16,10 @@
 #include "approval_routes.hpp"
 #include "catalog_tree.hpp"
 #include "code.hpp"
+#include "confirmation_admin.hpp"
 #include "custody_admin.hpp"
 #include "decision_routes.hpp"
+#include "duties_json.hpp"
 #include "event_routes.hpp"
 #include "hold_admin.hpp"
 #include "limits_json.hpp"
@@ -75,6 +77,9 @@ Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforc
   if (hold) out["hold"] = usage::to_json(*hold);
   if (const auto state = enforcer.state(agreement.id)) {
     out["limits"] = limits_json(*state);
+    if (auto duties = duties_json(enforcer.duties(agreement.id)); !duties.empty()) {
+      out["duties"] = std::move(duties);
+    }
     out["uses"] = state->uses;
     if (state->first_use) out["firstUse"] = format_micros(*state->first_use);
     if (state->last_use) out["lastUse"] = format_micros(*state->last_use);
@@ -523,6 +528,22 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        operates,
        home,
        starts("resume-agreement", on(post_agreement_resumption))},
+      {"GET", "/api/v1/agreements/:id/duties", auditor, home, shown(on(get_duties))},
+      {"POST",
+       "/api/v1/agreements/:id/confirmations",
+       operates,
+       home,
+       starts("confirm-duty", on(post_confirmation))},
+      {"POST",
+       "/api/v1/agreements/:id/confirmations/withdrawal",
+       operates,
+       home,
+       ends("withdraw-confirmation", on(post_withdrawal))},
+      {"POST",
+       "/api/v1/agreements/:id/consent-requests",
+       operates,
+       home,
+       starts("ask-consent", on(post_consent_request))},
       {"POST",
        "/api/v1/agreements/:id/statements",
        operates,

@@ -9,6 +9,7 @@
 #include "tally/odrl/terms.hpp"
 
 #include "acts.hpp"
+#include "duties_json.hpp"
 #include "limits_json.hpp"
 
 namespace tally::api {
@@ -43,6 +44,9 @@ Json shown(
       {"state", state.closed == usage::Closed::open ? "active" : usage::to_string(state.closed)},
       {"held", held.has_value()},
       {"limits", limits_json(state)}};
+  if (auto duties = duties_json(parts.enforcer.duties(id)); !duties.empty()) {
+    item["duties"] = std::move(duties);
+  }
   Json actions = Json::array();
   for (const auto action : acts) {
     const auto rehearsed = rehearse(action, {});

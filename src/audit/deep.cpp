@@ -127,6 +127,11 @@ std::optional<Message> DeepCheck::rule_broken(const RecordView& record, const Re
   }
   if (record.type == "contract.finalized") {
     const std::string_view role = scan.value("role");
+    const std::string_view awaits = is_list(scan.value("awaits")) ? scan.value("awaits") : "[]";
+    for (ArrayValues list(awaits); const auto wait = list.next();) {
+      if (!is_object(*wait)) continue;
+      of.awaits[unquote(find_member(*wait, "rule"))].insert(unquote(find_member(*wait, "duty")));
+    }
     const std::string_view limits = scan.value("limits");
     if (!is_list(limits)) return std::nullopt;
     for (ArrayValues list(limits); const auto limit = list.next();) {
@@ -144,6 +149,10 @@ std::optional<Message> DeepCheck::rule_broken(const RecordView& record, const Re
   } else if (record.type == "key.released") {
     const std::string receipt = unquote(scan.value("receipt"));
     if (!of.receipts.contains(receipt)) return broken("key-before-receipt", record, receipt);
+  } else if (record.type == "duty.confirmed") {
+    of.confirmed[unquote(scan.value("rule"))].insert(unquote(scan.value("confirmation")));
+  } else if (record.type == "duty.withdrawn") {
+    of.confirmed[unquote(scan.value("rule"))].erase(unquote(scan.value("confirmation")));
   } else if (record.type == "obligation.due") {
     of.due = true;
   } else if (record.type == "data.destroyed") {
@@ -176,6 +185,16 @@ std::optional<Message> DeepCheck::permit_broken(
           return &one.second == at;
         });
     return broken("over-limit", record, name->first);
+  }
+  if (!of.awaits.empty()) {
+    for (ArrayValues list(rules); const auto rule = list.next();) {
+      if (!is_object(*rule)) continue;
+      const auto awaits = of.awaits.find(unquote(find_member(*rule, "id")));
+      if (awaits == of.awaits.end()) continue;
+      for (const std::string& duty : awaits->second) {
+        if (of.confirmed[duty].empty()) return broken("permitted-unconfirmed", record, duty);
+      }
+    }
   }
   of.uses.emplace(event_key(record.event), Use{&adds->second});
   return std::nullopt;

@@ -55,6 +55,8 @@ class DeepCheck {
     std::unordered_map<EventKey, Use, EventKeyHash> uses;
     std::set<std::string> started;   // transfers
     std::set<std::string> receipts;  // that are held
+    // Duties that a rule waits for, and the confirmations of a duty that stand.
+    std::map<std::string, std::set<std::string>> awaits, confirmed;
   };
 
   std::optional<Message> rule_broken(const RecordView& record, const RecordScan& scan);

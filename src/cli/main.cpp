@@ -15,6 +15,7 @@
 #include "commands.hpp"
 #include "custody_commands.hpp"
 #include "doctor.hpp"
+#include "duty_commands.hpp"
 #include "hold_command_line.hpp"
 #include "import.hpp"
 #include "init.hpp"
@@ -393,13 +394,13 @@ int main(int argc, char** argv) {
     if (!custody_command->get_subcommands().empty()) return;
     run = with_api([&](Management& api) { return custody(console, api); });
   });
-  add_hold_commands(
-      app,
-      {console,
-       help,
-       [&run](std::function<int()> chosen) { run = std::move(chosen); },
-       [&with_api](std::function<int(Management&)> ask) { return with_api(std::move(ask)); }}
-  );
+  const CommandLine command_line{
+      console,
+      help,
+      [&run](std::function<int()> chosen) { run = std::move(chosen); },
+      [&with_api](std::function<int(Management&)> ask) { return with_api(std::move(ask)); }};
+  add_hold_commands(app, command_line);
+  add_duty_commands(app, command_line);
 
   auto* app_command = command(app, "app", "help-app");
   app_command->require_subcommand(1);

@@ -612,6 +612,20 @@ Result<void> Connector::assemble(Opened opened) {
         return after_end(std::move(agreement), std::move(why));
       }
   );
+  confirmations_ = std::make_unique<transfer::Confirmations>(
+      transfer::ConfirmationParts{
+          *store_,
+          *journal_,
+          *delivery_,
+          clock_,
+          timers_,
+          random_,
+          notices_,
+          *peers_,
+          *enforcer_,
+          credentials_.signer},
+      config_.participant
+  );
   if (custody_) {
     auto tell_provider = [this](custody::DeletionRecord record) -> awaitable<Result<void>> {
       transfer::DeletionNote note;

@@ -218,6 +218,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<transfer::StatementInquiry> inquiry_;
   std::unique_ptr<usage::HoldBook> holds_;
   std::unique_ptr<transfer::AgreementOrders> agreement_orders_;
+  std::unique_ptr<transfer::Confirmations> confirmations_;
 
   std::unique_ptr<events::EventFeed> event_feed_;
   std::unique_ptr<events::Webhooks> webhooks_;

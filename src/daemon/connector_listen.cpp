@@ -3,6 +3,7 @@
 
 #include "tally/api/aggregate_routes.hpp"
 #include "tally/api/catalog_routes.hpp"
+#include "tally/api/confirmation_routes.hpp"
 #include "tally/api/data_routes.hpp"
 #include "tally/api/hold_routes.hpp"
 #include "tally/api/log_routes.hpp"
@@ -100,6 +101,7 @@ Result<void> Connector::listen() {
   peer_routes.insert(peer_routes.end(), peer_receipts.begin(), peer_receipts.end());
   for (auto& more :
        {api::peer_hold_routes({*agreement_orders_, *holds_, limits}),
+        api::peer_confirmation_routes(*confirmations_),
         api::peer_statement_routes(*statements_)}) {
     peer_routes.insert(peer_routes.end(), more.begin(), more.end());
   }
@@ -124,7 +126,8 @@ Result<void> Connector::listen() {
        use_receipts_.get(),
        &*serving_->provider_calls,
        home,
-       pseudonyms_.call_secret(random_)}
+       pseudonyms_.call_secret(random_),
+       confirmations_.get()}
   );
   auto app_aggregates =
       api::app_aggregate_routes({*enforcer_, *apps_, provider_calls, config_.participant, limits});
@@ -155,6 +158,7 @@ Result<void> Connector::listen() {
        *catalog_,
        *holds_,
        *agreement_orders_,
+       *confirmations_,
        *inquiry_,
        {*sender_,
         from_log_->witnessing,

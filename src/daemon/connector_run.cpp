@@ -189,6 +189,7 @@ awaitable<Result<void>> Connector::start() {
   if (auto done = transfers_->load(); !done) co_return done;
   if (auto done = apps_->load(); !done) co_return done;
   if (auto done = holds_->load(); !done) co_return done;
+  if (auto done = confirmations_->load(); !done) co_return done;
   if (auto done = co_await enforcer_->finish_replay(); !done) co_return done;
   if (keeper_) {
     if (auto done = co_await key_rotation_->start(from_log_->custody); !done) co_return done;
@@ -214,6 +215,7 @@ awaitable<Result<void>> Connector::start() {
   tasks_->spawn("statements", statements_->run());
   if (auto done = co_await informer_->start(); !done) co_return done;
   tasks_->spawn("informer", informer_->run());
+  tasks_->spawn("duties", confirmations_->run());
   if (auto done = delivery_->resume(); !done) co_return done;
   if (auto done = negotiations_->resume(); !done) co_return done;
   if (auto done = transfers_->resume(); !done) co_return done;

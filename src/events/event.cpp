@@ -15,10 +15,12 @@ struct EventType {
 };
 
 // By type.
-constexpr std::array<EventType, 30> event_types = {{
+constexpr std::array<EventType, 37> event_types = {{
     {"approval.approved", "approved"},
     {"approval.rejected", ""},
     {"approval.requested", "waiting"},
+    {"consent.asked", "waiting"},
+    {"consent.rejected", "rejected"},
     {"contract.agreed", "AGREED"},
     {"contract.finalized", "FINALIZED"},
     {"contract.moved", ""},
@@ -29,11 +31,16 @@ constexpr std::array<EventType, 30> event_types = {{
     {"data.destroy_failed", "held"},
     {"data.destroyed", "destroyed"},
     {"data.intact", "held"},
+    {"duty.confirmed", "confirmed"},
+    {"duty.refused", ""},
+    {"duty.withdrawn", "withdrawn"},
     {"equivocation.found", ""},
     {"equivocation.lifted", ""},
     {"hold.lifted", "lifted"},
     {"hold.placed", "placed"},
     {"hold.refused", ""},
+    {"obligation.fulfilled", "fulfilled"},
+    {"obligation.violated", "overdue"},
     {"policy.expired", "expired"},
     {"policy.revoked", "revoked"},
     {"receipt.missing", ""},
@@ -49,11 +56,13 @@ constexpr std::array<EventType, 30> event_types = {{
 }};
 
 // What an event takes over from its record as it stands there; nothing else leaves the log.
-constexpr std::array<std::string_view, 15> told = {
+constexpr std::array<std::string_view, 19> told = {
+    "action",
     "asset",
     "before",
     "by",
     "bytes",
+    "confirmation",
     "content",
     "contents",
     "decision",
@@ -61,7 +70,9 @@ constexpr std::array<std::string_view, 15> told = {
     "method",
     "offer",
     "reason",
+    "request",
     "role",
+    "rule",
     "scope",
     "state",
     "target"};

@@ -50,6 +50,12 @@ Result<void> NegotiationService::State::put_in_force(Step& step, Agreement agree
     }
   }
   record.set_json("limits", limits);
+  Json awaits = Json::array();
+  for (const auto& duty : odrl::confirmed_duties(*terms->policy)) {
+    if (duty.phase == odrl::Phase::after) continue;
+    awaits.push_back({{"rule", duty.permission.value}, {"duty", duty.duty.value}});
+  }
+  if (!awaits.empty()) record.set_json("awaits", awaits);
   Json retention = Json::array();
   for (const auto& term : terms->policy->log_retention()) {
     retention.push_back(format_duration(term));

@@ -188,6 +188,7 @@ void grant(const Candidate& by, const Request& request, const World& world, Deci
   };
   std::ranges::for_each(rule.duties, oblige);
   std::ranges::for_each(plan.obligations, oblige);
+  for (const auto index : rule.duties) in.next_change(plan.duties[index], decision.valid_until);
   Consume consume;
   consume.rule = rule.id;
   const auto& limits = plan.summaries[static_cast<std::size_t>(&rule - plan.rules.data())].limits;
@@ -375,6 +376,50 @@ std::vector<Obligation> possible_obligations(
   std::ranges::for_each(rule->duties, take);
   std::ranges::for_each(plan.obligations, take);
   return out;
+}
+
+std::vector<Obligation> confirmed_duties(const CompiledPolicy& policy) {
+  const Plan& plan = policy.plan();
+  std::vector<Obligation> out;
+  for (const auto& rule : plan.rules) {
+    if (rule.kind != RuleKind::permission) continue;
+    for (const auto index : rule.duties) {
+      const auto& duty = plan.duties[index];
+      const auto& action = plan.names[duty.action.name];
+      if (action != iri::compensate && action != iri::obtain_consent) continue;
+      out.push_back(obligation_of(plan, duty));
+      out.back().permission = rule.id;
+    }
+  }
+  return out;
+}
+
+PerformedAct act_of(const Obligation& duty, std::string party, std::string target, Instant at) {
+  PerformedAct act;
+  act.action = duty.action;
+  act.party = std::move(party);
+  act.target = std::move(target);
+  act.at = at;
+  act.duty = duty.duty;
+  // As Loader::refine_by asks for it: an amount in its currency, and a period since the act.
+  const auto named = [&duty](std::string_view word) {
+    return std::ranges::find_if(duty.parameters, [word](const DutyParameter& one) {
+      return local_name(one.operand) == word;
+    });
+  };
+  const auto currency = named("currency");
+  const auto amount = named("payAmount");
+  for (auto one = duty.parameters.begin(); one != duty.parameters.end(); ++one) {
+    if (local_name(one->operand) == "paidWithin") continue;
+    if (one == currency && amount != duty.parameters.end()) continue;
+    Fact fact;
+    fact.operand = one == amount ? std::string(iri::pay_amount) : one->operand;
+    fact.values = one->values;
+    if (one == amount && currency != duty.parameters.end()) fact.unit = currency->text;
+    fact.source = Source::registration;
+    act.values.push_back(std::move(fact));
+  }
+  return act;
 }
 
 Decision monitor(const CompiledPolicy& policy, const World& world) {

@@ -94,6 +94,8 @@ class Evaluation {
   [[nodiscard]] Outcome satisfy_all(Range nodes, const Scope& scope) const;
   // The earliest instant after now at which `nodes` may turn.
   void next_change(Range nodes, const Scope& scope, std::optional<Instant>& at) const;
+  // The earliest at which what was done may no longer fulfil the duty.
+  void next_change(const Duty& duty, std::optional<Instant>& at) const;
 
   // report.cpp
   [[nodiscard]] RuleReport report(const RuleState& state) const;
@@ -159,6 +161,7 @@ class Evaluation {
   [[nodiscard]] Outcome match_action(const Rule& rule) const;
   struct Done {
     std::optional<Instant> first, last;
+    bool accepted = false;  // by who it is owed to: then it is not too late
   };
   [[nodiscard]] Done done(const Duty& duty) const;
   [[nodiscard]] bool is_doing(const PerformedAct& act, const Duty& duty) const;

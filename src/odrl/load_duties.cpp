@@ -42,6 +42,11 @@ bool bounds_above(Operator op) {
   return op == Operator::lteq || op == Operator::lt;
 }
 
+// What no connector does, and who it is owed to confirms.
+bool is_confirmed(std::string_view action) {
+  return action == iri::compensate || action == iri::obtain_consent;
+}
+
 bool negative(const XsdDuration& span) {
   return span.months < 0 || span.seconds < 0 || span.nanos < 0;
 }
@@ -340,6 +345,15 @@ void Loader::read_duty(
         "odrl.unsupported-duty",
         {{"action", text ? *text : written->dump()}},
         members.pointer("action")
+    );
+  }
+  // Only there is it known whose uses wait for it.
+  const bool of_permission = rule && rule->kind == RuleKind::permission;
+  if (enforced && !of_permission && is_confirmed(plan_->names[actions.front().name])) {
+    unsupported(
+        "odrl.confirmed-duty-place",
+        {{"action", std::string(local_name(plan_->names[actions.front().name]))}},
+        at
     );
   }
   read_consequences(members, rule, innermost, duty);

@@ -106,6 +106,7 @@ bool Evaluation::implies(const Rule& permission, const Rule& prohibition) const 
 
 // A recorded act of the class, before now, with its refinements true, by whom the duty names.
 bool Evaluation::is_doing(const PerformedAct& act, const Duty& duty) const {
+  if (!act.duty.empty() && act.duty != duty.id) return false;
   const auto done = find_action(act.action);
   if (!done || !is_or_below(*done, *duty.action.action)) return false;
   if (!act.at || *act.at > world_.now) return false;
@@ -123,8 +124,16 @@ Evaluation::Done Evaluation::done(const Duty& duty) const {
     if (!is_doing(act, duty)) continue;
     if (!out.first || *act.at < *out.first) out.first = act.at;
     if (!out.last || *act.at > *out.last) out.last = act.at;
+    out.accepted = out.accepted || !act.duty.empty();
   }
   return out;
+}
+
+void Evaluation::next_change(const Duty& duty, std::optional<Instant>& at) const {
+  if (!duty.condition || !duty.action.action) return;
+  for (const auto& act : world_.performed) {
+    if (is_doing(act, duty)) next_change(duty.action.refinements, {nullptr, {}, &act}, at);
+  }
 }
 
 // What is owed within a time after each use, and was neither done nor can be any more. Of the uses
@@ -165,7 +174,15 @@ DutyStatus Evaluation::status_of(const Duty& duty) const {
   out.violated = out.violated || is_overdue(duty, when);
   // A duty of a time that ended before the act was done was not fulfilled in time.
   const bool timed = duty.deadline == DeadlineKind::at_instant;
-  const bool too_late = timed && when.first && *when.first > *duty.at;
+  // Whether what a use owes is late cannot be told; what the enforcer does itself it keeps track
+  // of.
+  if (rule && duty.deadline == DeadlineKind::after_use && !world_.clock_reliable &&
+      duty.action.action && !known_actions()[*duty.action.action].carried_out) {
+    const auto* usage = usage_of(*rule, nothing);
+    const auto last = usage ? usage->last_use : std::nullopt;
+    out.clock_in_doubt = last && !(when.last && *when.last >= *last);
+  }
+  const bool too_late = timed && when.first && *when.first > *duty.at && !when.accepted;
   out.fulfilled = !out.violated && !too_late && (out.fulfilled || when.first.has_value());
   if (out.fulfilled) return out;
   if (timed && !world_.clock_reliable) out.clock_in_doubt = true;

@@ -430,9 +430,12 @@ std::span<const std::string_view> action_iris() {
 }
 std::span<const std::string> enforced_duties() {
   // Each use is in the log before it takes effect; how long it stays there is `retention`.
+  // What is paid for or consented to is confirmed (usage::DutyBook).
   // The others are done by who hands data out (dataplane::shape_duties).
   static const auto made = std::to_array<std::string>(
       {std::string(iri::delete_),
+       std::string(iri::compensate),
+       std::string(iri::obtain_consent),
        std::string(iri::log),
        std::string(iri::select_rows),
        std::string(iri::select_columns),

@@ -70,6 +70,7 @@ void Enforcer::activate(AgreementTerms terms) {
       shared->policy->asks_for(odrl::iri::receipt_before_key, odrl::required_word);
   if (!odrl::informing_of(*shared->policy).empty()) state_->anyone_informed = true;
   entry.asked = Asked(*shared->policy);
+  entry.duties.know(*shared->policy, shared->consumer.uri, shared->asset.value);
   entry.terms = std::move(shared);
 }
 
@@ -180,13 +181,15 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
 
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
   if (!earlier && !act.continued_use.empty()) return not_continuable(act);
-  const Around here = around(*entry, reading, act);
+  Around here = around(*entry, reading, act);
+  here.begun = earlier != nullptr;
   const Situation situation(*entry, act, reading, here, earlier.get());
   odrl::Decision decision = situation.decide();
   if (!decision.permit) {
     const auto missing = unwitnessed(*entry);
     auto explained = situation.decide(odrl::Explain::decisive);
-    return deny(act, event, reading.at, refuse(terms, act, std::move(explained), missing));
+    const auto duties = entry->duties.states(reading, *entry);
+    return deny(act, event, reading.at, refuse(terms, act, std::move(explained), missing, duties));
   }
 
   Grant grant;
@@ -194,9 +197,11 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   grant.app = act.app;
   grant.action = short_action(act.action);
   grant.began = reading.at;
-  if (const auto again = ask_again(*entry, decision, reading.at)) {
+  const auto again = ask_again(*entry, decision, reading.at);
+  if (again || entry->duties.asks()) {
     grant.session = std::make_shared<GrantSession>();
-    grant.session->ask_again = *again;
+    grant.session->ask_again = again;
+    grant.session->withdrawals = entry->duties.withdrawals();
   }
   if (earlier) {
     ++earlier->holders;

@@ -67,7 +67,8 @@ Result<Enforcer::Rehearsal> Enforcer::dry_run(const Act& act) const {
   if (!decision.permit) {
     const auto missing = state_->unwitnessed(*entry);
     auto explained = situation.decide(odrl::Explain::decisive);
-    auto out = refused(refuse(terms, act, std::move(explained), missing));
+    const auto duties = entry->duties.states(reading, *entry);
+    auto out = refused(refuse(terms, act, std::move(explained), missing, duties));
     out.decision = std::move(decision);
     return out;
   }
@@ -86,22 +87,26 @@ bool Enforcer::may_go_on(const Grant& grant) {
   const std::lock_guard lock(shard.mutex);
   Entry* entry = State::find(shard, grant.agreement.value);
   if (entry == nullptr || !entry->terms || entry->closed != Closed::open) return false;
-  const bool asks = grant.session && grant.session->ask_again;
+  const bool asks = grant.session != nullptr;
   if (!asks && !shard.holds) return true;
   const ClockReading reading = state_->read_clock();
   if (State::stopping(shard, *entry->terms, grant.app, reading) != nullptr) return false;
   if (!asks) return true;
-  // What a clock says that went wrong ends nothing; the next act is refused.
-  if (!reading.reliable || reading.at < *grant.session->ask_again) return true;
   auto& session = *grant.session;
+  // What a clock says that went wrong ends nothing; the next act is refused. A withdrawal needs no
+  // clock.
+  const bool turned = session.ask_again && reading.reliable && reading.at >= *session.ask_again;
+  if (!turned && session.withdrawals == entry->duties.withdrawals()) return true;
   Around here = state_->around(*entry, reading, session.act);
   // Both were settled before the first byte left.
   here.witnessed = true;
+  here.begun = true;
   const UsePtr use = entry->find(grant.use.value);
   const Situation situation(*entry, session.act, reading, here, use.get());
   const auto decision = situation.decide();
   if (!decision.permit) return false;
   session.ask_again = State::ask_again(*entry, decision, reading.at);
+  session.withdrawals = entry->duties.withdrawals();
   return true;
 }
 

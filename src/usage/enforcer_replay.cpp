@@ -41,6 +41,13 @@ Result<void> Enforcer::replay(const audit::RecordView& record) {
     }
     return {};
   }
+  auto duty = read_duty_event(record);
+  if (!duty) return fail(std::move(duty));
+  if (*duty) {
+    Entry& entry = shard.entries[record.agreement];
+    entry.duties.apply(**duty, entry);
+    return {};
+  }
   auto ledger = read_ledger(record);
   if (!ledger) return fail(std::move(ledger));
   if (!*ledger) return {};

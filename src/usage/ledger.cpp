@@ -35,6 +35,14 @@ std::int64_t Entry::count(const RuleId& rule) const {
   return 0;
 }
 
+DutyBook::Uses Entry::uses_of(const RuleId& permission) const {
+  if (permission.empty()) return {total_.usage.first_use, total_.usage.last_use};
+  for (const auto& entry : usage_) {
+    if (entry.rule == permission) return {entry.usage.first_use, entry.usage.last_use};
+  }
+  return {};
+}
+
 std::int64_t Entry::count_within(const RuleId& rule, const XsdDuration& window, Instant now) const {
   for (const auto& entry : usage_) {
     if (entry.rule != rule || !entry.usage.recent_uses) continue;
@@ -96,6 +104,10 @@ void Entry::permit(const UsePtr& use) {
   total_.all.add(use->at);
   total_.all.give(total_.usage);
   uses_.emplace(use->id, use);
+  std::vector<RuleId> rules;
+  rules.reserve(use->adds.size());
+  for (const auto& add : use->adds) rules.push_back(add.rule);
+  duties.used(rules, use->at);
 }
 
 void Entry::give_back(const UsePtr& use) {
@@ -108,6 +120,7 @@ void Entry::give_back(const UsePtr& use) {
   }
   total_.usage.count -= 1;
   refresh();
+  duties.given_back(use->at, *this);
 }
 
 // What has left the longest window before the latest use is asked for by nobody.

@@ -22,6 +22,7 @@
 #include "tally/odrl/evaluate.hpp"
 #include "tally/usage/enforcer.hpp"
 
+#include "duty_book.hpp"
 #include "facts.hpp"
 #include "shared_wait.hpp"
 
@@ -57,7 +58,7 @@ struct Completion {
   Session session;  // without rules: nobody asks
 };
 
-class Entry {
+class Entry final : public DutyBook::UsesOf {
  public:
   std::shared_ptr<const AgreementTerms> terms;  // null: only records are known so far
   Closed closed = Closed::open;
@@ -66,6 +67,7 @@ class Entry {
   bool closing_durable = false;  // and it is in the log
   std::vector<RuleId> overdue;   // of all who carry duties out
   std::array<std::vector<RuleId>, 3> overdue_by;  // by Enforcer::OverdueBy
+  DutyBook duties;                                // that are confirmed
   Asked asked;                                    // what the policy wants to know
   std::vector<odrl::Fact> lasting;                // of it, what does not depend on the act
   std::shared_ptr<const Surroundings> around;
@@ -85,6 +87,7 @@ class Entry {
   [[nodiscard]] std::vector<odrl::UsageEntry> usage_at(Instant now, const Use* without) const;
   [[nodiscard]] const odrl::RuleUsage& total() const { return total_.usage; }
   [[nodiscard]] std::int64_t count(const RuleId& rule) const;
+  [[nodiscard]] DutyBook::Uses uses_of(const RuleId& permission) const override;
   // How many uses of the rule stand in the window of this length that ends now.
   [[nodiscard]] std::int64_t count_within(
       const RuleId& rule, const XsdDuration& window, Instant now

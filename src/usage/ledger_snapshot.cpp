@@ -112,7 +112,7 @@ Json Entry::save() const {
   for (const auto& [at, use] : key_order_) {
     keys.push_back(Json::array({save_time(at), use->key.empty() ? std::string() : use->id}));
   }
-  return {
+  Json saved = {
       {"closed", to_string(closed)},
       {"closings", closings},
       {"closingDurable", closing_durable},
@@ -120,6 +120,9 @@ Json Entry::save() const {
       {"rules", std::move(rules)},
       {"uses", std::move(uses)},
       {"keys", std::move(keys)}};
+  // Only of agreements that ask.
+  if (Json said = duties.save(); !said.empty()) saved["duties"] = std::move(said);
+  return saved;
 }
 
 // Only of rules that ask: few do.
@@ -193,6 +196,9 @@ Entry Entry::read(const Json& saved) {
     entry.key_order_.emplace_back(at, std::move(use));
   }
   must(keyed == entry.keys_.size());
+  if (const auto said = saved.find("duties"); said != saved.end()) {
+    entry.duties = DutyBook::restore(*said);
+  }
   return entry;
 }
 

@@ -1,5 +1,6 @@
 #include "refusal.hpp"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -92,6 +93,43 @@ Message value_refused(const AgreementTerms& terms, const ConstraintReport& leaf)
        {"found", leaf.actual}}};
 }
 
+// Whose confirmation is missing, and how it is given. nullopt: of no such duty.
+std::optional<Message> unconfirmed(
+    const AgreementTerms& terms,
+    const odrl::DutyReport& condition,
+    const std::vector<DutyState>& all
+) {
+  const auto found = std::ranges::find_if(all, [&](const DutyState& one) {
+    return one.duty.duty == condition.duty;
+  });
+  if (!condition.blocks || found == all.end()) return std::nullopt;
+  const DutyState& state = *found;
+  const bool consent = state.duty.action == odrl::iri::obtain_consent;
+  Message message{
+      consent ? "usage.consent-missing" : "usage.confirmation-missing",
+      {{"agreement", terms.id.value},
+       {"action", std::string(odrl::local_name(state.duty.action))},
+       {"duty", state.duty.pointer},
+       {"provider", terms.provider.uri},
+       {"party", state.duty.parties.empty() ? terms.provider.uri : state.duty.parties[0].second}}};
+  const auto say = [&message](const char* code, const std::optional<Instant>& since) {
+    message.code = code;
+    message.params["since"] = since ? format_seconds(*since) : std::string("–");
+  };
+  if (state.standing == DutyStanding::overdue) {
+    say("usage.confirmation-overdue", state.since);
+  } else if (state.asked) {
+    say("usage.consent-waiting", state.asked);
+  } else if (state.rejected) {
+    say("usage.consent-rejected", state.rejected);
+  } else if (state.standing == DutyStanding::withdrawn) {
+    say("usage.confirmation-withdrawn", state.since);
+  } else if (state.standing == DutyStanding::lapsed) {
+    say("usage.confirmation-lapsed", state.since);
+  }
+  return message;
+}
+
 // The condition that the sentence speaks of, beside it.
 struct Said {
   Message message;
@@ -102,10 +140,18 @@ Said outer_sentence(
     const AgreementTerms& terms,
     const Act& act,
     const odrl::Decision& decision,
-    const std::optional<audit::Unwitnessed>& unwitnessed
+    const std::optional<audit::Unwitnessed>& unwitnessed,
+    const std::vector<DutyState>& duties
 ) {
   const std::string agreement = terms.id.value;
   const std::string action(odrl::local_name(decision.action));
+  const bool waits = decision.reason == odrl::Reason::condition_unfulfilled ||
+                     decision.reason == odrl::Reason::condition_violated;
+  if (waits && !decision.rules.empty()) {
+    for (const auto& condition : decision.rules.front().conditions) {
+      if (auto message = unconfirmed(terms, condition, duties)) return {*std::move(message)};
+    }
+  }
   switch (decision.reason) {
     case odrl::Reason::prohibited:
       return {{"usage.prohibited", {{"agreement", agreement}, {"action", action}}}};
@@ -270,11 +316,12 @@ Refusal refuse(
     const AgreementTerms& terms,
     const Act& act,
     odrl::Decision decision,
-    const std::optional<audit::Unwitnessed>& unwitnessed
+    const std::optional<audit::Unwitnessed>& unwitnessed,
+    const std::vector<DutyState>& duties
 ) {
   Refusal refusal;
   refusal.agreement = terms.id;
-  auto [code, about] = outer_sentence(terms, act, decision, unwitnessed);
+  auto [code, about] = outer_sentence(terms, act, decision, unwitnessed, duties);
   refusal.code = std::move(code);
   if (about != nullptr) {
     refusal.used = about->used;

@@ -7,12 +7,14 @@
 namespace tally::usage {
 
 // `decision` is a refusal made with Explain::decisive or full.
-// `unwitnessed`: whose cosignature is missing, where the policy asks.
+// `unwitnessed`: whose cosignature is missing, where the policy asks. `duties`: those that are
+// confirmed, as they stand.
 Refusal refuse(
     const AgreementTerms& terms,
     const Act& act,
     odrl::Decision decision,
-    const std::optional<audit::Unwitnessed>& unwitnessed
+    const std::optional<audit::Unwitnessed>& unwitnessed,
+    const std::vector<DutyState>& duties
 );
 Message not_witnessed(const AgreementTerms& terms, const audit::Unwitnessed& unwitnessed);
 Refusal refuse_closed(const AgreementTerms& terms, Closed state, const Act& act);

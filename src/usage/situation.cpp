@@ -78,6 +78,12 @@ Situation::Situation(
     world_.usage = usage_;
   }
   world_.overdue = entry.overdue;
+  if (!around.begun && entry.duties.owes_after()) {
+    overdue_ = entry.duties.overdue(reading, entry);
+    overdue_.insert(overdue_.end(), entry.overdue.begin(), entry.overdue.end());
+    world_.overdue = overdue_;
+  }
+  world_.performed = entry.duties.performed();
   world_.facts = standing_facts(around);
   if (entry.asked.facts()) {
     facts_.assign(world_.facts.begin(), world_.facts.end());

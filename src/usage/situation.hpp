@@ -20,6 +20,7 @@ struct Around {
   bool witnessed = false;           // nothing is missing that a policy calls `strict` waits for
   bool receipt_before_key = false;  // data goes out so, or came so
   std::optional<Instant> last_contact;
+  bool begun = false;  // a use goes on: what it owes itself, or comes due meanwhile, stops the next
 };
 
 class Situation {
@@ -41,8 +42,9 @@ class Situation {
  private:
   const odrl::CompiledPolicy& policy_;
   odrl::Request request_;
-  std::vector<odrl::UsageEntry> usage_;  // where the entry's own would not do
-  std::vector<odrl::Fact> facts_;        // where the act has some of its own
+  std::vector<odrl::UsageEntry> usage_;       // where the entry's own would not do
+  std::vector<odrl::Fact> facts_;             // where the act has some of its own
+  std::vector<RuleId> overdue_;               // likewise
   std::span<const std::string> enforceable_;  // duties
   odrl::World world_;
 };

@@ -194,6 +194,29 @@ constexpr const char* key_for_another =
     R"({"agreement":"A","content":"sha256:cc","pid":"t",)"
     R"("receipt":"sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"})";
 
+// The same with a duty that the rule waits for.
+const std::string awaiting =
+    std::string(contract).insert(1, R"("awaits":[{"duty":"d","rule":"r"}],)");
+constexpr const char* confirmed =
+    R"({"action":"compensate","agreement":"A","confirmation":"sha256:c","rule":"d"})";
+constexpr const char* confirmed_again =
+    R"({"action":"compensate","agreement":"A","confirmation":"sha256:e","rule":"d"})";
+constexpr const char* confirmed_another =
+    R"({"action":"compensate","agreement":"A","confirmation":"sha256:c","rule":"f"})";
+
+TEST_F(Deep, FindsNothingInUsesWhoseDutyIsConfirmed) {
+  const auto report = look(
+      {{"contract.finalized", awaiting.c_str()},
+       {"duty.confirmed", confirmed},
+       {"use.permitted", permit},
+       {"duty.confirmed", confirmed_again},
+       {"duty.withdrawn", confirmed},
+       {"use.permitted", permit},
+       {"duty.withdrawn", confirmed_again}}
+  );
+  EXPECT_EQ(report.verdict, Verdict::whole) << render(report.finding->message, Lang::en);
+}
+
 TEST_F(Deep, FindsNothingInALogThatKeepsToTheRules) {
   const auto report = look(
       {{"contract.finalized", contract},
@@ -230,6 +253,20 @@ TEST_F(Deep, NamesTheRuleAndTheRecordThatBreaksIt) {
        {{"contract.finalized", contract},
         {"use.permitted", permit},
         {"use.permitted", permit},
+        {"use.permitted", permit}}},
+      {"audit.rule-permitted-unconfirmed",
+       2,
+       {{"contract.finalized", awaiting.c_str()}, {"use.permitted", permit}}},
+      {"audit.rule-permitted-unconfirmed",
+       3,
+       {{"contract.finalized", awaiting.c_str()},
+        {"duty.confirmed", confirmed_another},
+        {"use.permitted", permit}}},
+      {"audit.rule-permitted-unconfirmed",
+       4,
+       {{"contract.finalized", awaiting.c_str()},
+        {"duty.confirmed", confirmed},
+        {"duty.withdrawn", confirmed},
         {"use.permitted", permit}}},
       {"audit.rule-use-unknown", 2, {{"contract.finalized", contract}, {"use.executed", done_2}}},
       {"audit.rule-use-unknown", 2, {{"contract.finalized", contract}, {"use.aborted", use_2}}},

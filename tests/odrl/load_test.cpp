@@ -345,6 +345,9 @@ TEST(Load, RefusesWithCodeAndPointer) {
                  {"constraint", atom("urn:tally:profile:1#onwardPolicy", "eq", "{")}}})}}
        ),
        {"odrl.next-policy-not-loaded /permission/0/duty/0"}},
+      {"payment that no permission waits for",
+       policy({{"obligation", Json::array({Json{{"action", "compensate"}}})}}),
+       {"odrl.confirmed-duty-place /obligation/0"}},
       {"duty misspelt",
        rule({{"duty", Json::array({Json{{"action", "delet"}}})}}),
        {"odrl.unknown-action /permission/0/duty/0/action"}},

@@ -125,10 +125,12 @@ void Connector::offer(const PartyId& to, int count, const std::string& until) {
   if (receipt_before_key) {
     constraints.push_back(atom(std::string(odrl::iri::receipt_before_key), "eq", "required"));
   }
+  Json all_duties = duties;
+  all_duties.push_back({{"action", "delete"}});
   const Json permission = {
       {"action", "use"},
       {"constraint", std::move(constraints)},
-      {"duty", Json::array({{{"action", "delete"}}})},
+      {"duty", std::move(all_duties)},
   };
   const Json offer_document = {
       {"visibleTo", Json::array({{{"domain", to.domain}, {"uri", to.uri}}})},
@@ -257,10 +259,26 @@ void Connector::build() {
         return after_end(std::move(agreement), std::move(why));
       }
   );
+  confirmations = std::make_unique<Confirmations>(
+      ConfirmationParts{
+          *store,
+          *journal,
+          *delivery,
+          node->clock(),
+          node->timers(),
+          node->random(),
+          node->notices(),
+          directory,
+          *enforcer,
+          signer},
+      self
+  );
   auto routes =
       api::peer_routes({*negotiations, *transfers, [] { return std::optional<Error>(); }, limits});
   auto hold_routes = api::peer_hold_routes({*orders, *holds, limits});
   routes.insert(routes.end(), hold_routes.begin(), hold_routes.end());
+  auto confirmation_routes = api::peer_confirmation_routes(*confirmations);
+  routes.insert(routes.end(), confirmation_routes.begin(), confirmation_routes.end());
   auto catalog_routes = api::catalog_routes({*this, base_url, 100, limits});
   routes.insert(routes.end(), catalog_routes.begin(), catalog_routes.end());
   auto data_routes = api::peer_data_routes(
@@ -299,6 +317,8 @@ awaitable<Result<void>> Connector::begin() {
   if (!done) co_return done;
   done = holds->load();
   if (!done) co_return done;
+  done = confirmations->load();
+  if (!done) co_return done;
   done = holdings->load();
   if (!done) co_return done;
   co_return co_await keeper->start();
@@ -308,6 +328,7 @@ Result<void> Connector::resume_all() {
   tasks->spawn("keeper", keeper->run());
   if (auto done = transfers->resume(); !done) return done;
   tasks->spawn("ended agreements", orders->finish());
+  tasks->spawn("duties", confirmations->run());
   return {};
 }
 
@@ -315,6 +336,7 @@ void Connector::destroy_more() {
   app_router.reset();
   peer_router.reset();
   keeper.reset();
+  confirmations.reset();
   orders.reset();
   holds.reset();
   deletions.reset();

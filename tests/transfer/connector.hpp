@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tally/api/catalog_routes.hpp"
+#include "tally/api/confirmation_routes.hpp"
 #include "tally/api/data_routes.hpp"
 #include "tally/api/hold_routes.hpp"
 #include "tally/api/peer_routes.hpp"
@@ -20,6 +21,7 @@
 #include "tally/custody/puller.hpp"
 #include "tally/dataplane/source.hpp"
 #include "tally/transfer/agreement_orders.hpp"
+#include "tally/transfer/confirmations.hpp"
 #include "tally/transfer/deletion_sender.hpp"
 #include "tally/transfer/transfer_service.hpp"
 #include "tally/usage/app_registry.hpp"
@@ -54,6 +56,7 @@ class Connector final : public negotiation::test::Machine,
   bool require_signature = true;           // of that offer; before `start`
   std::string asset_delivery = "custody";  // of its asset; before `offer`
   bool receipt_before_key = false;         // of that offer; before `offer`
+  Json duties = Json::array();             // of that offer's permission; before `offer`
   std::string data = cohort_csv();
   // One byte changes on its way out, after it was measured.
   bool swapped = false;
@@ -121,6 +124,7 @@ class Connector final : public negotiation::test::Machine,
   std::unique_ptr<DeletionSender> deletions;
   std::unique_ptr<usage::HoldBook> holds;
   std::unique_ptr<AgreementOrders> orders;
+  std::unique_ptr<Confirmations> confirmations;
   std::unique_ptr<api::Router> peer_router;
   std::unique_ptr<api::Router> app_router;
 

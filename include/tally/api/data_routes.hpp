@@ -19,6 +19,7 @@
 #include "tally/core/task_group.hpp"
 #include "tally/dataplane/rule_shapes.hpp"
 #include "tally/dataplane/source.hpp"
+#include "tally/transfer/confirmations.hpp"
 #include "tally/transfer/data_keys.hpp"
 #include "tally/transfer/token_registry.hpp"
 #include "tally/transfer/transfer_service.hpp"
@@ -152,7 +153,8 @@ struct AppApiParts {
   // What the provider serves itself is asked of it, on `home`; null: it is not.
   const ProviderCallParts* calls = nullptr;
   boost::asio::any_io_executor home = {};
-  Digest call_secret{};  // binds an idempotency key to what is asked
+  Digest call_secret{};                              // binds an idempotency key to what is asked
+  transfer::Confirmations* confirmations = nullptr;  // null: no consent can be asked for
 };
 std::vector<Route> app_routes(AppApiParts parts);
 // The token of an Authorization "Bearer …", or empty.

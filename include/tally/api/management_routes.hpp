@@ -20,6 +20,7 @@
 #include "tally/negotiation/negotiation_service.hpp"
 #include "tally/negotiation/peers.hpp"
 #include "tally/transfer/agreement_orders.hpp"
+#include "tally/transfer/confirmations.hpp"
 #include "tally/transfer/informer.hpp"
 #include "tally/transfer/statement_inquiry.hpp"
 #include "tally/transfer/transfer_service.hpp"
@@ -136,6 +137,7 @@ struct ManagementApiParts {
   ServedAssets& served;
   usage::HoldBook& holds;
   transfer::AgreementOrders& agreement_orders;
+  transfer::Confirmations& confirmations;
   const transfer::StatementInquiry& inquiry;
   WitnessAdminParts witness;
   events::EventFeed& events;

@@ -74,6 +74,9 @@ struct PerformedAct {
   std::string action, party, target;
   std::optional<Instant> at;
   std::vector<Fact> values;
+  // Not empty: who the duty is owed to took the act as this one's fulfilment. It fulfils no other,
+  // and this one also where it came late.
+  RuleId duty = {};
 };
 // What an earlier report says of a duty.
 struct DutyState {
@@ -279,6 +282,13 @@ Decision evaluate(
 std::vector<Obligation> possible_obligations(
     const CompiledPolicy& policy, const RuleId& permission
 );
+
+// The duties of its permissions that nobody but people or other systems can do, and that who they
+// are owed to confirms: compensate, obtainConsent. One that several permissions name stands here
+// for each of them. What a permission waits for has Phase::before.
+std::vector<Obligation> confirmed_duties(const CompiledPolicy& policy);
+// The act by which such a duty counts as done: as the policy asks for it.
+PerformedAct act_of(const Obligation& duty, std::string party, std::string target, Instant at);
 
 // A run without a request: the state of every rule and obligation, as far as the world tells it.
 // Nothing is permitted.

@@ -34,6 +34,7 @@
 #include "tally/core/result.hpp"
 #include "tally/odrl/evaluate.hpp"
 #include "tally/odrl/policy.hpp"
+#include "tally/usage/duties.hpp"
 #include "tally/usage/holds.hpp"
 #include "tally/usage/surroundings.hpp"
 
@@ -107,6 +108,7 @@ struct Act {
 // What asking again for a grant takes; of the Enforcer alone, under its lock.
 struct GrantSession {
   std::optional<Instant> ask_again;  // nullopt: nothing turns by itself
+  std::uint64_t withdrawals = 0;     // of confirmations under the agreement, when it was asked
   Act act;                           // where there is something to ask
 };
 
@@ -277,6 +279,18 @@ class Enforcer final : public audit::LogPart {
 
   // Whether somebody has to be told of uses under an agreement that is known. Never false again.
   [[nodiscard]] bool anyone_informed() const;
+
+  // What a record says of a duty that is confirmed: once it is durable; of a withdrawal before it
+  // is queued, so that no permit stands behind it. Idempotent. Any thread.
+  void change(const AgreementId& agreement, const DutyEvent& change);
+  // Those of the agreement, as they stand now; none of one that is not known.
+  [[nodiscard]] std::vector<DutyState> duties(const AgreementId& agreement) const;
+  // What has come to be overdue under an agreement that is not over, and is not in the log yet.
+  struct Overdue {
+    AgreementId agreement;
+    DutyState duty;
+  };
+  [[nodiscard]] std::vector<Overdue> newly_overdue() const;
 
   [[nodiscard]] std::optional<AgreementState> state(const AgreementId& agreement) const;
   [[nodiscard]] std::vector<AgreementId> agreements() const;
