@@ -2,12 +2,13 @@
 connector, used as it permits, and then the act that it denies attempted over the wire.
 
 Elsewhere: 15, a use that cannot be logged (disk_test) and records that outlive their term
-(retention_test)."""
+(retention_test); 16, uses go on only while they are told (inform_test); 17, an offer on another
+policy (next_policy_test)."""
 import json
 import unittest
 
 import connectors
-from connectors import (BROKER, HEALTH, INSTITUTE, MARKETING, RESEARCH, Connector, Pair, World,
+from connectors import (BROKER, HEALTH, HOSPITAL, INSTITUTE, MARKETING, RESEARCH, Connector, Pair, World,
                         eventually, run)
 
 PLACE, LEVEL, FAIR = "urn:place:berlin", "urn:level:2", "urn:event:fair"
@@ -20,13 +21,16 @@ HOUR = 3600
 
 
 class Class:
-    """`set`: the parameters of the template. `deny`: does what is denied, after a use that is
-    permitted; None: nothing ever is. `code`: why, in the answer and in the log of the side that
-    refused."""
+    """`set`: the parameters of the template; `more`: permissions beside its own. `gives`: what a
+    read gives (a pattern); None: it is refused. `deny`: does what is denied after that. `code`: why,
+    in the answer and in the log of the side that refused; NOT_PULLED: not even a pull is permitted,
+    with `confirm` until the provider confirms a duty."""
 
-    def __init__(self, number, template, set, deny, code, **asset):
+    def __init__(self, number, template, set, deny, code, *, confirm=False, gives=PATIENTS, more=(),
+                 **asset):
         self.number, self.template, self.set = number, template, set
         self.deny, self.code, self.asset_members = deny, code, asset
+        self.confirm, self.gives, self.more = confirm, gives, more
         self.name = "class-%d-%s" % (number, template)
         self.asset = "urn:hospital:" + self.name
 
@@ -87,12 +91,12 @@ def by_another_party(_):
         "peer": provider.party_json, "asset": CLASSES[0].asset, "purposes": [RESEARCH]})
 
 
-NOT_ALLOWED = "usage.value-not-allowed"
+NOT_PULLED, NOT_ALLOWED = "transfer.not-permitted", "usage.value-not-allowed"
 OVER = [{"event": FAIR, "start": "2020-01-01T00:00:00Z", "end": "2020-02-01T00:00:00Z"}]
 
 CLASSES = [
     Class(1, "data-consumer", {"party": INSTITUTE}, by_another_party, "api.asset-not-offered"),
-    Class(2, "connector", {"connector": BROKER}, None, "transfer.not-permitted"),
+    Class(2, "connector", {"connector": BROKER}, None, NOT_PULLED),
     Class(3, "application", {"applications": "urn:app:reader"}, by_another_application, NOT_ALLOWED),
     Class(4, "role", {"roles": "auditor"}, by_another_application, "usage.role-unregistered"),
     Class(5, "place", {"place": PLACE}, where(places=["urn:place:moon"]), NOT_ALLOWED),
@@ -105,13 +109,23 @@ CLASSES = [
     Class(10, "duration", {"time": "PT1H"}, after(2 * HOUR), "usage.period-over"),
     Class(11, "number-of-uses", {"uses": "1"}, once_more, "usage.limit-reached"),
     Class(12, "delete-after", {"time": "PT1H"}, after_its_destruction, "api.destroyed"),
-    Class(13, "mask-in-transit", {"column": "name", "key": "cohort"}, None, None, schema=SCHEMA),
-    Class(18, "artefact-state", {"states": "encrypted,anonymised"}, None, NOT_ALLOWED),
+    Class(13, "mask-in-transit", {"column": "name", "key": "cohort"}, None, None, schema=SCHEMA,
+          gives=rb"id,name\r\n1,[0-9a-f]{32}\r\n"),
+    Class(14, "mask-at-rest", {"column": "name"}, None, None, schema=SCHEMA, gives=b"id\r\n1\r\n",
+          more=[{"action": "read"}]),
+    Class(18, "artefact-state", {"states": "encrypted,anonymised"}, None, NOT_ALLOWED, gives=None),
+    Class(19, "sale", {"amount": "500", "currency": "urn:currency:eur", "payee": HOSPITAL}, None,
+          NOT_PULLED, confirm=True),
+    Class(20, "rental", {"amount": "40", "currency": "urn:currency:eur", "payee": HOSPITAL,
+                         "time": "PT2H"},
+          after(3 * HOUR), "usage.confirmation-lapsed", confirm=True),
     Class(21, "environment-state", {"state": "firewall-on"}, where(states=["firewall-off"]),
           NOT_ALLOWED),
     Class(22, "participant-place", {"jurisdictions": "DE"}, where(jurisdiction="FR"), NOT_ALLOWED),
-    Class(24, "classification", {"classes": "secret"}, None, "transfer.not-permitted",
-          class_="secret"),
+    Class(23, "consent", {"party": "urn:party:patients"}, None, NOT_PULLED, confirm=True),
+    Class(24, "classification", {"classes": "secret"}, None, NOT_PULLED, class_="secret"),
+    Class(25, "privacy-technique", {"technique": "suppression"}, None, None, schema=SCHEMA,
+          gives=b"id\r\n1\r\n"),
 ]
 
 
@@ -125,7 +139,8 @@ def offer(one):
         asset = json.load(file)
     provider.drop("assets", one.name, {**asset, **members})
     provider.drop("policies", one.name, {
-        "visibleTo": [{"domain": HEALTH}], "policy": {**made, "target": one.asset}})
+        "visibleTo": [{"domain": HEALTH}], "policy": {
+            **made, "target": one.asset, "permission": made["permission"] + list(one.more)}})
 
 
 def setUpModule():
@@ -163,32 +178,44 @@ def denial(agreement):
 
 
 class Classes(unittest.TestCase):
+    def pull_is_refused(self, agreement):
+        self.assertEqual(consumer.transfer(agreement)["reason"]["code"], NOT_PULLED)
+        ended = provider.records("transfer.terminated")[-1]
+        self.assertEqual((ended["agreement"], ended["reason"]["code"]), (agreement, NOT_PULLED))
+
+    def confirm(self, agreement, reference):
+        provider.tally("confirm", agreement, "--reference", reference)
+        eventually(lambda: consumer.get("/api/v1/agreements/%s/duties" % agreement)
+                   ["items"][0]["state"] == "confirmed", "the consumer is told")
+
+    def carry_out(self, one):
+        agreement = consumer.agree(provider, one.asset)
+        if one.confirm or one.code == NOT_PULLED:
+            self.pull_is_refused(agreement)
+        if one.confirm:
+            self.confirm(agreement, one.name)
+        elif one.code == NOT_PULLED:
+            return
+        pulled = consumer.transfer(agreement)
+        self.assertEqual(pulled["state"], "COMPLETED", pulled)
+        answer = once_more(agreement)
+        if one.gives is not None:
+            self.assertEqual(answer.status, 200, answer)
+            self.assertRegex(answer.body, rb"\A" + one.gives + rb"\Z")
+            if one.deny is None:
+                return
+            answer = one.deny(agreement)
+        self.assertIn(answer.status, (403, 404, 410))
+        self.assertEqual(answer.code(), one.code)
+        if answer.status == 403:
+            self.assertEqual(denial(agreement), one.code)
+
     def test_each_permits_and_denies(self):
         self.assertEqual(provider.get("/api/v1/policies")["problems"], [])
         # Certificates do not outlive the end of the interval: it is waited for last.
         for one in sorted(CLASSES, key=lambda one: one.number == 9):
             with self.subTest(one.name):
-                agreement = consumer.agree(provider, one.asset)
-                pulled = consumer.transfer(agreement)
-                if one.code == "transfer.not-permitted":
-                    self.assertEqual(pulled["reason"]["code"], one.code)
-                    ended = provider.records("transfer.terminated")[-1]
-                    self.assertEqual((ended["agreement"], ended["reason"]["code"]),
-                                     (agreement, one.code))
-                    continue
-                self.assertEqual(pulled["state"], "COMPLETED", pulled)
-                answer = once_more(agreement)
-                if one.template == "mask-in-transit":
-                    self.assertEqual(answer.status, 200)
-                    self.assertRegex(answer.body, rb"^id,name\r\n1,[0-9a-f]{32}\r\n$")
-                    continue
-                if one.deny is not None:
-                    self.assertEqual((answer.status, answer.body), (200, PATIENTS), answer)
-                    answer = one.deny(agreement)
-                self.assertIn(answer.status, (403, 404, 410))
-                self.assertEqual(answer.code(), one.code)
-                if answer.status == 403:
-                    self.assertEqual(denial(agreement), one.code)
+                self.carry_out(one)
 
 
 if __name__ == "__main__":
