@@ -16,11 +16,6 @@ namespace tally::daemon {
 
 namespace {
 
-// The least time between two syncs of the log while there is more to write: a sync, the waking of
-// who waited for it and the signature under their receipts are shared by more of them
-// (docs/decisions/0019-a-busy-log-takes-its-time.md).
-constexpr Nanos between_syncs = 200'000;
-
 // As a shell takes it for one word.
 std::string shell_word(const std::string& text) {
   constexpr std::string_view plain =
@@ -48,7 +43,7 @@ std::string address_of(const Listener& listener) {
 
 int Connector::run() {
   store_thread_ = std::make_unique<store::StoreThread>(*store_);
-  log_thread_ = std::make_unique<audit::LogThread>(*log_, between_syncs);
+  log_thread_ = std::make_unique<audit::LogThread>(*log_);
 
   std::vector<std::thread> threads;
   std::vector<boost::asio::executor_work_guard<boost::asio::io_context::executor_type>> guards;

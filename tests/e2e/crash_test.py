@@ -47,6 +47,7 @@ class Uses(Crash):
     READERS = 4
     ROUNDS = (10, 50)
     LIMITS = (400, 400)
+    LONGEST = 0.3  # seconds of load before a kill
 
     def test_no_use_is_lost_and_none_is_had_twice_over_kills_under_load(self):
         self.limit = rounds(*self.LIMITS)
@@ -60,7 +61,7 @@ class Uses(Crash):
         kills = number = 0
         while kills < rounds(*self.ROUNDS):
             readers = self.begin_to_read("%d" % number)
-            time.sleep(self.random.uniform(0.02, 0.3))
+            time.sleep(self.random.uniform(0.02, self.LONGEST))
             # Now and then a clean stop, so that the next starts go on from its snapshot.
             if number % 3 == 1:
                 self.consumer.stop()
@@ -149,7 +150,8 @@ class ManyReaders(Uses):
     """The same with 64 threads on the one counter, and a hundred kills."""
     READERS = 64
     ROUNDS = (3, 100)
-    LIMITS = (600, 8000)
+    LIMITS = (1500, 24000)
+    LONGEST = 0.1
 
 
 class Contracts(Crash):
