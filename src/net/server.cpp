@@ -589,6 +589,7 @@ awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::s
   const bool chunked = !response.stream_length;
   const std::uint64_t length = response.stream_length.value_or(0);
   std::uint64_t total = 0;
+  bool begun = false;
   bool complete = false;
   std::vector<std::uint8_t> piece(state.limits.stream_piece);
   std::string out = std::move(head);  // leaves with the first piece
@@ -619,6 +620,7 @@ awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::s
       out.append(line.data(), static_cast<std::size_t>(used));
     }
     bool sent = true;
+    begun = true;
     const std::string_view bytes(reinterpret_cast<const char*>(piece.data()), size);
     if (!out.empty()) {
       if (size <= joined_bytes || chunked) {
@@ -639,6 +641,10 @@ awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::s
     if (complete) break;
   }
   c.may_go_on = nullptr;
+  if (!begun && !c.stream.is_cut() && !c.timed_out) {
+    if (response.on_sent) response.on_sent(0, false);
+    co_return co_await answer(c, problem(503, {"net.nothing-begun", {}}, nullptr), false, false);
+  }
   // A body that ends early must look like one: no last chunk, no close_notify.
   if (!complete) c.stream.cut();
   response.stream.reset();

@@ -15,6 +15,8 @@ PLACE, LEVEL, FAIR = "urn:place:berlin", "urn:level:2", "urn:event:fair"
 PATIENTS = b"id,name\n1,canary-patient\n"
 SCHEMA = {"columns": [{"name": "id", "type": "integer", "class": "enterprise"},
                       {"name": "name", "type": "text", "class": "personal", "privacy": "name"}]}
+NOTHING_PRIVATE = {"columns": [SCHEMA["columns"][0],
+                               {"name": "name", "type": "text", "class": "enterprise"}]}
 SITE = {"places": [PLACE], "securityLevels": [LEVEL], "states": ["firewall-on"],
         "jurisdiction": "DE"}
 HOUR = 3600
@@ -58,7 +60,7 @@ def after(seconds):
 def after_its_destruction(agreement):
     def gone():
         answer = once_more(agreement)
-        return answer if answer.code() == "api.destroyed" else None
+        return answer if answer.status != 200 and answer.code() == "api.destroyed" else None
     after(2 * HOUR)(agreement)
     return eventually(gone, "it is destroyed")
 
@@ -111,8 +113,8 @@ CLASSES = [
     Class(12, "delete-after", {"time": "PT1H"}, after_its_destruction, "api.destroyed"),
     Class(13, "mask-in-transit", {"column": "name", "key": "cohort"}, None, None, schema=SCHEMA,
           gives=rb"id,name\r\n1,[0-9a-f]{32}\r\n"),
-    Class(14, "mask-at-rest", {"column": "name"}, None, None, schema=SCHEMA, gives=b"id\r\n1\r\n",
-          more=[{"action": "read"}]),
+    Class(14, "mask-at-rest", {"column": "name"}, None, None, schema=NOTHING_PRIVATE,
+          gives=b"id\r\n1\r\n", more=[{"action": "read"}]),
     Class(18, "artefact-state", {"states": "encrypted,anonymised"}, None, NOT_ALLOWED, gives=None),
     Class(19, "sale", {"amount": "500", "currency": "urn:currency:eur", "payee": HOSPITAL}, None,
           NOT_PULLED, confirm=True),
