@@ -493,6 +493,19 @@ TEST(Server, AStreamThatBreaksLooksBroken) {
   EXPECT_TRUE(eventually([&] { return sent_complete == 0; }));
 }
 
+TEST(Server, AStreamThatBreaksBeforeItsFirstByteIsAnsweredAndTheConnectionGoesOn) {
+  TestPki pki;
+  TestServer s(pki, example);
+  LocalClient client = s.client();
+  for (int i = 0; i < 2; ++i) {
+    sent_complete = -1;
+    EXPECT_EQ(outcome(client.call(s.url("/broken/0"), request_of("GET"))), "503 net.nothing-begun");
+    EXPECT_EQ(sent_complete, 0);
+    EXPECT_EQ(sent_bytes, 0U);
+    EXPECT_EQ(s.server->connections(), 1U);
+  }
+}
+
 TEST(Server, RequestsInFlightAreBounded) {
   TestPki pki;
   TestServer::Options options;
