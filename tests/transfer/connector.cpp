@@ -563,8 +563,13 @@ Result<api::HeldData> Connector::held(const AgreementId& agreement) {
   for (const auto& holding : holdings->of(agreement)) {
     destroyed = destroyed || holding.destroyed.has_value();
     if (holding.state != custody::HoldingState::held) continue;
-    return api::HeldData{
-        holding.id, holding.bytes, "text/csv", holding.content, "", shapes_of(agreement)};
+    api::HeldData out;
+    out.artefact = holding.id;
+    out.length = holding.bytes;
+    out.media_type = "text/csv";
+    out.content = holding.content;
+    out.shapes = shapes_of(agreement);
+    return out;
   }
   return fail(ErrorKind::not_found, {destroyed ? "api.destroyed" : "api.nothing-held", {}});
 }
