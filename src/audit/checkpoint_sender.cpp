@@ -454,9 +454,9 @@ std::vector<RecordDraft> CheckpointSender::compare_clocks(
   known.apart = apart ? seconds : 0;
   if (apart == before) return {};
   std::vector<RecordDraft> drafts;
-  RecordDraft& draft =
-      drafts.emplace_back("time.compared", new_event(parts_.random, parts_.clock.read().at));
+  RecordDraft draft("time.compared", new_event(parts_.random, now));
   draft.set("counterparty", target.to).set("seconds", seconds).set("apart", apart);
+  drafts.push_back(std::move(draft));
   parts_.notices.note(
       apart ? Severity::warning : Severity::info,
       {apart ? "audit.clocks-apart" : "audit.clocks-agree",

@@ -69,9 +69,7 @@ class Findings {
                                                 : Health::good;
     params["until"] = format_seconds(end);
     params["days"] = std::to_string((end.seconds - now.seconds) / (day / seconds(1)));
-    const char* suffix = health == Health::good   ? "-good"
-                         : health == Health::soon ? "-soon"
-                                                  : "-over";
+    const char* suffix = health == Health::good ? "good" : health == Health::soon ? "soon" : "over";
     add(check, std::move(of), health, {code + suffix, std::move(params)});
   }
   int print(const Console& console) const {
@@ -131,7 +129,7 @@ void look_at_certificates(const fs::path& folder, Findings& out) {
       out.add("certificate", kind, Health::bad, facts.error().message);
       continue;
     }
-    const std::string code = std::string("cli.doctor-") + kind;
+    const std::string code = std::string("cli.doctor-") + kind + "-";
     out.add_end("certificate", kind, facts->not_after, certificate_notice, code, {});
   }
 }
@@ -151,7 +149,7 @@ void look_at_trust(const fs::path& folder, const Ordered& config, Findings& out)
           domain,
           anchor.not_after,
           certificate_notice,
-          "cli.doctor-anchor",
+          "cli.doctor-anchor-",
           {{"domain", domain}, {"subject", anchor.subject}}
       );
     }
@@ -168,7 +166,7 @@ void look_at_trust(const fs::path& folder, const Ordered& config, Findings& out)
           domain,
           list.next_update,
           list_notice,
-          "cli.doctor-list",
+          "cli.doctor-list-",
           {{"domain", domain}, {"issuer", list.issuer}}
       );
     }

@@ -1,6 +1,7 @@
 #include "tally/dataplane/at_rest.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "tally/dataplane/rule_shapes.hpp"
@@ -13,11 +14,6 @@ namespace {
 using odrl::Obligation;
 using Problems = std::vector<odrl::Problem>;
 
-bool is_mask(const Obligation& one) {
-  const auto duties = shape_duties();
-  return one.phase == odrl::Phase::after && std::ranges::find(duties, one.action) != duties.end();
-}
-
 void add(Problems& to, Problems from) {
   for (auto& one : from) {
     if (std::ranges::find(to, one) == to.end()) to.push_back(std::move(one));
@@ -25,6 +21,15 @@ void add(Problems& to, Problems from) {
 }
 
 }  // namespace
+
+bool is_at_rest(const Obligation& one) {
+  constexpr auto choosing =
+      std::to_array({odrl::iri::select_rows, odrl::iri::select_columns, odrl::iri::limit_rows});
+  const auto duties = shape_duties();
+  return one.phase == odrl::Phase::after &&
+         std::ranges::find(choosing, one.action) == choosing.end() &&
+         std::ranges::find(duties, one.action) != duties.end();
+}
 
 std::vector<Obligation> masks_at_rest(const odrl::CompiledPolicy& policy) {
   std::vector<Obligation> out;
@@ -34,7 +39,7 @@ std::vector<Obligation> masks_at_rest(const odrl::CompiledPolicy& policy) {
       // A duty of the policy is one of each permission.
       const bool known =
           std::ranges::any_of(out, [&](const Obligation& other) { return other.duty == one.duty; });
-      if (is_mask(one) && !known) out.push_back(std::move(one));
+      if (is_at_rest(one) && !known) out.push_back(std::move(one));
     }
   }
   return out;

@@ -74,8 +74,7 @@ class ShapeCompiler {
 
   void take(const Obligation& from) {
     const auto found = std::ranges::find(acts, from.action, &ActOf::action);
-    // What is done after the use is done to the stored copy (at_rest.hpp).
-    if (found == acts.end() || from.phase == odrl::Phase::after) return;
+    if (found == acts.end() || is_at_rest(from)) return;
     from_ = &from;
     switch (found->act) {
       case Act::rows:

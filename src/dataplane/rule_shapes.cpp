@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "tally/dataplane/at_rest.hpp"
 #include "tally/odrl/evaluate.hpp"
 #include "tally/odrl/terms.hpp"
 
@@ -23,10 +24,9 @@ std::vector<Obligation> work_of(
   auto out = odrl::possible_obligations(policy, rule);
   std::erase_if(out, [&](const Obligation& one) {
     const bool ours = std::ranges::find(shape_duties(), one.action) != shape_duties().end();
-    return !ours || one.phase == odrl::Phase::after ||
-           std::ranges::any_of(done, [&](const Obligation& other) {
-             return same_work(one, other);
-           });
+    return !ours || is_at_rest(one) || std::ranges::any_of(done, [&](const Obligation& other) {
+      return same_work(one, other);
+    });
   });
   return out;
 }

@@ -36,11 +36,13 @@ struct Confirmations::Change {
 // notes are changed by one at a time.
 class Confirmations::Busy {
  public:
-  Busy(std::set<std::string>& ids, std::string id) : ids_(ids), id_(std::move(id)) {
-    mine_ = ids_.insert(id_).second;
+  // Shares the ids: what waits is destroyed after the service where a process ends.
+  Busy(std::shared_ptr<std::set<std::string>> ids, std::string id)
+      : ids_(std::move(ids)), id_(std::move(id)) {
+    mine_ = ids_->insert(id_).second;
   }
   ~Busy() {
-    if (mine_) ids_.erase(id_);
+    if (mine_) ids_->erase(id_);
   }
   Busy(const Busy&) = delete;
   Busy& operator=(const Busy&) = delete;
@@ -50,7 +52,7 @@ class Confirmations::Busy {
   }
 
  private:
-  std::set<std::string>& ids_;
+  std::shared_ptr<std::set<std::string>> ids_;
   std::string id_;
   bool mine_ = false;
 };

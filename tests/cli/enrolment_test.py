@@ -339,8 +339,7 @@ class Enrolment(unittest.TestCase):
         for code, arguments in (
                 ("cli.template-unknown", ["--template", "number-of-use"]),
                 ("odrl.", ["--template", "number-of-uses", "--set", "uses=many"]),
-                ("odrl.", ["--template", "sale", "--set", "amount=5", "--set", "currency=urn:c:CHF",
-                           "--set", "payee=urn:p:alpha"]),
+                ("odrl.", ["--template", "privacy-technique", "--set", "technique=sorcery"]),
                 ("cli.party-malformed", ["--template", "plain-permit", "--to", "nobody"])):
             self.refused(code, options.tally, "share", self.alpha, table, *arguments, exit_code=3)
             self.assertEqual(self.snapshot(), before)

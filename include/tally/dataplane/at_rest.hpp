@@ -11,6 +11,9 @@
 
 namespace tally::dataplane {
 
+// Whether a duty is done to the stored copy after the use. What chooses rows and columns never is.
+bool is_at_rest(const odrl::Obligation& duty);
+
 // The duties of this kind that the policy has, of its permissions and its own.
 std::vector<odrl::Obligation> masks_at_rest(const odrl::CompiledPolicy& policy);
 

@@ -160,7 +160,8 @@ class Confirmations final : public negotiation::ProcessOwner {
 
   ConfirmationParts parts_;
   PartyId self_;
-  std::set<std::string> busy_;  // agreements of which something is being committed
+  // Agreements of which something is being committed.
+  std::shared_ptr<std::set<std::string>> busy_ = std::make_shared<std::set<std::string>>();
   struct Allowance {
     Instant since;
     int count = 0;
