@@ -358,7 +358,12 @@ class Connector:
         return eventually(look, "%s %s of %s ends" % (kind, pid, self.name))
 
     def begin(self, kind, order):
-        answer = self.api("POST", "/api/v1/" + kind, order)
+        def ask():
+            answer = self.api("POST", "/api/v1/" + kind, order)
+            # After a start, until the partner has said what it knows of our log.
+            waits = answer.status == 503 and answer.code() == "negotiation.not-asked-yet"
+            return None if waits else answer
+        answer = eventually(ask, "the partner is asked about our log")
         if answer.status != 202:
             raise AssertionError("%s: %r" % (order, answer))
         return answer.json()["id"]
