@@ -65,6 +65,17 @@ def after_its_destruction(agreement):
     return eventually(gone, "it is destroyed")
 
 
+def once_it_has_ended(agreement):
+    """Refused from the first read on: as expired until the scheduler has ended the agreement."""
+    def ended():
+        answer = once_more(agreement)
+        if answer.status == 403 and answer.code() == "usage.expired":
+            return None
+        return answer
+    after(5 * 366 * 24 * HOUR)(agreement)
+    return eventually(ended, "the agreement is ended")
+
+
 def where(**registered):
     """With another registration of the consumer's operator, for a while."""
     def deny(agreement):
@@ -107,7 +118,7 @@ CLASSES = [
     Class(8, "security-level", {"level": LEVEL}, where(securityLevels=["urn:level:1"]),
           NOT_ALLOWED),
     Class(9, "interval", {"from": "2020-01-01T00:00:00Z", "until": "2031-01-01T00:00:00Z"},
-          after(5 * 366 * 24 * HOUR), "usage.ended"),
+          once_it_has_ended, "usage.ended"),
     Class(10, "duration", {"time": "PT1H"}, after(2 * HOUR), "usage.period-over"),
     Class(11, "number-of-uses", {"uses": "1"}, once_more, "usage.limit-reached"),
     Class(12, "delete-after", {"time": "PT1H"}, after_its_destruction, "api.destroyed"),
