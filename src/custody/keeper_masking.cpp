@@ -18,32 +18,39 @@ constexpr Nanos failed_look_again = seconds(60);
 awaitable<Result<void>> Keeper::State::mask(Holding holding, MaskDue due) {
   const AgreementId agreement = holding.agreement;
   const bool said = holding.late;
-  auto done = co_await parts.masker->rewrite(holding, due.duties);
-  if (done) {
+  auto masked = co_await parts.masker->rewrite(holding, due.duties);
+  if (masked) {
+    if (masked->unreadable) {
+      Message message{
+          "custody.masked-unreadable",
+          {{"artefact", masked->copy.value}, {"reason", masked->unreadable->message.code}}};
+      problem(agreement, std::move(message));
+    }
     // The original goes as everything does that is destroyed.
-    done = co_await destroy(agreement, Message(), RuleId(), false);
+    auto done = co_await destroy(agreement, Message(), RuleId(), false);
     if (unmasked.erase(agreement.value) > 0) {
       parts.enforcer.set_overdue(agreement, {}, usage::Enforcer::OverdueBy::masking);
     }
     co_return done;
   }
-  if (done.error().kind == ErrorKind::conflict) co_return done;  // it changed: looked at again
+  if (masked.error().kind == ErrorKind::conflict)
+    co_return fail(std::move(masked));  // looked at again
   unmasked.insert(agreement.value);
   const RuleId first = due.duties.front();
   parts.enforcer.set_overdue(agreement, std::move(due.duties), usage::Enforcer::OverdueBy::masking);
   Message message{
       "custody.mask-failed",
-      {{"agreement", agreement.value}, {"reason", done.error().message.code}}};
+      {{"agreement", agreement.value}, {"reason", masked.error().message.code}}};
   problem(agreement, std::move(message));
-  if (said) co_return done;
+  if (said) co_return fail(std::move(masked));
   audit::RecordDraft record("obligation.violated", event(parts.clock.read().at));
   record.about(agreement).set("action", "mask").set("rule", first.value);
-  record.set("artefact", holding.id.value).set("reason", done.error().message);
+  record.set("artefact", holding.id.value).set("reason", masked.error().message);
   holding.late = true;
   std::vector<Holding> changed{std::move(holding)};
   std::vector<audit::RecordDraft> records{std::move(record)};
   co_await parts.holdings.save(std::move(changed), std::move(records));
-  co_return done;
+  co_return fail(std::move(masked));
 }
 
 awaitable<void> Keeper::State::mask_what_is_due(

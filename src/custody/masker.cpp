@@ -84,7 +84,7 @@ awaitable<Result<Holding>> Masker::write(Holding copy, Holding original, FormAtR
   co_return copy;
 }
 
-awaitable<Result<void>> Masker::rewrite(Holding original, std::vector<RuleId> duties) {
+awaitable<Result<Masker::Masked>> Masker::rewrite(Holding original, std::vector<RuleId> duties) {
   auto form = masks_.form_of(original, duties);
   if (!form) co_return fail(std::move(form));
   Holding copy = original;
@@ -136,7 +136,10 @@ awaitable<Result<void>> Masker::rewrite(Holding original, std::vector<RuleId> du
     co_await drop(copy.id);
     co_return fail(std::move(saved));
   }
-  co_return co_await custody_.publish(copy.id);
+  const auto published = co_await custody_.publish(copy.id);
+  Masked out{copy.id, std::nullopt};
+  if (!published) out.unreadable = published.error();
+  co_return out;
 }
 
 awaitable<Result<void>> Masker::tidy() {

@@ -13,7 +13,6 @@
 namespace tally::transfer {
 
 using negotiation::Agreement;
-using negotiation::AgreementStatus;
 using usage::DutyChange;
 using usage::DutyEvent;
 using usage::DutyState;
@@ -25,11 +24,6 @@ constexpr Nanos allowance_window = seconds(3600);
 constexpr int most_taken = 100;
 // More confirmations than any period asks for: who sends more fills the ledger.
 constexpr std::size_t most_confirmations = 10'000;
-
-bool is_over(const Agreement& agreement) {
-  return agreement.status == AgreementStatus::expired ||
-         agreement.status == AgreementStatus::terminated;
-}
 
 }  // namespace
 

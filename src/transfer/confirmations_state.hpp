@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "tally/negotiation/agreement.hpp"
+#include "tally/negotiation/exchange.hpp"
 #include "tally/transfer/confirmations.hpp"
 
 namespace tally::transfer {
@@ -22,6 +24,22 @@ constexpr std::string_view request_kind = "consent_request";
 constexpr std::string_view number_kind = "duty_note_number";
 // What messages about an agreement's duties are for.
 constexpr std::string_view message_kind = "duty";
+
+// No duty of it is confirmed or asked for any more.
+inline bool is_over(const negotiation::Agreement& agreement) {
+  return agreement.status == negotiation::AgreementStatus::expired ||
+         agreement.status == negotiation::AgreementStatus::terminated;
+}
+
+// As precise as a record says it.
+inline Instant in_micros(Instant at) {
+  return {at.seconds, at.nanos - at.nanos % 1000};
+}
+
+inline std::optional<Instant> time_of(const Json& json, std::string_view member) {
+  const auto time = parse_date_time(negotiation::text_of(json, member));
+  return time ? std::optional(time->instant) : std::nullopt;
+}
 
 // What one decision changes, made durable as a whole by Confirmations::commit.
 struct Confirmations::Change {

@@ -3,10 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/audit/follows.hpp"
-#include "tally/audit/note.hpp"
 #include "tally/transfer/use_notice.hpp"
 
+#include "peer_signed.hpp"
 #include "transfer_process.hpp"
 #include "transfer_state.hpp"
 
@@ -35,23 +34,11 @@ awaitable<HttpAnswer> TransferService::receive_use_notice(Received received) {
   const AgreementId id(text_of(body->json, "agreement"));
   const auto note = text_of(body->json, "note");
   const PartyId& from = received.caller.party;
-  const auto found = negotiation::find_agreement(state.parts.store, id);
-  if (!found) co_return refuse(found.error());
-  if (!*found || (*found)->peer() != from) {
-    const Message unknown{"transfer.unknown-agreement", {}};
-    co_return refuse(404, unknown, "/agreement");
-  }
-  const auto key = (*found)->peer_key();
-  if (!key) {
-    const Message none{"transfer.no-key", {}};
-    co_return refuse(400, none);
-  }
-  const auto notice = verify_use_notice(note, audit::make_verifier_key(from.uri, *key));
+  const auto ground = with_peer_key(state.parts.store, id, from);
+  if (!ground) co_return refuse(ground.error());
+  const auto notice = verify_use_notice(note, ground->key);
   if (!notice) co_return refuse(notice.error());
-  const auto told = (*found)->peer_statement();
-  const bool of_its_log = !told || told->log_origin == notice->origin ||
-                          audit::comes_after(notice->origin, told->log_origin);
-  if (notice->agreement != id || !of_its_log) {
+  if (notice->agreement != id || !is_log_of_peer(ground->agreement, notice->origin)) {
     const Message other{"transfer.receipt-of-another", {}};
     co_return refuse(400, other, "/note");
   }

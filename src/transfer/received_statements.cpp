@@ -3,9 +3,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tally/audit/follows.hpp"
 #include "tally/audit/statement.hpp"
 
+#include "peer_signed.hpp"
 #include "transfer_state.hpp"
 
 namespace tally::transfer {
@@ -32,24 +32,11 @@ awaitable<HttpAnswer> TransferService::take_statement(
     PartyId from, AgreementId id, std::string note
 ) {
   State& state = *state_;
-  const auto found = negotiation::find_agreement(state.parts.store, id);
-  if (!found) co_return refuse(found.error());
-  if (!*found || (*found)->peer() != from) {
-    const Message unknown{"transfer.unknown-agreement", {}};
-    co_return refuse(404, unknown, "/agreement");
-  }
-  const auto key = (*found)->peer_key();
-  if (!key) {
-    const Message none{"transfer.no-key", {}};
-    co_return refuse(400, none);
-  }
-  const auto statement = audit::verify_statement(note, audit::make_verifier_key(from.uri, *key));
+  const auto ground = with_peer_key(state.parts.store, id, from);
+  if (!ground) co_return refuse(ground.error());
+  const auto statement = audit::verify_statement(note, ground->key);
   if (!statement) co_return refuse(statement.error());
-  const auto told = (*found)->peer_statement();
-  // A log that had to be begun anew states what was refused under agreements that it ended.
-  const bool of_its_log = !told || told->log_origin == statement->origin ||
-                          audit::comes_after(statement->origin, told->log_origin);
-  if (statement->agreement != id || !of_its_log) {
+  if (statement->agreement != id || !is_log_of_peer(ground->agreement, statement->origin)) {
     const Message other{"transfer.receipt-of-another", {}};
     co_return refuse(400, other, "/note");
   }

@@ -9,6 +9,8 @@
 #include "tally/audit/canonical_value.hpp"
 #include "tally/odrl/terms.hpp"
 
+#include "use_records.hpp"
+
 namespace tally::usage {
 namespace {
 
@@ -62,17 +64,6 @@ Json save_time(const std::optional<Instant>& at) {
 std::optional<Instant> read_time(const Json& saved) {
   if (saved.is_null()) return std::nullopt;
   return Instant{saved.at(0).get<std::int64_t>(), saved.at(1).get<std::int32_t>()};
-}
-
-tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_view member) {
-  return fail(
-      ErrorKind::internal,
-      {"usage.record-unreadable",
-       {{"seq", std::to_string(record.seq)},
-        {"type", std::string(record.type)},
-        {"member", std::string(member)},
-        {"file", std::string(record.file)}}}
-  );
 }
 
 }  // namespace

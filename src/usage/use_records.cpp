@@ -39,17 +39,6 @@ void put_number(std::string& out, Number number) {
   out.append(digits.data(), end);
 }
 
-tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_view member) {
-  return fail(
-      ErrorKind::internal,
-      {"usage.record-unreadable",
-       {{"seq", std::to_string(record.seq)},
-        {"type", std::string(record.type)},
-        {"member", std::string(member)},
-        {"file", std::string(record.file)}}}
-  );
-}
-
 void put_rules(std::string& out, const Session& session) {
   out += '[';
   for (const auto& rule : session.rules) {
@@ -119,6 +108,17 @@ std::optional<Closed> parse_closed(std::string_view text) {
 
 void mark_ledger(audit::RecordDraft& record, Closed state) {
   record.set(ledger_member, to_string(state));
+}
+
+tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_view member) {
+  return fail(
+      ErrorKind::internal,
+      {"usage.record-unreadable",
+       {{"seq", std::to_string(record.seq)},
+        {"type", std::string(record.type)},
+        {"member", std::string(member)},
+        {"file", std::string(record.file)}}}
+  );
 }
 
 std::string short_action(std::string_view action) {

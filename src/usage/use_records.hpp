@@ -14,6 +14,10 @@
 
 namespace tally::usage {
 
+// internal (usage.record-unreadable): a record of the log has no such member, or one of another
+// form.
+tl::unexpected<Error> unreadable(const audit::RecordView& record, std::string_view member);
+
 // The words of ODRL without their namespace, everything else in full.
 std::string short_action(std::string_view action);
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,13 @@ class MasksAtRest {
 
 class Masker {
  public:
+  // The copy that stands in the place of an original.
+  struct Masked {
+    ArtefactId copy;
+    // It is written and committed, and why nobody can read it before the next start.
+    std::optional<Error> unreadable;
+  };
+
   // `record_bytes`: Limits::record_bytes.
   Masker(
       Custody& custody,
@@ -51,8 +59,8 @@ class Masker {
   std::vector<RuleId> masks_of(const Holding& holding) { return masks_.masks_of(holding); }
   // Makes the copy and puts it in the place of `original`, which is being destroyed on return.
   // Errors: those of MasksAtRest::form_of; of the data, which may not fit their schema; conflict:
-  // the original is not as it was; unavailable. Nothing changed then.
-  awaitable<Result<void>> rewrite(Holding original, std::vector<RuleId> duties);
+  // the original is not as it was; unavailable. Nothing changed then. Durable on return.
+  awaitable<Result<Masked>> rewrite(Holding original, std::vector<RuleId> duties);
 
   // After Custody::recover and Holdings::load: removes copies that a stop left unfinished.
   awaitable<Result<void>> tidy();
