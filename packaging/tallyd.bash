@@ -4,7 +4,7 @@ _tallyd() {
   if [ "${COMP_WORDS[COMP_CWORD-1]}" = --lang ]; then
     COMPREPLY=($(compgen -W 'en zh' -- "$current"))
   elif [[ $current == -* ]]; then
-    COMPREPLY=($(compgen -W '--check --insecure-loopback --lang' -- "$current"))
+    COMPREPLY=($(compgen -W '--check --insecure-loopback --lang --version' -- "$current"))
   else
     COMPREPLY=($(compgen -d -- "$current"))
   fi

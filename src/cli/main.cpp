@@ -8,6 +8,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tally/core/version.hpp"
+
 #include "approval_commands.hpp"
 #include "audit_commands.hpp"
 #include "bundle_commands.hpp"
@@ -74,7 +76,7 @@ int main(int argc, char** argv) {
   std::string lang;
   Connection connection;
   app.set_help_flag("-h,--help", help("help-help"));
-  app.set_version_flag("--version", "tally " TALLY_VERSION, help("help-version"));
+  app.set_version_flag("--version", "tally " + std::string(version()), help("help-version"));
   app.add_option("--lang", lang, help("help-lang"));
   app.add_flag("--json", console.json, help("help-json"));
   app.add_option("--connector", connection.folder, help("help-connector"))
@@ -692,7 +694,7 @@ int main(int argc, char** argv) {
   });
   command(app, "manual", "help-manual")->callback([&] {
     run = [&] {
-      console.print(manual_page(command_table(app), TALLY_VERSION, console.lang));
+      console.print(manual_page(command_table(app), version(), console.lang));
       return done;
     };
   });

@@ -1,6 +1,8 @@
 // What the connector says of its own state.
 #include <algorithm>
 
+#include "tally/core/version.hpp"
+
 #include "connector.hpp"
 
 namespace tally::daemon {
@@ -102,7 +104,8 @@ Json Connector::status() const {
       {"offers", catalog_->offers()},
       {"agreements", enforcer_->agreements().size()},
       {"ready", ready},
-      {"time", format_micros(clock_.read().at)}};
+      {"time", format_micros(clock_.read().at)},
+      {"version", std::string(version())}};
 }
 
 }  // namespace tally::daemon

@@ -1,5 +1,6 @@
 // tallyd: one connector.
 //
+//   tallyd --version
 //   tallyd [--check] [--insecure-loopback] [--lang en|zh] FOLDER
 //
 // Reads FOLDER/tally.json, opens store and log, serves until SIGTERM. Exit: 0 after a clean stop, 1
@@ -14,6 +15,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "tally/core/version.hpp"
+
 #include "connector.hpp"
 
 namespace {
@@ -24,6 +27,7 @@ struct Arguments {
   std::string folder;
   bool check = false;
   bool insecure_loopback = false;
+  bool version = false;
   Lang lang = Lang::en;
   bool understood = true;
 };
@@ -41,6 +45,8 @@ Arguments parse(int argc, char** argv) {
     const std::string_view argument = argv[i];
     if (argument == "--check") {
       out.check = true;
+    } else if (argument == "--version") {
+      out.version = true;
     } else if (argument == "--insecure-loopback") {
       out.insecure_loopback = true;
     } else if (argument == "--lang" && i + 1 < argc) {
@@ -51,7 +57,7 @@ Arguments parse(int argc, char** argv) {
       out.understood = false;
     }
   }
-  out.understood = out.understood && !out.folder.empty();
+  out.understood = out.understood && (out.version || !out.folder.empty());
   return out;
 }
 
@@ -68,6 +74,10 @@ int main(int argc, char** argv) {
   if (!arguments.understood) {
     print({"daemon.usage", {}}, arguments.lang);
     return 3;
+  }
+  if (arguments.version) {
+    std::printf("tallyd %s\n", std::string(version()).c_str());
+    return 0;
   }
   // Keys live in this process: no core file may hold them. A peer that goes away is no signal.
   prctl(PR_SET_DUMPABLE, 0);

@@ -157,6 +157,13 @@ class Folders(unittest.TestCase):
         for text in texts:
             self.assertIn(text, output)
 
+    def test_it_says_which_version_it_is(self):
+        said = run(connectors.options.tallyd, "--version").stdout
+        self.assertRegex(said, r"\Atallyd [0-9]+\.[0-9]+\.[0-9]+\n\Z")
+        self.assertEqual(said.split()[1], run(connectors.options.tally, "--version").stdout.split()[1])
+        connector = self.connector("version")
+        self.assertEqual(connector.get("/api/v1/status")["version"], said.split()[1])
+
     def test_a_second_daemon_on_one_folder_is_refused_and_the_first_goes_on(self):
         connector = self.connector("twice")
         done = run(connectors.options.tallyd, connector.folder, check=False)
