@@ -84,6 +84,7 @@ BundleReport check_bundle(std::string_view archive, const Belief& belief) {
     check_agreement(check);
     check_witnesses(check);
     check_chains(check);
+    check_receipts(check);
     check_notes(check);
     check_rest(check);
   } catch (Broken& found) {

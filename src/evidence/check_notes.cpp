@@ -1,10 +1,13 @@
-// The receipts and notes of deletion that the records name, against the records and the keys of
-// whoever signed them.
+// What one side signed for the other beside receipts (statements of uses, notices of uses, word of
+// duties), against the records that name it and the keys of whoever signed it.
+#include <algorithm>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
-#include "tally/transfer/receipt.hpp"
+#include "tally/audit/statement.hpp"
+#include "tally/transfer/duty_note.hpp"
+#include "tally/transfer/use_notice.hpp"
 
 #include "checking.hpp"
 #include "names.hpp"
@@ -12,40 +15,106 @@
 namespace tally::evidence {
 namespace {
 
-// What a receipt and a note of deletion have in common.
-struct Said {
-  std::string agreement;
-  std::string content;
-  std::uint64_t bytes = 0;
-  std::vector<transfer::LogPlace> places;
+// The key of whoever signed, and the name that it signs with.
+struct SignedBy {
+  std::string uri;
+  identity::Ed25519PublicKey key;
+
+  [[nodiscard]] audit::VerifierKey verifier() const { return audit::make_verifier_key(uri, key); }
 };
 
-Result<Said> read_note(
-    const std::string& note, const std::string& uri, std::span<const std::uint8_t> key
-) {
-  if (note.starts_with("tally/deletion/")) {
-    auto deletion = transfer::verify_deletion(note, uri, key);
-    if (!deletion) return fail(std::move(deletion));
-    return Said{deletion->agreement.value, deletion->content, deletion->bytes, {deletion->log}};
-  }
-  auto receipt = transfer::verify_receipt(note, uri, key);
-  if (!receipt) return fail(std::move(receipt));
-  Said said{receipt->agreement.value, receipt->content, receipt->bytes, {}};
-  for (const auto& place : {receipt->from, receipt->to}) {
-    if (place) said.places.push_back(*place);
-  }
-  return said;
+bool has(const Json& record, const char* member, const Json& value) {
+  const auto found = record.find(member);
+  return found != record.end() && *found == value;
 }
 
-// Places in this log that the note names must be what stands there.
-void check_places(const Checking& check, const std::string& file, const Said& said) {
-  for (const auto& place : said.places) {
-    if (place.origin != check.bundle.origin || place.seq >= check.bundle.size) continue;
-    const auto record = check.records.find(place.seq);
-    if (record == check.records.end() || to_hex(record->second.view.leaf) != place.leaf) {
-      broken(file, "receipt", "evidence.receipt-place");
-    }
+// Whether the note says what the record says of it. Errors: those of its form and signature.
+Result<bool> fits_statement(
+    const CheckedRecord& record, const std::string& note, const SignedBy& by
+) {
+  const auto statement = audit::verify_statement(note, by.verifier());
+  if (!statement) return tl::unexpected(statement.error());
+  return statement->agreement.value == record.view.agreement &&
+         has(record.json, "number", statement->number) &&
+         has(record.json, "sums", statement->sums.to_json());
+}
+
+Result<bool> fits_notice(const CheckedRecord& record, const std::string& note, const SignedBy& by) {
+  const auto notice = transfer::verify_use_notice(note, by.verifier());
+  if (!notice) return tl::unexpected(notice.error());
+  if (notice->agreement.value != record.view.agreement) return false;
+  if (!has(record.json, "rule", notice->duty.value)) return false;
+  if (record.view.type == "inform.held") {
+    return std::ranges::any_of(notice->uses, [&](const transfer::ToldUse& use) {
+      return has(record.json, "use", use.use.value);
+    });
   }
+  const auto uses = record.json.find("uses");
+  return uses != record.json.end() && uses->size() == notice->uses.size() &&
+         std::ranges::all_of(notice->uses, [&](const transfer::ToldUse& use) {
+           return std::ranges::find(*uses, Json(use.use.value)) != uses->end();
+         });
+}
+
+Result<bool> fits_duty(const CheckedRecord& record, const std::string& note, const SignedBy& by) {
+  const auto duty = transfer::verify_duty_note(note, by.uri, by.key);
+  if (!duty) return tl::unexpected(duty.error());
+  if (duty->agreement.value != record.view.agreement) return false;
+  if (!has(record.json, "rule", duty->duty.value)) return false;
+  const auto type = record.view.type;
+  const bool same = (type == "duty.confirmed" && duty->what == usage::DutyChange::confirmed) ||
+                    (type == "duty.withdrawn" && duty->what == usage::DutyChange::withdrawn) ||
+                    (type == "duty.rejected" && duty->what == usage::DutyChange::rejected);
+  return same &&
+         (duty->confirmation.empty() || has(record.json, "confirmation", duty->confirmation));
+}
+
+Result<bool> fits(const CheckedRecord& record, const std::string& note, const SignedBy& by) {
+  if (record.view.type.starts_with("statement.")) return fits_statement(record, note, by);
+  if (record.view.type.starts_with("inform.")) return fits_notice(record, note, by);
+  return fits_duty(record, note, by);
+}
+
+// Duties are confirmed by the provider alone.
+bool owner_signed(const Checking& check, const CheckedRecord& record) {
+  if (record.view.type.ends_with(".issued")) return true;
+  if (record.view.type.ends_with(".held")) return false;
+  return check.owner_side() == odrl::Side::provider;
+}
+
+// True: the note is here and fits.
+bool check_note(Checking& check, const CheckedRecord& record, bool ours) {
+  const auto named = record.json.find("content");
+  if (named == record.json.end()) return false;  // nobody was told
+  const auto digest =
+      named->is_string() ? parse_digest_text(named->get<std::string>()) : std::nullopt;
+  if (!digest) broken(record.file, "note", "evidence.note-unnamed");
+  const std::string file = note_file(to_hex(*digest));
+  // One notice is named by the record of each of its uses.
+  const std::string* const note = check.take(file);
+  const auto* const signature = check.signature_of(ours);
+  if (note == nullptr) {
+    // Who signs nothing has no notes of its own either.
+    if (signature != nullptr || !ours) check.missing({"evidence.file-missing", {{"file", file}}});
+    return false;
+  }
+  if (sha256(*note) != *digest) broken(record.file, "note", "evidence.receipt-other");
+  const auto key = signature == nullptr
+                       ? std::nullopt
+                       : identity::certificate_ed25519_key(signature->chain.front());
+  if (!key) {
+    check.missing({"evidence.receipt-no-key", {{"file", file}}});
+    return false;
+  }
+  const auto good = fits(record, *note, {signature->signer.uri, *key});
+  if (!good) {
+    // A certificate that was renewed since the contract has another key, which nobody archived.
+    if (good.error().message.code != "audit.note-unsigned") broken(file, "note", good.error());
+    check.missing({"evidence.receipt-no-key", {{"file", file}}});
+    return false;
+  }
+  if (!*good) broken(file, "note", "evidence.receipt-other");
+  return true;
 }
 
 }  // namespace
@@ -54,48 +123,14 @@ void check_notes(Checking& check) {
   std::uint64_t held = 0;
   std::uint64_t issued = 0;
   for (const auto& [seq, record] : check.records) {
-    const auto named = record.json.find("receipt");
-    if (named == record.json.end()) continue;
-    const auto digest =
-        named->is_string() ? parse_digest_text(named->get<std::string>()) : std::nullopt;
-    if (!digest) broken(record.file, "receipt", "evidence.receipt-unnamed");
-    const std::string file = receipt_file(to_hex(*digest));
-    const std::string* const note = check.take(file);
-    if (note == nullptr) {
-      check.missing({"evidence.file-missing", {{"file", file}}});
-      continue;
-    }
-    if (sha256(*note) != *digest) broken(file, "receipt", "evidence.receipt-other");
-    const bool ours = record.view.type == "receipt.issued";
-    const auto* signature = check.signature_of(ours);
-    if (signature == nullptr) {
-      check.missing({"evidence.receipt-no-key", {{"file", file}}});
-      continue;
-    }
-    const auto key = identity::certificate_ed25519_key(signature->chain.front());
-    if (!key) broken(file, "receipt", "evidence.receipt-other");
-    const auto said = read_note(*note, signature->signer.uri, *key);
-    if (!said) {
-      // A certificate that was renewed since the contract has another key, which nobody archived.
-      if (said.error().message.code != "audit.note-unsigned") {
-        broken(file, "receipt", said.error());
-      }
-      check.missing({"evidence.receipt-no-key", {{"file", file}}});
-      continue;
-    }
-    if (said->agreement != check.bundle.agreement) {
-      broken(file, "receipt", "evidence.receipt-other");
-    }
-    const auto content = record.json.find("content");
-    if (content != record.json.end() && *content != Json(said->content)) {
-      broken(file, "receipt", "evidence.receipt-other");
-    }
-    check_places(check, file, *said);
-    if (record.view.type == "receipt.held") ++held;
-    if (ours) ++issued;
+    if (!names_a_note(record.view.type)) continue;
+    const bool ours = owner_signed(check, record);
+    if (!check_note(check, record, ours)) continue;
+    ++(ours ? issued : held);
   }
+  if (held + issued == 0) return;
   check.shown(
-      {"evidence.receipts", {{"held", std::to_string(held)}, {"issued", std::to_string(issued)}}}
+      {"evidence.notes", {{"held", std::to_string(held)}, {"issued", std::to_string(issued)}}}
   );
 }
 

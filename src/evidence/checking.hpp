@@ -81,7 +81,8 @@ void check_log(Checking& check);        // policy, records, proofs, heads
 void check_agreement(Checking& check);  // contract/: what was signed, by which keys
 void check_witnesses(Checking& check);  // witness/: what the other party saw, and when
 void check_chains(Checking& check);     // contract/: what the certificates were worth then
-void check_notes(Checking& check);      // receipts/
+void check_receipts(Checking& check);   // receipts/
+void check_notes(Checking& check);      // notes/
 void check_rest(Checking& check);       // lineage, guide, and that nothing else is there
 
 }  // namespace tally::evidence

@@ -128,7 +128,7 @@ class Collector {
     if (auto done = prove(*sizes); !done) return fail(std::move(done));
     put_policy();
     if (auto done = put_contract(); !done) return fail(std::move(done));
-    put_receipts(*notes);
+    put_notes(*notes);
     if (!theirs->empty()) put(theirs_file, *std::move(theirs));
     if (auto done = put_lineage(); !done) return fail(std::move(done));
     put(guide_file, guide_text(out_.bundle));
@@ -310,16 +310,21 @@ class Collector {
   }
 
   // Those that a record in the bundle names.
-  void put_receipts(const std::vector<std::string>& notes) {
+  void put_notes(const std::vector<std::string>& notes) {
     std::map<std::string, const std::string*> by_digest;
     for (const std::string& note : notes) by_digest[digest_text(sha256(note))] = &note;
     for (const auto& [seq, text] : records_) {
       const auto record = parse_json(text);
-      if (!record || !record->contains("receipt")) continue;
-      const auto named = string_member(*record, "receipt", "");
-      const auto note = named ? by_digest.find(*named) : by_digest.end();
-      if (note != by_digest.end()) {
-        put(receipt_file(to_hex(*parse_digest_text(*named))), *note->second);
+      if (!record) continue;
+      const auto note_of = [&](const char* member) {
+        return by_digest.find(string_member(*record, member, "").value_or(std::string()));
+      };
+      if (const auto receipt = note_of("receipt"); receipt != by_digest.end()) {
+        put(receipt_file(to_hex(sha256(*receipt->second))), *receipt->second);
+      }
+      if (!names_a_note(string_member(*record, "type", "").value_or(std::string()))) continue;
+      if (const auto note = note_of("content"); note != by_digest.end()) {
+        put(note_file(to_hex(sha256(*note->second))), *note->second);
       }
     }
   }

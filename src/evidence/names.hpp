@@ -41,5 +41,15 @@ inline std::string continued_file(std::uint64_t size) {
 inline std::string receipt_file(const std::string& hex) {
   return "receipts/" + hex + ".note";
 }
+inline std::string note_file(const std::string& hex) {
+  return "notes/" + hex + ".note";
+}
+
+// Whether the `content` of a record of this type is the digest of a signed note.
+constexpr bool names_a_note(std::string_view type) {
+  return type == "duty.confirmed" || type == "duty.rejected" || type == "duty.withdrawn" ||
+         type == "inform.held" || type == "inform.issued" || type == "statement.held" ||
+         type == "statement.issued";
+}
 
 }  // namespace tally::evidence

@@ -11,6 +11,7 @@
 #include "tally/odrl/terms.hpp"
 
 #include "confirmations_state.hpp"
+#include "transfer_process.hpp"
 #include "transfer_state.hpp"
 
 namespace tally::transfer {
@@ -215,6 +216,7 @@ Result<void> Confirmations::tell(Change& change, const Agreement& agreement, Dut
   row.state = "sent";
   row.body = Json{{"number", note.number}, {"content", digest_text(sha256(*text))}}.dump();
   change.transaction.puts.push_back(std::move(row));
+  change.transaction.puts.push_back(signed_note_row(agreement.id, *text));
   change.drafts.front().set("content", sha256(*text));
   HttpRequest request;
   request.method = "POST";

@@ -8,6 +8,7 @@
 #include "tally/odrl/terms.hpp"
 
 #include "confirmations_state.hpp"
+#include "transfer_process.hpp"
 #include "transfer_state.hpp"
 
 namespace tally::transfer {
@@ -143,6 +144,7 @@ awaitable<HttpAnswer> Confirmations::take(
   if (!note.confirmation.empty()) record.set("confirmation", note.confirmation);
   if (!note.request.empty()) record.set("request", note.request);
   change.transaction.puts.push_back(std::move(number));
+  change.transaction.puts.push_back(signed_note_row(id, text));
   if (note.what == DutyChange::rejected) {
     auto asked = parts_.store.row(request_kind, note.request);
     if (!asked) co_return refuse(asked.error());
@@ -173,7 +175,6 @@ awaitable<HttpAnswer> Confirmations::take(
       body = *std::move(json);
     }
     if (withdrawn) body["withdrawn"] = format_micros(event.at);
-    body["note"] = text;
     row.kind = confirmation_kind;
     row.id = hex;
     row.owner = id.value;

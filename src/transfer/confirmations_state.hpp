@@ -15,7 +15,7 @@
 namespace tally::transfer {
 
 // A confirmation: at the provider {duty, permission, action, at, confirmation, reference, salt}, at
-// the consumer without the last two and with the note. State: confirmed, withdrawn.
+// the consumer without the last two. State: confirmed, withdrawn.
 constexpr std::string_view confirmation_kind = "duty_confirmation";
 // A request: {duty, permission, action, since, said, app}. State: at the provider waiting, at the
 // consumer asked; then approved, rejected or refused.

@@ -9,12 +9,29 @@
 
 namespace tally::transfer {
 
+Row signed_note_row(const AgreementId& agreement, const std::string& note) {
+  Row row;
+  row.kind = signed_note_kind;
+  row.id = to_hex(sha256(note));
+  row.owner = agreement.value;
+  row.state = "held";
+  row.body = Json{{"note", note}}.dump();
+  return row;
+}
+
 Result<std::vector<std::string>> kept_notes(Store& store, const AgreementId& agreement) {
   std::vector<std::string> notes;
   const auto keep = [&notes](std::string note) {
     if (!note.empty()) notes.push_back(std::move(note));
   };
-  for (const std::string_view kind : {process_kind, deletion_kind, deletion_record_kind}) {
+  for (const std::string_view kind :
+       {process_kind,
+        deletion_kind,
+        deletion_record_kind,
+        statement_kind,
+        statement_record_kind,
+        use_notice_kind,
+        signed_note_kind}) {
     Store::Query query;
     query.kind = kind;
     query.owner = agreement.value;

@@ -84,6 +84,7 @@ awaitable<HttpAnswer> TransferService::receive_use_notice(Received received) {
   for (const auto& row : transaction.puts) ids.push_back(row.id);
   // An entry that stays belongs to a record that is not in the log: only a restart clears it.
   state.told_uses.insert(ids.begin(), ids.end());
+  transaction.puts.push_back(signed_note_row(id, note));
   auto done = co_await state.parts.journal.commit(std::move(transaction), std::move(drafts));
   if (done || done.error().kind == ErrorKind::conflict) {
     for (const auto& one : ids) state.told_uses.erase(one);

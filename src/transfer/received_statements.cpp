@@ -6,6 +6,7 @@
 #include "tally/audit/statement.hpp"
 
 #include "peer_signed.hpp"
+#include "transfer_process.hpp"
 #include "transfer_state.hpp"
 
 namespace tally::transfer {
@@ -13,12 +14,6 @@ namespace tally::transfer {
 using negotiation::json_answer;
 using negotiation::parse_body;
 using negotiation::text_of;
-
-namespace {
-
-constexpr std::string_view statement_kind = "statement_record";
-
-}  // namespace
 
 awaitable<HttpAnswer> TransferService::receive_statement(Received received) {
   const auto body = parse_body(received.request);
@@ -43,7 +38,7 @@ awaitable<HttpAnswer> TransferService::take_statement(
   const Digest digest = sha256(note);
   const Json answer = {{"held", digest_text(digest)}};
   Row row;
-  row.kind = statement_kind;
+  row.kind = statement_record_kind;
   row.id = statement_row_id(id, statement->origin, statement->number);
   const auto known = state.parts.store.row(row.kind, row.id);
   if (!known) co_return refuse(known.error());

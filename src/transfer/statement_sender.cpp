@@ -24,7 +24,6 @@ namespace tally::transfer {
 
 namespace {
 
-constexpr std::string_view kind = "statement";
 constexpr std::string_view stated_kind = "statement-range";  // a row for each agreement
 constexpr std::string_view round_kind = "statement-round";   // one row
 constexpr std::string_view round_id = "last";
@@ -75,7 +74,7 @@ struct StatementSender::State {
       : parts(std::move(with)),
         settings(std::move(options)),
         notes(
-            std::string(kind),
+            std::string(statement_kind),
             "transfer.statement-refused",
             parts.store,
             parts.journal,
@@ -259,7 +258,7 @@ awaitable<Result<void>> StatementSender::State::issue(
   range.body = reached.dump();
   transaction.puts.push_back(std::move(range));
   Row row;
-  row.kind = kind;
+  row.kind = statement_kind;
   row.id = statement_row_id(id, settings.log_origin, statement.number);
   row.owner = id.value;
   // Where nobody would understand it, the statement stands in the log alone.
@@ -274,7 +273,7 @@ awaitable<Result<void>> StatementSender::State::issue(
     request.body = body.dump();
     transaction.messages.push_back(negotiation::outgoing(
         new_pid(parts.random).value,
-        negotiation::process_key(kind, row.id),
+        negotiation::process_key(statement_kind, row.id),
         partner,
         *base + "/statements",
         request,
@@ -422,7 +421,7 @@ awaitable<Result<Json>> StatementSender::statements(
     if (!stated) co_return fail(std::move(stated));
   }
   const Store::Query query{
-      std::string(kind), {}, agreement.value, std::move(after), notes_per_page};
+      std::string(statement_kind), {}, agreement.value, std::move(after), notes_per_page};
   const auto rows = state->parts.store.rows(query);
   if (!rows) co_return tl::unexpected(rows.error());
   Json notes = Json::array();

@@ -24,6 +24,12 @@ inline constexpr std::string_view deletion_record_kind = "deletion_record";
 // Notices of uses that this side owes or gave, and each use that it was told of.
 inline constexpr std::string_view use_notice_kind = "use-notice";
 inline constexpr std::string_view told_use_kind = "use-told";
+// Statements of uses: those that this side sent, and those that it was given.
+inline constexpr std::string_view statement_kind = "statement";
+inline constexpr std::string_view statement_record_kind = "statement_record";
+// What else was signed, by its digest: notices of uses that this side was given, word of duties.
+inline constexpr std::string_view signed_note_kind = "signed-note";
+Row signed_note_row(const AgreementId& agreement, const std::string& note);
 inline constexpr std::string_view peer_index_kind = "transfer-peer";
 // Of statements, sent or received: each log of a party numbers its own. Those of a first log have
 // ids without its origin.

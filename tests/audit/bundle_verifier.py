@@ -153,12 +153,45 @@ def check_receipts(files, records, owner, keys):
         require(said["agreement"] == record["agreement"], "receipt of %d" % seq)
 
 
+NAMING = {"duty.confirmed", "duty.rejected", "duty.withdrawn", "inform.held", "inform.issued",
+          "statement.held", "statement.issued"}
+
+
+def check_notes(files, records, owner, keys):
+    """How many records have their note here."""
+    other, = [party for party in keys if party != owner]
+    provider = json.loads(files["contract/agreement.json"])["assigner"]
+    here = set()
+    for seq, record in records.items():
+        if record["type"] not in NAMING or "content" not in record:
+            continue
+        by = owner if record["type"].endswith(".issued") else other
+        if record["type"].startswith("duty."):
+            by = provider
+        name = "notes/%s.note" % record["content"][7:]
+        note = files[name]
+        require(hashlib.sha256(note).hexdigest() == record["content"][7:], "note of %d" % seq)
+        text, lines = note.rsplit(b"\n\n", 1)
+        signature = base64.b64decode(lines.split()[2])[4:]
+        require(verifier.ed25519(keys[by], text + b"\n", signature), "note of %d is signed" % seq)
+        said = json.loads(text.split(b"\n")[1])
+        require(said["agreement"] == record["agreement"], "note of %d" % seq)
+        if "sums" in record:
+            require(said["sums"] == record["sums"], "sums of %d" % seq)
+        if "rule" in record:
+            require(said["duty"] == record["rule"], "duty of %d" % seq)
+        here.add(name)
+    require({name for name in files if name.startswith("notes/")} == here, "no other notes")
+    return len(here)
+
+
 def check(file, anchors=None):
     manifest, files = read(file)
     records, _ = check_records(manifest, files)
     check_heads(manifest, files, records)
     owner, keys = check_contract(manifest, files, records, anchors)
     check_receipts(files, records, owner, keys)
+    check_notes(files, records, owner, keys)
     return len(records)
 
 

@@ -154,5 +154,59 @@ class Bundles(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
 
 
+class Notes(unittest.TestCase):
+    """What the two sign for each other beside receipts: statements of uses, notices of uses, and the
+    provider's word that a duty was done."""
+    @classmethod
+    def setUpClass(cls):
+        cls.pair = Pair(world, provider_options={"name": "told"}, consumer_options={"name": "telling"})
+        cls.provider, cls.consumer = cls.pair.provider, cls.pair.consumer
+        for side in (cls.provider, cls.consumer):
+            side.edit(lambda config: config.update(receipts={"statementSeconds": 86400}))
+        odrl, tally = "http://www.w3.org/ns/odrl/2/", "urn:tally:profile:1#"
+        paid = [{"leftOperand": tally + "payAmount", "operator": "gteq",
+                 "rightOperand": {"@value": "5.00", "@type": "xsd:decimal"}},
+                {"leftOperand": tally + "currency", "operator": "eq",
+                 "rightOperand": "urn:currency:eur"}]
+        cls.provider.offer(count=5)
+        document = connectors.policy(COHORT, count=5)
+        document["profile"] = "urn:tally:profile:1"
+        document["permission"] = [
+            {"action": odrl + "archive"},
+            {"action": odrl + "read", "duty": [{"action": odrl + "inform"},
+                                               {"action": odrl + "compensate", "constraint": paid}]}]
+        cls.provider.drop("policies", "cohort", {
+            "visibleTo": [{"domain": HEALTH}], "policy": document})
+        cls.pair.start()
+        cls.agreement = cls.consumer.agree(cls.provider)
+        cls.consumer.transfer(cls.agreement)
+
+    def test_they_are_in_both_bundles_and_fit(self):
+        self.provider.tally("confirm", self.agreement, "--reference", "INV-7")
+        eventually(lambda: self.consumer.records("duty.confirmed"), "the consumer is told")
+        token = self.consumer.app("reader", connectors.RESEARCH)
+        self.assertEqual(self.consumer.read(token, self.agreement).status, 200)
+        eventually(lambda: self.provider.records("inform.held"), "the provider is told")
+        for side in (self.provider, self.consumer):
+            side.clock(86400)
+        eventually(lambda: self.provider.records("statement.held"), "the uses are stated")
+        types = {self.provider: {"inform.held", "statement.held", "duty.confirmed"},
+                 self.consumer: {"inform.issued", "statement.issued", "duty.confirmed"}}
+        for side in (self.provider, self.consumer):
+            self.assertEqual(side.stop(), 0)
+            path = world.path(side.name + ".tar")
+            audit("bundle", side.folder, "--agreement", self.agreement, "--out", path)
+            code, report = checked(path, "--anchors", anchors())
+            self.assertNotIn("evidence.file-missing", codes(report, "missing"), report)
+            self.assertIn(code, (0, 2), report)
+            said, = [one for one in report["shown"] if one["code"] == "evidence.notes"]
+            named = [one for one in side.records(*bundle_verifier.NAMING) if "content" in one]
+            self.assertLessEqual(types[side], {one["type"] for one in named})
+            self.assertEqual(int(said["params"]["held"]) + int(said["params"]["issued"]), len(named))
+            manifest, files = bundle_verifier.read(path)
+            self.assertEqual({"notes/%s.note" % one["content"][7:] for one in named},
+                             {name for name in files if name.startswith("notes/")})
+
+
 if __name__ == "__main__":
     connectors.main()

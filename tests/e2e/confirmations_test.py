@@ -294,7 +294,7 @@ class Notes(Case):
 
     def kept(self, agreement):
         with sqlite3.connect(consumer.path("tally.db")) as store:
-            for body, in store.execute("SELECT body FROM row WHERE kind = 'duty_confirmation'"
+            for body, in store.execute("SELECT body FROM row WHERE kind = 'signed-note'"
                                        " AND owner = ?", (agreement,)):
                 return json.loads(body)["note"]
 

@@ -42,6 +42,7 @@ bool has(const std::vector<Message>& list, const std::string& code) {
 // Made once: it takes a second.
 struct Made {
   Made() {
+    sample.sign_notes();
     sample.release(sample.provider, hospital_keys, &institute_keys);
     sample.release(sample.consumer, institute_keys, &hospital_keys);
     provider = sample.collected(sample.provider).bundle;
@@ -67,6 +68,7 @@ TEST(Bundle, OfEachSideIsWholeWithTheAnchorsAlone) {
     EXPECT_TRUE(has(report.trusted, "evidence.revocation-listed"));
     EXPECT_TRUE(has(report.trusted, "evidence.time-witnessed")) << said(report);
     EXPECT_FALSE(has(report.trusted, "evidence.chain-unjudged"));
+    EXPECT_TRUE(has(report.shown, "evidence.notes")) << said(report);
     EXPECT_GT(report.records, 5U);
   }
 }
@@ -201,6 +203,16 @@ TEST(Bundle, AFileThatTheManifestDoesNotListIsRefused) {
   EXPECT_EQ(report.finding->link, "manifest");
 }
 
+TEST(Bundle, ANoteOfTheOtherPartyThatIsNotThereIsNotShown) {
+  Bundle other = made().consumer;
+  const auto gone =
+      std::erase_if(other.files, [](const auto& file) { return file.first.starts_with("notes/"); });
+  ASSERT_EQ(gone, 1U);
+  const auto report = check_again(other);
+  EXPECT_EQ(report.verdict, Verdict::incomplete);
+  EXPECT_TRUE(has(report.missing, "evidence.file-missing")) << said(report);
+}
+
 // What an owner can do that has its log key: other records at the same places, a new tree over
 // them, new proofs and heads. Without cosignatures, which it cannot make.
 Bundle forged(const Bundle& whole, const std::function<void(Json& record)>& change) {
@@ -317,6 +329,18 @@ TEST(Bundle, WhatAnOwnerRewritesWithItsKeyIsSeen) {
        "agreement"},
       // Here the other party's receipt convicts: it names the record as it was.
       {"more bytes sent", of("transfer.sent", [](Json& r) { r["bytes"] = 1; }), "receipt"},
+      // And here what it signed beside receipts.
+      {"more uses stated", of("statement.held", [](Json& r) { r["sums"]["uses"] = 3; }), "note"},
+      {"another statement", of("statement.held", [](Json& r) { r["number"] = 2; }), "note"},
+      {"another use told", of("inform.held", [](Json& r) { r["use"] = "use-2"; }), "note"},
+      {"told for another duty", of("inform.held", [](Json& r) { r["rule"] = "urn:b"; }), "note"},
+      {"another duty confirmed",
+       of("duty.confirmed", [](Json& r) { r["rule"] = "urn:b"; }),
+       "note"},
+      {"another confirmation",
+       of("duty.confirmed", [](Json& r) { r["confirmation"] = digest_text(Digest{}); }),
+       "note"},
+      {"no hash of a note", of("inform.held", [](Json& r) { r["content"] = 7; }), "note"},
       {"another receipt",
        of("receipt.held", [](Json& r) { r["receipt"] = digest_text(Digest{}); }),
        "file"},

@@ -11,8 +11,11 @@
 #include "tally/audit/checkpoint.hpp"
 #include "tally/audit/key_rotation.hpp"
 #include "tally/audit/recovery.hpp"
+#include "tally/audit/statement.hpp"
 #include "tally/audit/tree.hpp"
 #include "tally/evidence/collect.hpp"
+#include "tally/transfer/duty_note.hpp"
+#include "tally/transfer/use_notice.hpp"
 
 #include "audit/known_keys.hpp"
 #include "transfer/connector.hpp"
@@ -92,6 +95,75 @@ class Sample {
 
   void append(Connector& of, const std::string& type) {
     append(of, audit::RecordDraft(type, new_event(of.node->random(), world.now())));
+  }
+
+  // A record that names a note, which the store keeps.
+  void append_note(Connector& of, audit::RecordDraft draft, const std::string& note) {
+    Row row;
+    row.kind = "signed-note";
+    row.id = to_hex(sha256(note));
+    row.owner = agreement.value;
+    row.state = "held";
+    row.body = Json{{"note", note}}.dump();
+    Transaction change;
+    change.puts.push_back(std::move(row));
+    draft.about(agreement).set("content", sha256(note));
+    std::vector<audit::RecordDraft> drafts;
+    drafts.push_back(std::move(draft));
+    of.await(of.journal->commit(std::move(change), std::move(drafts))).value();
+  }
+
+  // Beside receipts: the consumer states its uses and tells of one, and the provider confirms a
+  // duty.
+  void sign_notes() {
+    const auto institute_signs = negotiation::test::signer_of(institute);
+    const auto key = audit::make_verifier_key(institute.uri, institute_signs->public_key());
+    const audit::Signer signs = [&](std::span<const std::uint8_t> bytes) -> Result<Bytes> {
+      const auto signature = institute_signs->sign(bytes);
+      return Bytes(signature.begin(), signature.end());
+    };
+    const auto draft = [this](const char* type) {
+      return audit::RecordDraft(type, new_event(provider.node->random(), world.now()));
+    };
+    audit::Statement statement;
+    statement.agreement = agreement;
+    statement.number = 1;
+    statement.sums.from = 1;
+    statement.sums.to = 9;
+    statement.sums.uses = 2;
+    statement.origin = consumer.log_key.name;
+    statement.size = 9;
+    audit::RecordDraft stated = draft("statement.held");
+    stated.set("number", statement.number).set_json("sums", statement.sums.to_json());
+    append_note(provider, std::move(stated), audit::sign_statement(statement, key, signs).value());
+
+    const std::string leaf = to_hex(Digest{});
+    const transfer::UseNotice notice{
+        agreement,
+        RuleId("urn:test:inform"),
+        consumer.log_key.name,
+        "2026-01-01T00:00:00.000000Z",
+        {{UseId("use-1"), "read", "2026-01-01T00:00:00.000000Z", 7, leaf}}};
+    audit::RecordDraft told = draft("inform.held");
+    told.set("use", "use-1").set("rule", notice.duty.value);
+    told.set_json("peer", {{"origin", notice.origin}, {"seq", 7}, {"leaf", leaf}});
+    append_note(provider, std::move(told), transfer::sign_use_notice(notice, key, signs).value());
+
+    transfer::DutyNote duty;
+    duty.agreement = agreement;
+    duty.to = institute.uri;
+    duty.number = 1;
+    duty.duty = RuleId("urn:test:pay");
+    duty.time = duty.at = {1'767'225'600, 0};
+    duty.confirmation = digest_text(sha256("paid"));
+    const auto hospital_signs = negotiation::test::signer_of(hospital);
+    const auto word = transfer::sign_duty_note(duty, hospital.uri, *hospital_signs).value();
+    for (Connector* const of : {&provider, &consumer}) {
+      audit::RecordDraft confirmed = draft("duty.confirmed");
+      confirmed.set("action", "compensate").set("rule", duty.duty.value);
+      confirmed.set("confirmation", duty.confirmation);
+      append_note(*of, std::move(confirmed), word);
+    }
   }
 
   // The log's key is that of `next` from here on.
