@@ -93,6 +93,13 @@ class ChangedReader final : public BodyReader {
   bool changed_ = false;
 };
 
+// Parties beside the two that could be told.
+class Nobody final : public InformedParties {
+ public:
+  bool knows(const std::string&) const override { return false; }
+  awaitable<Result<bool>> tell(std::string, std::string, std::string) override { co_return false; }
+};
+
 }  // namespace
 
 std::string cohort_csv(std::size_t bytes) {
@@ -273,6 +280,32 @@ void Connector::build() {
           signer},
       self
   );
+  informed = std::make_unique<Nobody>();
+  if (informs) {
+    informer = std::make_unique<Informer>(
+        InformerParts{
+            *store,
+            *journal,
+            *delivery,
+            node->clock(),
+            node->timers(),
+            node->worker(),
+            node->random(),
+            *tasks,
+            node->notices(),
+            directory,
+            *enforcer,
+            signer,
+            *informed,
+            [this]() -> Result<std::unique_ptr<audit::LogStorage>> {
+              return std::make_unique<sim::SimLogStorage>(disk);
+            },
+            [this] { return log->mark().size; },
+            limits},
+        self,
+        origin()
+    );
+  }
   auto routes =
       api::peer_routes({*negotiations, *transfers, [] { return std::optional<Error>(); }, limits});
   auto hold_routes = api::peer_hold_routes({*orders, *holds, limits});
@@ -321,6 +354,8 @@ awaitable<Result<void>> Connector::begin() {
   if (!done) co_return done;
   done = holdings->load();
   if (!done) co_return done;
+  if (informer) done = co_await informer->start();
+  if (!done) co_return done;
   co_return co_await keeper->start();
 }
 
@@ -329,6 +364,7 @@ Result<void> Connector::resume_all() {
   if (auto done = transfers->resume(); !done) return done;
   tasks->spawn("ended agreements", orders->finish());
   tasks->spawn("duties", confirmations->run());
+  if (informer) tasks->spawn("inform", informer->run());
   return {};
 }
 
@@ -336,6 +372,8 @@ void Connector::destroy_more() {
   app_router.reset();
   peer_router.reset();
   keeper.reset();
+  informer.reset();
+  informed.reset();
   confirmations.reset();
   orders.reset();
   holds.reset();

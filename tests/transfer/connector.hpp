@@ -23,6 +23,7 @@
 #include "tally/transfer/agreement_orders.hpp"
 #include "tally/transfer/confirmations.hpp"
 #include "tally/transfer/deletion_sender.hpp"
+#include "tally/transfer/informer.hpp"
 #include "tally/transfer/transfer_service.hpp"
 #include "tally/usage/app_registry.hpp"
 #include "tally/usage/hold_book.hpp"
@@ -57,6 +58,7 @@ class Connector final : public negotiation::test::Machine,
   std::string asset_delivery = "custody";  // of its asset; before `offer`
   bool receipt_before_key = false;         // of that offer; before `offer`
   Json duties = Json::array();             // of that offer's permission; before `offer`
+  bool informs = false;                    // tells of uses; before `start`
   std::string data = cohort_csv();
   // One byte changes on its way out, after it was measured.
   bool swapped = false;
@@ -125,6 +127,8 @@ class Connector final : public negotiation::test::Machine,
   std::unique_ptr<usage::HoldBook> holds;
   std::unique_ptr<AgreementOrders> orders;
   std::unique_ptr<Confirmations> confirmations;
+  std::unique_ptr<InformedParties> informed;  // nobody
+  std::unique_ptr<Informer> informer;         // where it informs
   std::unique_ptr<api::Router> peer_router;
   std::unique_ptr<api::Router> app_router;
 
