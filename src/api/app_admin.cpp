@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lists.hpp"
 #include "members.hpp"
 
 namespace tally::api {
@@ -24,10 +25,10 @@ Json app_json(const usage::App& app) {
 
 }  // namespace
 
-awaitable<HttpResponse> get_apps(std::shared_ptr<const ManagementApiParts> parts, Call&) {
-  std::vector<Json> items;
+awaitable<HttpResponse> get_apps(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+  Json items = Json::array();
   for (const auto& app : parts->apps.list()) items.push_back(app_json(app));
-  co_return json_response(200, {{"items", std::move(items)}});
+  co_return cut_list(call, {{"items", std::move(items)}}, "id");
 }
 
 awaitable<HttpResponse> post_app(std::shared_ptr<const ManagementApiParts> parts, Call& call) {

@@ -6,6 +6,7 @@
 
 #include "tally/negotiation/exchange.hpp"
 
+#include "lists.hpp"
 #include "members.hpp"
 
 namespace tally::api {
@@ -41,7 +42,7 @@ awaitable<HttpResponse> get_approvals(Parts parts, Call& call) {
     put_sentence(item, "why", call.lang);
     put_sentence(item, "objection", call.lang);
   }
-  co_return json_response(200, {{"items", std::move(*waiting)}});
+  co_return cut_list(call, {{"items", std::move(*waiting)}}, "id");
 }
 
 awaitable<HttpResponse> post_approve(Parts parts, Call& call) {

@@ -7,6 +7,7 @@
 #include "tally/negotiation/agreement.hpp"
 
 #include "duties_json.hpp"
+#include "lists.hpp"
 #include "members.hpp"
 
 namespace tally::api {
@@ -71,7 +72,7 @@ awaitable<HttpResponse> get_duties(ManagementParts parts, Call& call) {
     }
     items[i]["confirmations"] = std::move(confirmations);
   }
-  co_return json_response(200, {{"items", std::move(items)}});
+  co_return cut_list(call, {{"items", std::move(items)}}, in_their_order);
 }
 
 awaitable<HttpResponse> post_confirmation(ManagementParts parts, Call& call) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "lists.hpp"
+
 namespace tally::api {
 
 namespace {
@@ -38,7 +40,7 @@ awaitable<HttpResponse> get_events(std::shared_ptr<const ManagementApiParts> par
 }
 
 awaitable<HttpResponse> get_webhooks(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
-  co_return json_response(200, {{"items", parts->webhooks.list(call.lang)}});
+  co_return cut_list(call, {{"items", parts->webhooks.list(call.lang)}}, "name");
 }
 
 }  // namespace tally::api

@@ -17,6 +17,7 @@
 
 #include "acts.hpp"
 #include "confirmation_admin.hpp"
+#include "lists.hpp"
 #include "my_agreements.hpp"
 #include "passed_on.hpp"
 #include "sending.hpp"
@@ -369,7 +370,7 @@ std::vector<Route> app_routes(AppApiParts given) {
       {"GET", "/api/v1/artefacts/:id/data", Role::app, here, of_artefact(odrl::iri::read)},
       {"GET", "/api/v1/artefacts/:id/export", Role::app, here, of_artefact(odrl::iri::export_)},
       {"POST", "/api/v1/derivations", Role::app, Where::home, made},
-      {"GET", "/api/v1/my-agreements", Role::app, here, mine},
+      {"GET", "/api/v1/my-agreements", Role::app, here, conditional(mine)},
       {"POST", "/api/v1/my-agreements/:id/consent-requests", Role::app, Where::home, asked}};
 }
 

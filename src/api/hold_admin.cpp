@@ -7,6 +7,7 @@
 #include "tally/core/json.hpp"
 
 #include "code.hpp"
+#include "lists.hpp"
 #include "members.hpp"
 
 namespace tally::api {
@@ -55,17 +56,15 @@ Result<usage::Hold> hold_in(const Json& body) {
 
 awaitable<HttpResponse> get_holds(ManagementParts parts, Call& call) {
   const std::string wanted = call.query("state");
-  const Store::Query query{
-      std::string(usage::hold_kind),
-      wanted.empty() ? "in-force" : wanted,
-      {},
-      call.query("after"),
-      100};
-  const auto rows = parts->store.rows(query);
-  if (!rows) co_return problem(rows.error(), call.lang);
+  const auto wish = page_wish(call);
+  if (!wish) co_return problem(wish.error(), call.lang);
+  const std::string state = wanted.empty() ? "in-force" : wanted;
+  const auto page =
+      rows_of_page(parts->store, {std::string(usage::hold_kind), state, {}, {}, 0}, *wish);
+  if (!page) co_return problem(page.error(), call.lang);
   const ClockReading now = parts->clock.read();
   Json items = Json::array();
-  for (const auto& row : *rows) {
+  for (const auto& row : page->rows) {
     auto item = parse_json(row.body);
     if (!item) co_return problem(500, {"api.internal", {}}, call.lang);
     const auto hold = parts->holds.find(row.id);
@@ -73,9 +72,7 @@ awaitable<HttpResponse> get_holds(ManagementParts parts, Call& call) {
     (*item)["state"] = over ? "over" : row.state;
     items.push_back(*std::move(item));
   }
-  Json body = {{"items", std::move(items)}};
-  if (rows->size() == query.most) body["next"] = rows->back().id;
-  co_return json_response(200, body);
+  co_return list_response(call, {{"items", std::move(items)}}, page->next);
 }
 
 awaitable<HttpResponse> post_hold(ManagementParts parts, Call& call) {

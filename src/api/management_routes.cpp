@@ -23,6 +23,7 @@
 #include "event_routes.hpp"
 #include "hold_admin.hpp"
 #include "limits_json.hpp"
+#include "lists.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
 #include "statement_admin.hpp"
@@ -37,7 +38,7 @@ constexpr std::int64_t most_overlap_seconds = 31'536'000;
 
 using Parts = std::shared_ptr<const ManagementApiParts>;
 
-Json page(std::vector<Json> items) {
+Json list_body(std::vector<Json> items) {
   return {{"items", std::move(items)}};
 }
 
@@ -91,20 +92,20 @@ Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforc
 awaitable<HttpResponse> get_agreements(Parts parts, Call& call) {
   // Suspended is what is active and held: of rows of both kinds a page may show fewer.
   const std::string wanted = call.query("state");
-  Store::Query query{
-      "agreement", wanted == "suspended" ? "active" : wanted, {}, call.query("after"), 100};
-  const auto rows = parts->store.rows(query);
-  if (!rows) co_return problem(rows.error(), call.lang);
+  const auto wish = page_wish(call);
+  if (!wish) co_return problem(wish.error(), call.lang);
+  const auto page = rows_of_page(
+      parts->store, {"agreement", wanted == "suspended" ? "active" : wanted, {}, {}, 0}, *wish
+  );
+  if (!page) co_return problem(page.error(), call.lang);
   std::vector<Json> items;
-  for (const auto& row : *rows) {
+  for (const auto& row : page->rows) {
     const auto agreement = negotiation::parse_agreement(row);
     if (!agreement) co_return problem(agreement.error(), call.lang);
     Json item = agreement_json(*agreement, parts->enforcer);
     if (wanted.empty() || item["state"] == wanted) items.push_back(std::move(item));
   }
-  Json body = page(std::move(items));
-  if (rows->size() == query.most) body["next"] = rows->back().id;
-  co_return json_response(200, body);
+  co_return list_response(call, list_body(std::move(items)), page->next);
 }
 
 awaitable<HttpResponse> get_agreement(Parts parts, Call& call) {
@@ -180,9 +181,16 @@ awaitable<HttpResponse> get_address(Parts parts, Call& call) {
 template <class Service>
 RouteHandler list_of(Parts, Service& service) {
   return [&service](Call& call) -> awaitable<HttpResponse> {
-    auto items = service.list();
+    const auto wish = page_wish(call);
+    if (!wish) co_return problem(wish.error(), call.lang);
+    auto items = service.list(wish->after, wish->limit + 1);
     if (!items) co_return problem(items.error(), call.lang);
-    co_return json_response(200, page(std::move(*items)));
+    std::string next;
+    if (items->size() > wish->limit) {
+      items->pop_back();
+      next = items->back().value("id", std::string());
+    }
+    co_return list_response(call, list_body(std::move(*items)), next);
   };
 }
 
@@ -214,11 +222,13 @@ RouteHandler terminate_process(Parts parts, Service& service) {
 // Rows of one kind as they stand in the store, for what has no service of its own.
 RouteHandler rows_of(Parts parts, std::string kind) {
   return [parts, kind = std::move(kind)](Call& call) -> awaitable<HttpResponse> {
-    Store::Query query{kind, call.query("state"), call.query("owner"), call.query("after"), 100};
-    const auto rows = parts->store.rows(query);
-    if (!rows) co_return problem(rows.error(), call.lang);
+    const auto wish = page_wish(call);
+    if (!wish) co_return problem(wish.error(), call.lang);
+    const auto page =
+        rows_of_page(parts->store, {kind, call.query("state"), call.query("owner"), {}, 0}, *wish);
+    if (!page) co_return problem(page.error(), call.lang);
     std::vector<Json> items;
-    for (const auto& row : *rows) {
+    for (const auto& row : page->rows) {
       Json item = Json::parse(row.body, nullptr, false);
       if (!item.is_object()) item = Json::object();
       item["id"] = row.id;
@@ -226,9 +236,7 @@ RouteHandler rows_of(Parts parts, std::string kind) {
       if (!item.contains("agreement")) item["agreement"] = row.owner;
       items.push_back(std::move(item));
     }
-    Json body = page(std::move(items));
-    if (rows->size() == query.most) body["next"] = rows->back().id;
-    co_return json_response(200, body);
+    co_return list_response(call, list_body(std::move(items)), page->next);
   };
 }
 
@@ -401,19 +409,19 @@ std::vector<Route> management_routes(ManagementApiParts given) {
   const RouteHandler status = [parts](Call&) -> awaitable<HttpResponse> {
     co_return json_response(200, parts->connector.status());
   };
-  const RouteHandler assets = [parts](Call&) -> awaitable<HttpResponse> {
-    co_return json_response(200, page(parts->catalog.assets()));
+  const RouteHandler assets = [parts](Call& call) -> awaitable<HttpResponse> {
+    co_return cut_list(call, list_body(parts->catalog.assets()), "id");
   };
   const RouteHandler policies = [parts](Call& call) -> awaitable<HttpResponse> {
-    Json body = page(parts->catalog.policies());
+    Json body = list_body(parts->catalog.policies());
     body["problems"] = parts->catalog.problems(call.lang);
     body["warnings"] = parts->catalog.warnings(call.lang);
-    co_return json_response(200, body);
+    co_return cut_list(call, std::move(body), "id");
   };
   const RouteHandler rules = [parts](Call& call) -> awaitable<HttpResponse> {
-    Json body = page(parts->rules.rules());
+    Json body = list_body(parts->rules.rules());
     body["problems"] = parts->rules.problems(call.lang);
-    co_return json_response(200, body);
+    co_return cut_list(call, std::move(body), in_their_order);
   };
   // What a handler read of the store leaves the connector only once its records are in the log.
   const auto shown = [parts](RouteHandler handler) -> RouteHandler {
@@ -465,7 +473,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
   const auto admin = Role::admin;
   const auto here = Where::connection;
   const auto home = Where::home;
-  return {
+  std::vector<Route> routes{
       {"GET", "/health/live", anyone, here, live},
       {"GET", "/health/ready", anyone, here, on(get_ready)},
       {"GET", "/api/v1/status", auditor, home, status},
@@ -626,6 +634,12 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        recorded("open-private", false, on(get_opening))},
       {"POST", "/api/v1/private/erasures", admin, home, ends("erase-private", on(post_erasure))},
   };
+  for (Route& route : routes) {
+    if (route.method == "GET" && route.role != anyone) {
+      route.handler = conditional(std::move(route.handler));
+    }
+  }
+  return routes;
 }
 
 }  // namespace tally::api

@@ -11,6 +11,7 @@
 #include "acts.hpp"
 #include "duties_json.hpp"
 #include "limits_json.hpp"
+#include "lists.hpp"
 
 namespace tally::api {
 
@@ -87,22 +88,22 @@ Json shown(
 awaitable<HttpResponse> get_my_agreements(std::shared_ptr<const AppApiParts> parts, Call& call) {
   const auto app = parts->apps.find_by_token(bearer_token(call.caller));
   if (!app) co_return problem(401, {"api.unknown-token", {}}, call.lang);
-  constexpr std::size_t most = 100;
-  const AgreementId after(call.query("after"));
+  const auto wish = page_wish(call);
+  if (!wish) co_return problem(wish.error(), call.lang);
+  const AgreementId after(wish->after);
   Json items = Json::array();
-  Json body;
+  std::string next;
   for (const auto& id : parts->enforcer.agreements()) {
     if (id <= after || !usage::may_use(*app, id)) continue;
     const auto state = parts->enforcer.state(id);
     if (!state || state->terms.our_side != odrl::Side::consumer) continue;
-    if (items.size() == most) {
-      body["next"] = items.back()["agreement"];
+    if (items.size() == wish->limit) {
+      next = items.back()["agreement"];
       break;
     }
     items.push_back(shown(*parts, *app, *state, call.lang));
   }
-  body["items"] = std::move(items);
-  co_return json_response(200, body);
+  co_return list_response(call, {{"items", std::move(items)}}, next);
 }
 
 }  // namespace tally::api

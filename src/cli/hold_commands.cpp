@@ -95,22 +95,15 @@ Instant now() {
 }  // namespace
 
 int hold_list(const Console& console, Management& api, bool lifted) {
-  Json all = Json::array();
-  std::string path = std::string("/api/v1/holds?state=") + (lifted ? "lifted" : "in-force");
-  for (std::string next;;) {
-    const auto answer =
-        api.get(next.empty() ? path : path + "&after=" + percent_encode_segment(next));
-    if (!answer) return console.fail(answer.error());
-    for (const auto& item : answer->value("items", Json::array())) all.push_back(item);
-    next = answer->value("next", std::string());
-    if (next.empty()) break;
-  }
+  const auto answer =
+      api.get(std::string("/api/v1/holds?state=") + (lifted ? "lifted" : "in-force"));
+  if (!answer) return console.fail(answer.error());
   if (console.json) {
-    console.print(Json{{"items", std::move(all)}}.dump(2));
+    console.print(answer->dump(2));
     return done;
   }
   std::vector<std::vector<std::string>> rows;
-  for (const auto& item : all) {
+  for (const auto& item : answer->value("items", Json::array())) {
     const std::string name = item.value("name", std::string());
     std::string on = text_of(item, "scope");
     if (item.contains("target")) on += " " + text_of(item, "target");

@@ -141,7 +141,18 @@ Result<Json> Management::call(
 }
 
 Result<Json> Management::get(const std::string& path) {
-  return call("GET", path, nullptr);
+  // Pages are as large as they may be: whoever asks here wants all of them.
+  const std::string more = path + (path.find('?') == std::string::npos ? '?' : '&');
+  auto whole = call("GET", path, nullptr);
+  while (whole && whole->is_object() && whole->contains("items") && whole->contains("next")) {
+    const std::string after = percent_encode_segment(whole->value("next", std::string()));
+    auto page = call("GET", more + "limit=1000&after=" + after, nullptr);
+    if (!page) return page;
+    for (auto& item : (*page)["items"]) (*whole)["items"].push_back(std::move(item));
+    whole->erase("next");
+    if (const auto next = page->find("next"); next != page->end()) (*whole)["next"] = *next;
+  }
+  return whole;
 }
 
 }  // namespace tally::cli

@@ -26,6 +26,7 @@ class Management {
   // The answer's JSON. A problem answer comes back as an Error with the code and the parameters
   // that the connector gave, so that the sentence is rendered here, in the operator's language.
   Result<Json> call(const std::string& method, const std::string& path, const Json& body);
+  // Of a list all pages, as one.
   Result<Json> get(const std::string& path);
   // The answer as it is.
   Result<PeerAnswer> raw(HttpRequest request, const std::string& path);

@@ -180,8 +180,9 @@ Result<Json> NegotiationService::describe(const Pid& pid) const {
   return json;
 }
 
-Result<std::vector<Json>> NegotiationService::list() const {
-  auto rows = all_rows(state_->parts.store, process_kind);
+Result<std::vector<Json>> NegotiationService::list(const std::string& after, std::size_t most)
+    const {
+  auto rows = state_->parts.store.rows({std::string(process_kind), {}, {}, after, most});
   if (!rows) return fail(std::move(rows));
   std::vector<Json> all;
   for (const auto& row : *rows) {

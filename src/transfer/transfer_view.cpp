@@ -62,8 +62,9 @@ Result<Json> TransferService::describe(const Pid& pid) const {
   return json;
 }
 
-Result<std::vector<Json>> TransferService::list() const {
-  auto rows = all_rows(state_->parts.store, process_kind);
+namespace {
+
+Result<std::vector<Json>> described(Result<std::vector<Row>> rows) {
   if (!rows) return fail(std::move(rows));
   std::vector<Json> all;
   for (const auto& row : *rows) {
@@ -72,6 +73,16 @@ Result<std::vector<Json>> TransferService::list() const {
     all.push_back(describe_process(*process));
   }
   return all;
+}
+
+}  // namespace
+
+Result<std::vector<Json>> TransferService::list() const {
+  return described(all_rows(state_->parts.store, process_kind));
+}
+
+Result<std::vector<Json>> TransferService::list(const std::string& after, std::size_t most) const {
+  return described(state_->parts.store.rows({std::string(process_kind), {}, {}, after, most}));
 }
 
 }  // namespace tally::transfer

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 import unittest
 
 import wires
@@ -321,7 +322,7 @@ class Connector:
         page = self.get(path)
         items = page["items"]
         while "next" in page:
-            page = self.get(path + "?after=" + page["next"])
+            page = self.get(path + "?after=" + urllib.parse.quote(page["next"], safe=""))
             items += page["items"]
         return items
 

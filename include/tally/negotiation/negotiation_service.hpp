@@ -198,7 +198,8 @@ class NegotiationService final : public ProcessOwner {
 
   // {pid, role, peer, state, offer, agreement, reason, history, …}. Errors: not_found.
   Result<Json> describe(const Pid& pid) const;
-  Result<std::vector<Json>> list() const;
+  // At most `most` behind the id `after`, in the order of their ids, without history and policy.
+  Result<std::vector<Json>> list(const std::string& after, std::size_t most) const;
   // What those with whom there are agreements said of their logs. Complete after `load`.
   [[nodiscard]] const PartnerLogs& partners() const;
 

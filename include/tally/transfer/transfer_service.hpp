@@ -154,6 +154,8 @@ class TransferService final : public negotiation::ProcessOwner {
   // The transfer under which data_address answers for this agreement, if one does.
   Result<std::optional<Pid>> running_call(const AgreementId& agreement) const;
   Result<std::vector<Json>> list() const;
+  // At most `most` behind the id `after`, in the order of their ids.
+  Result<std::vector<Json>> list(const std::string& after, std::size_t most) const;
   // How many transfers there are whose other side owes its receipt.
   [[nodiscard]] std::size_t receipts_missing() const;
 

@@ -1,0 +1,47 @@
+// Lists in pages, and answers that a client need not fetch twice: one idiom for the whole API
+// (docs/management-api.md, "Lists" and "ETags").
+//
+// A page has at most `limit` items (1 to 1,000; 100 where the request does not say), those behind
+// `after`. `next` in the body, and the Link to the same with `rel="next"` (RFC 8288), lead to the
+// page that follows; the last page has neither. What is added meanwhile is on a later page or on
+// none; nothing is shown twice.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/api/router.hpp"
+#include "tally/core/store.hpp"
+
+namespace tally::api {
+
+struct PageWish {
+  std::size_t limit = 100;
+  std::string after;
+};
+
+// Errors: invalid (api.limit-malformed).
+Result<PageWish> page_wish(const Call& call);
+
+// Rows of the store in the order of their ids, with whether there are more. Errors: the store's.
+struct RowsOfPage {
+  std::vector<Row> rows;
+  std::string next;  // empty: this is the last page
+};
+Result<RowsOfPage> rows_of_page(Store& store, Store::Query query, const PageWish& wish);
+
+// `body` has `items`; `next` as in RowsOfPage.
+HttpResponse list_response(const Call& call, Json body, const std::string& next);
+
+// A list that is known as a whole, in `items` of `body`. They are put in the order of the member
+// `key`, which no two share; in_their_order: their order stands, and `after` is a place in it.
+constexpr const char* in_their_order = nullptr;
+HttpResponse cut_list(const Call& call, Json body, const char* key);
+
+// 200 answers in JSON get an ETag of their bytes; 304 where If-None-Match names it (RFC 9110,
+// section 13.1.2). Answers that are not to be stored, and streams, stay as they are.
+RouteHandler conditional(RouteHandler handler);
+
+}  // namespace tally::api
