@@ -369,10 +369,11 @@ Admit admit_tokens(std::vector<ApiToken> tokens) {
   return [tokens = std::move(tokens
           )](const HttpRequest&, const identity::Caller& caller) -> Result<Admission> {
     constexpr std::string_view scheme = "Bearer ";
-    if (!caller.authorization.starts_with(scheme)) {
+    const std::string_view shown = caller.authorization;
+    if (!shown.starts_with(scheme)) {
       return fail(ErrorKind::unauthenticated, {"api.no-token", {}});
     }
-    const auto token = std::string_view(caller.authorization).substr(scheme.size());
+    const auto token = shown.substr(scheme.size());
     const auto digest = to_hex(sha256(token));
     const ApiToken* found = nullptr;
     for (const auto& candidate : tokens) {

@@ -245,6 +245,7 @@ Result<void> Connector::listen() {
     if (!bound) return fail(std::move(bound));
     listener->port = *bound;
   }
+  credentials_.tls_key_pem = {};
   return {};
 }
 
