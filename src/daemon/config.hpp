@@ -13,6 +13,7 @@
 #include "tally/audit/hold_order.hpp"
 #include "tally/audit/note.hpp"
 #include "tally/catalog/catalog.hpp"
+#include "tally/core/call_rates.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
@@ -162,6 +163,7 @@ struct Config {
   // Peers are configured in the form before this version's (loopbackCredential).
   bool former_form = false;
   Limits limits;
+  CallRates rates;
 };
 
 struct ConfigProblem {

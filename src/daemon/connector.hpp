@@ -52,6 +52,7 @@
 #include "held_reader.hpp"
 #include "informed_parties.hpp"
 #include "keys.hpp"
+#include "limited_log.hpp"
 #include "log_key_rotation.hpp"
 #include "peer_credentials.hpp"
 #include "peer_directory.hpp"
@@ -170,6 +171,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<HeardPeer> heard_peer_;  // peer_, for everything that services send
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
+  std::unique_ptr<LimitedLog> limited_;
   std::unique_ptr<Enrolments> enrolments_;
 
   // The services.

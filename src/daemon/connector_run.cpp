@@ -240,6 +240,7 @@ awaitable<void> Connector::housekeeping() {
     co_await contacts_->keep(seconds(30));
     if (since_flush >= seconds(60)) {
       refusals_->flush();
+      limited_->flush();
       since_flush = 0;
     }
   }
@@ -294,6 +295,7 @@ awaitable<void> Connector::stop() {
   }
   enforcer_->flush_completions(true);
   refusals_->flush();
+  limited_->flush();
   co_await contacts_->keep(0);
   tasks_->cancel();
   co_await tasks_->drained();
