@@ -121,6 +121,19 @@ awaitable<HttpResponse> get_agreement(Parts parts, Call& call) {
   co_return json_response(200, body);
 }
 
+awaitable<HttpResponse> post_reload(Parts parts, Call& call) {
+  auto reloaded = co_await parts->connector.reload();
+  if (!reloaded) co_return problem(reloaded.error(), call.lang);
+  Json body = shown_message(reloaded->said, call.lang);
+  body["changed"] = reloaded->changed;
+  body["restart"] = reloaded->restart;
+  body["documents"] = Json::array();
+  for (const auto& message : reloaded->documents) {
+    body["documents"].push_back(shown_message(message, call.lang));
+  }
+  co_return json_response(200, body);
+}
+
 awaitable<HttpResponse> get_history(Parts parts, Call& call) {
   auto story = co_await parts->connector.history(AgreementId(call.parameters.front()), call.lang);
   if (!story) co_return problem(story.error(), call.lang);
@@ -619,6 +632,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        home,
        starts("rotate-log-key", on(post_log_key_rotation))},
       {"POST", "/api/v1/log/pruning", admin, home, starts("prune-log", on(post_log_pruning))},
+      {"POST", "/api/v1/reload", admin, home, recorded("reload", true, on(post_reload))},
       {"POST", "/api/v1/clock", admin, home, recorded("advance-clock", false, on(post_clock))},
       {"GET",
        "/api/v1/private/:seq",

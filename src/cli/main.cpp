@@ -212,6 +212,9 @@ int main(int argc, char** argv) {
   token_add->callback([&] { run = [&] { return add_token(console, token_options); }; });
 
   // --- a running connector ---
+  command(app, "reload", "help-reload")->callback([&] {
+    run = with_api([&](Management& api) { return reload(console, api); });
+  });
   command(app, "status", "help-status")->callback([&] {
     run = with_api([&](Management& api) { return status(console, api); });
   });

@@ -102,6 +102,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
   Config config;
   config.folder = folder;
   config.insecure_loopback = insecure_loopback;
+  config.settings = settings_of(*document);
   ConfigReader read(problems);
 
   const auto listener = [&read](Listener& out

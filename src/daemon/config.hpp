@@ -20,6 +20,8 @@
 #include "tally/negotiation/peers.hpp"
 #include "tally/usage/surroundings.hpp"
 
+#include "settings.hpp"
+
 namespace tally::daemon {
 
 struct Listener {
@@ -164,6 +166,7 @@ struct Config {
   bool former_form = false;
   Limits limits;
   CallRates rates;
+  Settings settings;  // as the file has them
 };
 
 struct ConfigProblem {

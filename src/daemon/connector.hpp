@@ -88,6 +88,7 @@ class Connector final : public api::Connector {
   awaitable<Result<Json>> opening(std::uint64_t seq) override;
   awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   awaitable<Result<Json>> prune_log(Lang lang) override;
+  awaitable<Result<api::Reloaded>> reload() override;
 
  private:
   // What `open` finds before the parts can be built.
@@ -125,7 +126,20 @@ class Connector final : public api::Connector {
   Message certificate_state(Instant now) const;
   void say_ending() const;
   void say_serving() const;
-  void reload();
+  void reload_in_background();
+  // What a reload found, all of it good; nothing is changed yet.
+  struct Fresh {
+    Config config;
+    std::shared_ptr<const identity::TrustStore> trust;
+    Credentials credentials;
+    std::vector<LoadedCredential> peers;
+    Json digests;
+  };
+  // Errors: conflict, the first fault; each one is noted.
+  Result<Fresh> read_again() const;
+  void take_up(Fresh fresh);
+  // What differs from what is in force, and is named by `wanted`: taken up by a reload, or not.
+  [[nodiscard]] std::vector<std::string> changes(const Fresh& fresh, bool taken_up) const;
   [[nodiscard]] std::optional<Error> closed() const;
   [[nodiscard]] std::string log_folder() const;
   awaitable<Result<void>> set_status(AgreementId id, negotiation::AgreementStatus status);
@@ -231,6 +245,8 @@ class Connector final : public api::Connector {
   bool starting_ = true;
   bool stopping_ = false;
   bool reload_after_start_ = false;
+  bool reloading_ = false;
+  Json at_start_;  // digests of the files that were read then
   int exit_code_ = 0;
 };
 
