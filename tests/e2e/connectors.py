@@ -243,9 +243,9 @@ class Connector:
                                                  **(env or {})))
         return self
 
-    def start(self, env=None):
+    def start(self, *arguments, env=None):
         seen = len(self.notices("daemon.serving"))
-        self.spawn(env=env)
+        self.spawn(*arguments, env=env)
         eventually(lambda: len(self.notices("daemon.serving")) > seen or self.ended(),
                    self.name + " serves")
         if self.ended():
