@@ -266,9 +266,9 @@ awaitable<HttpResponse> serve(Parts parts, Call& call) {
 
 }  // namespace
 
-std::string bearer_token(const identity::Caller& caller) {
-  if (!caller.authorization.starts_with(bearer)) return {};
-  return caller.authorization.substr(bearer.size());
+std::string_view bearer_token(const identity::Caller& caller) {
+  const std::string_view shown = caller.authorization;
+  return shown.starts_with(bearer) ? shown.substr(bearer.size()) : std::string_view();
 }
 
 HttpResponse refusal_response(const usage::Refusal& refusal, Lang lang) {

@@ -122,6 +122,19 @@ awaitable<HttpResponse> get_agreement(Parts parts, Call& call) {
   co_return json_response(200, body);
 }
 
+awaitable<HttpResponse> post_reload(Parts parts, Call& call) {
+  auto reloaded = co_await parts->connector.reload();
+  if (!reloaded) co_return problem(reloaded.error(), call.lang);
+  Json body = shown_message(reloaded->said, call.lang);
+  body["changed"] = reloaded->changed;
+  body["restart"] = reloaded->restart;
+  body["documents"] = Json::array();
+  for (const auto& message : reloaded->documents) {
+    body["documents"].push_back(shown_message(message, call.lang));
+  }
+  co_return json_response(200, body);
+}
+
 awaitable<HttpResponse> get_history(Parts parts, Call& call) {
   auto story = co_await parts->connector.history(AgreementId(call.parameters.front()), call.lang);
   if (!story) co_return problem(story.error(), call.lang);
@@ -377,10 +390,11 @@ Admit admit_tokens(std::vector<ApiToken> tokens) {
   return [tokens = std::move(tokens
           )](const HttpRequest&, const identity::Caller& caller) -> Result<Admission> {
     constexpr std::string_view scheme = "Bearer ";
-    if (!caller.authorization.starts_with(scheme)) {
+    const std::string_view shown = caller.authorization;
+    if (!shown.starts_with(scheme)) {
       return fail(ErrorKind::unauthenticated, {"api.no-token", {}});
     }
-    const auto token = std::string_view(caller.authorization).substr(scheme.size());
+    const auto token = shown.substr(scheme.size());
     const auto digest = to_hex(sha256(token));
     const ApiToken* found = nullptr;
     for (const auto& candidate : tokens) {
@@ -626,6 +640,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        home,
        starts("rotate-log-key", on(post_log_key_rotation))},
       {"POST", "/api/v1/log/pruning", admin, home, starts("prune-log", on(post_log_pruning))},
+      {"POST", "/api/v1/reload", admin, home, recorded("reload", true, on(post_reload))},
       {"POST", "/api/v1/clock", admin, home, recorded("advance-clock", false, on(post_clock))},
       {"GET",
        "/api/v1/private/:seq",

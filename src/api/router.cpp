@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tally/api/call_limits.hpp"
 #include "tally/core/json.hpp"
 #include "tally/dsp/binding.hpp"
 
@@ -106,14 +107,16 @@ Router::Router(
     boost::asio::any_io_executor home,
     const Limits& limits,
     Clock& clock,
-    Notices& notices
+    Notices& notices,
+    CallLimits* call_limits
 )
     : routes_(std::move(routes)),
       admit_(std::move(admit)),
       home_(std::move(home)),
       limits_(limits),
       clock_(clock),
-      notices_(notices) {
+      notices_(notices),
+      call_limits_(call_limits) {
   for (const auto& route : routes_) patterns_.push_back(split(route.path));
 }
 
@@ -128,7 +131,6 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
   auto target = parse_target(request.target);
   if (!target) co_return problem(400, {"api.target-malformed", {}}, lang);
 
-  auto admission = admit_(request, caller);
   Call call{std::move(request), caller, std::move(*target), {}, lang, {}, {}, {}, clock_.read().at};
   const Route* found = nullptr;
   std::string allow;
@@ -144,14 +146,7 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
   }
   // A route without a credential is open to all; for the rest, who asks comes before what there is.
   if (found == nullptr || found->role != Role::anyone) {
-    if (!admission) {
-      auto refused = problem(admission.error(), lang);
-      if (refused.status == 401) refused.headers.set("WWW-Authenticate", "Bearer");
-      co_return refused;
-    }
-    call.role = admission->role;
-    call.principal = std::move(admission->principal);
-    call.credential = std::move(admission->credential);
+    if (auto refused = admit(found, call)) co_return *std::move(refused);
   }
   if (found == nullptr) {
     if (allow.empty()) co_return problem(404, {"api.unknown-path", {}}, lang);
@@ -160,12 +155,33 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
     wrong_method.headers.set("Allow", allow);
     co_return wrong_method;
   }
-  if (found->role != Role::anyone && !allows(found->role, admission->role)) {
+  if (found->role != Role::anyone && !allows(found->role, call.role)) {
     co_return problem(403, {"api.role", {{"path", found->path}}}, lang);
   }
   if (found->where == Where::connection) co_return co_await dispatch(*found, std::move(call));
   auto at_home = dispatch(*found, std::move(call));
   co_return co_await boost::asio::co_spawn(home_, std::move(at_home), boost::asio::use_awaitable);
+}
+
+std::optional<HttpResponse> Router::admit(const Route* route, Call& call) const {
+  auto admission = admit_(call.request, call.caller);
+  if (!admission) {
+    if (call_limits_ != nullptr && admission.error().kind == ErrorKind::unauthenticated) {
+      auto too_soon = call_limits_->refuse_unknown(call.caller, call.now, call.lang);
+      if (too_soon) return too_soon;
+    }
+    auto refused = problem(admission.error(), call.lang);
+    if (refused.status == 401) refused.headers.set("WWW-Authenticate", "Bearer");
+    return refused;
+  }
+  call.role = admission->role;
+  call.principal = std::move(admission->principal);
+  call.credential = std::move(admission->credential);
+  if (call_limits_ == nullptr) return std::nullopt;
+  // A name of a token may be a person's.
+  const auto& caller = call.credential.empty() ? call.principal : call.credential;
+  const Where where = route == nullptr ? Where::connection : route->where;
+  return call_limits_->refuse(caller, where, call.now, call.lang);
 }
 
 awaitable<HttpResponse> Router::dispatch(const Route& route, Call call) const {

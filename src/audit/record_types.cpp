@@ -14,6 +14,7 @@ const std::vector<RecordType>& record_types() {
       {"approval.approved", {"pid"}},
       {"approval.rejected", {"pid"}},
       {"approval.requested", {"pid"}},
+      {"calls.limited", {"count", "listener", "reason"}},
       {"checkpoint.witnessed", {"peer"}},
       {"config.changed", {"change"}, {"changed", "digests"}},
       {"consent.asked", {"action", "agreement", "request", "rule"}},

@@ -96,6 +96,17 @@ int status(const Console& console, Management& api) {
   return done;
 }
 
+int reload(const Console& console, Management& api) {
+  const auto answer = api.call("POST", "/api/v1/reload", Json::object());
+  if (!answer) return console.fail(answer.error());
+  if (console.json) return show(console, *answer);
+  console.say(message_of(*answer));
+  for (const auto& document : answer->value("documents", Json::array())) {
+    console.say(message_of(document));
+  }
+  return done;
+}
+
 namespace {
 
 // The offers of a catalogue, then those of the catalogues in it.

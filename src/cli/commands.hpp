@@ -17,6 +17,7 @@ struct Party {
 };
 
 int status(const Console& console, Management& api);
+int reload(const Console& console, Management& api);
 struct CatalogOptions {
   Party peer;
   std::vector<std::string> keywords;  // all of them

@@ -75,7 +75,7 @@ struct RegulatorKey {
 Result<RegulatorKey> regulator_key(std::string_view pem, const std::string& name) {
   const Message unfit{"cli.regulator-key-unfit", {{"name", name}}};
   auto seed = identity::ed25519_seed(pem);
-  const auto public_key = seed ? audit::ed25519_public_key(*seed) : Result<Bytes>();
+  const auto public_key = seed ? audit::ed25519_public_key(as_bytes(*seed)) : Result<Bytes>();
   const bool plain = !name.empty() && name.find_first_of(" +\n\t") == std::string::npos;
   if (!seed || !public_key || !plain) return fail(ErrorKind::invalid, unfit);
   RegulatorKey made;

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "tally/core/secret.hpp"
 #include "tally/core/version.hpp"
 
 #include "approval_commands.hpp"
@@ -68,6 +69,7 @@ Lang language_of(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  guard_secrets();
   Console console{language_of(argc, argv), false};
   const Help help(console.lang);
   CLI::App app(help("help"));
@@ -210,6 +212,9 @@ int main(int argc, char** argv) {
   token_add->callback([&] { run = [&] { return add_token(console, token_options); }; });
 
   // --- a running connector ---
+  command(app, "reload", "help-reload")->callback([&] {
+    run = with_api([&](Management& api) { return reload(console, api); });
+  });
   command(app, "status", "help-status")->callback([&] {
     run = with_api([&](Management& api) { return status(console, api); });
   });

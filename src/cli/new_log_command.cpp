@@ -49,7 +49,7 @@ Result<Bytes> log_public_key(const fs::path& folder) {
   if (!pem) return tl::unexpected(pem.error());
   const auto seed = identity::ed25519_seed(*pem);
   if (!seed) return fail(ErrorKind::invalid, {"cli.log-key-malformed", {{"file", key.string()}}});
-  return audit::ed25519_public_key(*seed);
+  return audit::ed25519_public_key(as_bytes(*seed));
 }
 
 struct Counts {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 namespace tally {
@@ -85,10 +84,6 @@ bool Aead::open(
   if (EVP_DecryptFinal_ex(context, rest.data(), &n) == 1) return true;
   wipe(out);
   return false;
-}
-
-void wipe(std::span<std::uint8_t> secret) {
-  OPENSSL_cleanse(secret.data(), secret.size());
 }
 
 }  // namespace tally

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "tally/core/letters.hpp"
+#include "tally/core/secret.hpp"
 
 namespace tally {
 namespace {
@@ -37,6 +38,12 @@ std::optional<std::string> percent_decode(std::string_view text) {
 }
 
 }  // namespace
+
+Headers::~Headers() {
+  for (auto& [name, value] : fields_) {
+    if (same_name(name, "Authorization")) wipe(value);
+  }
+}
 
 void Headers::set(std::string name, std::string value) {
   std::erase_if(fields_, [&](const auto& field) { return same_name(field.first, name); });

@@ -15,10 +15,6 @@ constexpr std::string_view first_format = "tally-custody-key/1 ";
 constexpr std::string_view header = "tally-custody-ring/1\n";
 constexpr std::string_view unknown_time = "-";
 
-void wipe_text(std::string& text) {
-  wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
-}
-
 std::optional<SecretKey> parse_secret(std::string_view base64) {
   auto bytes = from_base64(base64);
   SecretKey key;
@@ -38,13 +34,6 @@ std::string_view take_word(std::string_view& line) {
 }
 
 }  // namespace
-
-SecretKey::~SecretKey() {
-  wipe();
-}
-void SecretKey::wipe() {
-  tally::wipe(bytes);
-}
 
 KeyName name_of(const SecretKey& key) {
   Sha256 sha;
@@ -104,7 +93,7 @@ std::string KeyRing::print(const Entries& entries) {
     text += " ";
     text += secret;
     text += "\n";
-    wipe_text(secret);
+    wipe(secret);
   }
   return text;
 }
@@ -117,7 +106,7 @@ Result<std::unique_ptr<KeyRing>> KeyRing::open(std::unique_ptr<RingStorage> stor
   auto text = storage->read();
   if (!text) return fail(std::move(text));
   auto entries = parse(*text);
-  wipe_text(*text);
+  wipe(*text);
   if (!entries) {
     return fail(ErrorKind::invalid, {"custody.key-malformed", {{"file", storage->place()}}});
   }
@@ -161,7 +150,7 @@ Result<KeyName> KeyRing::add(Random& random, Instant now) {
   }
   std::string text = print(next);
   auto replaced = storage_->replace(text);
-  wipe_text(text);
+  wipe(text);
   if (!replaced) return fail(std::move(replaced));
   const std::lock_guard guard(mutex_);
   entries_ = std::move(next);
@@ -177,7 +166,7 @@ Result<void> KeyRing::destroy_former() {
   }
   std::string text = print(left);
   auto replaced = storage_->replace(text);
-  wipe_text(text);
+  wipe(text);
   if (!replaced) return replaced;
   const std::lock_guard guard(mutex_);
   entries_ = std::move(left);

@@ -114,7 +114,7 @@ class RingFile final : public RingStorage {
     if (static_cast<std::size_t>(n) > most_bytes) return refuse("custody.key-malformed", file_);
     text.resize(static_cast<std::size_t>(n));
     if ((found.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-      wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+      wipe(text);
       return refuse("custody.key-readable-by-others", file_);
     }
     return text;
@@ -155,7 +155,7 @@ Result<void> create_key_ring(const fs::path& file, Random& random, Instant now) 
   entries.front().shown = {name_of(entries.front().key), now, true};
   std::string text = KeyRing::print(entries);
   auto made = create(file, text);
-  wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
+  wipe(text);
   return made;
 }
 

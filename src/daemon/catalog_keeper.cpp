@@ -29,6 +29,18 @@ std::string problem_text(const catalog::Problem& problem) {
   return problem.file + problem.pointer + problem.message.code;
 }
 
+// An offer in force as its row says it. Rows of earlier versions do not say since when.
+struct PublishedOffer {
+  std::string digest;
+  std::string since;
+
+  static PublishedOffer read(const std::string& body) {
+    const auto blank = std::min(body.find(' '), body.size());
+    return {body.substr(0, blank), body.substr(std::min(blank + 1, body.size()))};
+  }
+  [[nodiscard]] std::string text() const { return digest + " " + since; }
+};
+
 }  // namespace
 
 CatalogKeeper::CatalogKeeper(
@@ -90,7 +102,7 @@ Result<CatalogKeeper::Documents> CatalogKeeper::stored() const {
   return out;
 }
 
-awaitable<Result<void>> CatalogKeeper::reload() {
+awaitable<Result<std::vector<Message>>> CatalogKeeper::reload() {
   Documents read;
   const auto bytes = options_.limits.policy_bytes;
   auto job = [this, &read, bytes] {
@@ -122,7 +134,7 @@ awaitable<void> CatalogKeeper::watch() {
   }
 }
 
-awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
+awaitable<Result<std::vector<Message>>> CatalogKeeper::publish(Documents documents) {
   // One at a time: a second change waits for the first to be in the log.
   while (publishing_) co_await parts_.timers.sleep_for(milliseconds(10));
   publishing_ = true;
@@ -160,12 +172,18 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
     for (auto& row : *rows) published.emplace(row.id, std::move(row));
     if (!more) break;
   }
+  Since since;
   for (const auto& [id, offer] : built.catalog->offers()) {
     const auto old = published.find(id.value);
-    if (old != published.end() && old->second.body == offer.digest) {
+    const auto state =
+        old != published.end() ? PublishedOffer::read(old->second.body) : PublishedOffer{};
+    if (state.digest == offer.digest) {
+      since.emplace(id, state.since);
       published.erase(old);
       continue;
     }
+    const PublishedOffer fresh{offer.digest, format_seconds(now)};
+    since.emplace(id, fresh.since);
     const bool update = old != published.end();
     audit::RecordDraft loaded("policy.loaded", new_event(parts_.random, now));
     loaded.set("policy", sha256(offer.policy)).set("file", offer.file);
@@ -177,7 +195,7 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
     draft.set("policy", sha256(offer.policy));
     drafts.push_back(std::move(draft));
     // A withdrawn offer may come back: its row is there under another state.
-    Row row{"offer", id.value, 0, "published", offer.asset.value, offer.digest};
+    Row row{"offer", id.value, 0, "published", offer.asset.value, fresh.text()};
     if (update) {
       row.version = old->second.version;
       published.erase(old);
@@ -244,6 +262,7 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
   {
     const std::lock_guard lock(mutex_);
     current_ = std::move(built.catalog);
+    since_ = std::make_shared<const Since>(std::move(since));
     problems_ = std::move(built.problems);
     warnings_ = std::move(built.warnings);
   }
@@ -252,7 +271,7 @@ awaitable<Result<void>> CatalogKeeper::publish(Documents documents) {
         message.code == "daemon.document-refused" || message.code == "daemon.document-warning";
     parts_.notices.note(warns ? Severity::warning : Severity::info, message);
   }
-  co_return Result<void>{};
+  co_return told;
 }
 
 // --- api::CatalogView ---
@@ -287,13 +306,18 @@ std::vector<Json> CatalogKeeper::assets() const {
 }
 
 std::vector<Json> CatalogKeeper::policies() const {
-  const auto catalog = current();
+  std::unique_lock lock(mutex_);
+  const auto catalog = current_;
+  const auto in_force = since_;
+  lock.unlock();
   std::vector<Json> out;
   for (const auto& [id, offer] : catalog->offers()) {
+    const auto& since = in_force->at(id);
     out.push_back(
         {{"id", id.value},
          {"asset", offer.asset.value},
          {"digest", offer.digest},
+         {"since", since.empty() ? Json() : Json(since)},
          {"home", offer.file}}
     );
   }
@@ -321,7 +345,9 @@ awaitable<Result<void>> CatalogKeeper::put(std::string kind, std::string id, std
   drafts.push_back(std::move(draft));
   auto committed = co_await parts_.journal.commit(std::move(transaction), std::move(drafts));
   if (!committed) co_return fail(std::move(committed));
-  co_return co_await reload();
+  auto reloaded = co_await reload();
+  if (!reloaded) co_return fail(std::move(reloaded));
+  co_return Result<void>{};
 }
 
 awaitable<Result<void>> CatalogKeeper::remove(
@@ -338,7 +364,9 @@ awaitable<Result<void>> CatalogKeeper::remove(
   drafts.push_back(std::move(draft));
   auto committed = co_await parts_.journal.commit(std::move(transaction), std::move(drafts));
   if (!committed) co_return fail(std::move(committed));
-  co_return co_await reload();
+  auto reloaded = co_await reload();
+  if (!reloaded) co_return fail(std::move(reloaded));
+  co_return Result<void>{};
 }
 
 awaitable<Result<void>> CatalogKeeper::put_asset(AssetId id, Json document) {

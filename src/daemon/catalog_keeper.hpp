@@ -55,8 +55,9 @@ class CatalogKeeper final : public api::CatalogView,
   CatalogKeeper(CatalogParts parts, std::filesystem::path folder, catalog::BuildOptions options);
   ~CatalogKeeper() override;
 
-  // Reads the folders now. Errors: unavailable (store, log); what was in force stays.
-  awaitable<Result<void>> reload();
+  // Reads the folders now, and tells what changed. Errors: unavailable (store, log); what was in
+  // force stays.
+  awaitable<Result<std::vector<Message>>> reload();
   // Looks at the folders every second until cancelled.
   awaitable<void> watch();
   [[nodiscard]] std::size_t offers() const;
@@ -103,7 +104,7 @@ class CatalogKeeper final : public api::CatalogView,
   };
   [[nodiscard]] std::shared_ptr<const catalog::Catalog> current() const;
   Result<Documents> stored() const;
-  awaitable<Result<void>> publish(Documents documents);
+  awaitable<Result<std::vector<Message>>> publish(Documents documents);
   awaitable<Result<void>> put(std::string kind, std::string id, std::string text);
   awaitable<Result<void>> remove(std::string kind, std::string id, std::string unknown);
 
@@ -112,8 +113,10 @@ class CatalogKeeper final : public api::CatalogView,
   const catalog::BuildOptions options_;
   Digest seen_{};  // of names, sizes and times of the files as last read
   bool publishing_ = false;
-  mutable std::mutex mutex_;  // guards the three below
+  mutable std::mutex mutex_;  // guards the four below
   std::shared_ptr<const catalog::Catalog> current_;
+  using Since = std::map<OfferId, std::string>;
+  std::shared_ptr<const Since> since_;  // when each offer of current_ came in force as it is
   std::vector<catalog::Problem> problems_;
   std::vector<catalog::Problem> warnings_;
   // What agreements' data paths need, looked up once each; by agreement.

@@ -102,6 +102,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
   Config config;
   config.folder = folder;
   config.insecure_loopback = insecure_loopback;
+  config.settings = settings_of(*document);
   ConfigReader read(problems);
 
   const auto listener = [&read](Listener& out
@@ -424,6 +425,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
           {"limits",
            [&](const Json& value, const std::string& at) {
              auto& limits = config.limits;
+             auto& rates = config.rates;
              read.object(
                  value,
                  at,
@@ -431,6 +433,13 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                      {"connections", read.number(limits.connections, 1, 1'000'000)},
                      {"connectionsPerPeer", read.number(limits.connections_per_peer, 1, 1'000'000)},
                      {"requestsInFlight", read.number(limits.requests_in_flight, 1, 1'000'000)},
+                     {"peerCallsPerSecond", read.number(rates.peer_calls, 1, 1'000'000)},
+                     {"peerMessagesPerSecond", read.number(rates.peer_messages, 1, 1'000'000)},
+                     {"appCallsPerSecond", read.number(rates.app_calls, 1, 1'000'000)},
+                     {"managementCallsPerSecond",
+                      read.number(rates.management_calls, 1, 1'000'000)},
+                     {"failedTokensPerSecond", read.number(rates.failed_tokens, 1, 1'000'000)},
+                     {"failedTokensAtOnce", read.number(rates.failed_tokens_at_once, 1, 1'000'000)},
                      {"drainSeconds", read.number(limits.drain, 0, 3600, seconds(1))},
                      {"retryDeadlineSeconds",
                       read.number(limits.retry_deadline, 1, 30L * 24 * 3600, seconds(1))},

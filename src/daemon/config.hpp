@@ -13,11 +13,14 @@
 #include "tally/audit/hold_order.hpp"
 #include "tally/audit/note.hpp"
 #include "tally/catalog/catalog.hpp"
+#include "tally/core/call_rates.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/result.hpp"
 #include "tally/negotiation/peers.hpp"
 #include "tally/usage/surroundings.hpp"
+
+#include "settings.hpp"
 
 namespace tally::daemon {
 
@@ -162,6 +165,8 @@ struct Config {
   // Peers are configured in the form before this version's (loopbackCredential).
   bool former_form = false;
   Limits limits;
+  CallRates rates;
+  Settings settings;  // as the file has them
 };
 
 struct ConfigProblem {

@@ -291,6 +291,7 @@ Result<void> Connector::assemble(Opened opened) {
   peers_ = std::make_unique<ConfiguredPeers>(*peer_, config_);
   const OurUrl base_url = [this](const PartyId& party) { return peers_->our_base_url(party); };
   refusals_ = std::make_unique<RefusalLog>(*log_, clock_, random_);
+  limited_ = std::make_unique<LimitedLog>(*log_, notices_, clock_, random_);
 
   // What is offered, and from where it is served.
   tasks_ = std::make_unique<TaskGroup>(home, notices_);

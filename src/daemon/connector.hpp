@@ -52,6 +52,7 @@
 #include "held_reader.hpp"
 #include "informed_parties.hpp"
 #include "keys.hpp"
+#include "limited_log.hpp"
 #include "log_key_rotation.hpp"
 #include "peer_credentials.hpp"
 #include "peer_directory.hpp"
@@ -87,6 +88,7 @@ class Connector final : public api::Connector {
   awaitable<Result<Json>> opening(std::uint64_t seq) override;
   awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   awaitable<Result<Json>> prune_log(Lang lang) override;
+  awaitable<Result<api::Reloaded>> reload() override;
 
  private:
   // What `open` finds before the parts can be built.
@@ -124,7 +126,20 @@ class Connector final : public api::Connector {
   Message certificate_state(Instant now) const;
   void say_ending() const;
   void say_serving() const;
-  void reload();
+  void reload_in_background();
+  // What a reload found, all of it good; nothing is changed yet.
+  struct Fresh {
+    Config config;
+    std::shared_ptr<const identity::TrustStore> trust;
+    Credentials credentials;
+    std::vector<LoadedCredential> peers;
+    Json digests;
+  };
+  // Errors: conflict, the first fault; each one is noted.
+  Result<Fresh> read_again() const;
+  void take_up(Fresh fresh);
+  // What differs from what is in force, and is named by `wanted`: taken up by a reload, or not.
+  [[nodiscard]] std::vector<std::string> changes(const Fresh& fresh, bool taken_up) const;
   [[nodiscard]] std::optional<Error> closed() const;
   [[nodiscard]] std::string log_folder() const;
   awaitable<Result<void>> set_status(AgreementId id, negotiation::AgreementStatus status);
@@ -170,6 +185,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<HeardPeer> heard_peer_;  // peer_, for everything that services send
   std::unique_ptr<ConfiguredPeers> peers_;
   std::unique_ptr<RefusalLog> refusals_;
+  std::unique_ptr<LimitedLog> limited_;
   std::unique_ptr<Enrolments> enrolments_;
 
   // The services.
@@ -229,6 +245,8 @@ class Connector final : public api::Connector {
   bool starting_ = true;
   bool stopping_ = false;
   bool reload_after_start_ = false;
+  bool reloading_ = false;
+  Json at_start_;  // digests of the files that were read then
   int exit_code_ = 0;
 };
 

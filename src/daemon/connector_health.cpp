@@ -103,6 +103,7 @@ Json Connector::status() const {
       {"receiptsMissing", transfers_->receipts_missing()},
       {"offers", catalog_->offers()},
       {"agreements", enforcer_->agreements().size()},
+      {"callsLimited", limited_->total()},
       {"ready", ready},
       {"time", format_micros(clock_.read().at)},
       {"version", std::string(version())}};

@@ -39,10 +39,25 @@ std::string host_of(const std::string& source) {
   return source.substr(0, source.rfind(':'));
 }
 
+// Whoever has rested may catch up on two seconds.
+Rate steady(std::uint64_t per_second) {
+  return {per_second, per_second * 2};
+}
+
 }  // namespace
 
+Connector::Serving::Serving(const CallRates& rates, api::LimitedCalls& refusals)
+    : failed_tokens({rates.failed_tokens, rates.failed_tokens_at_once}),
+      peer_limits(
+          "peers", {steady(rates.peer_calls), steady(rates.peer_messages)}, failed_tokens, refusals
+      ),
+      app_limits("apps", {steady(rates.app_calls), {}}, failed_tokens, refusals),
+      management_limits(
+          "management", {steady(rates.management_calls), {}}, failed_tokens, refusals
+      ) {}
+
 Result<void> Connector::listen() {
-  serving_ = std::make_unique<Serving>();
+  serving_ = std::make_unique<Serving>(config_.rates, *limited_);
   const auto& limits = config_.limits;
   const auto home = home_.get_executor();
   std::vector<boost::asio::io_context*> contexts;
@@ -106,7 +121,13 @@ Result<void> Connector::listen() {
     peer_routes.insert(peer_routes.end(), more.begin(), more.end());
   }
   serving_->peer_router = std::make_unique<api::Router>(
-      std::move(peer_routes), &api::admit_peer, home, limits, clock_, notices_
+      std::move(peer_routes),
+      &api::admit_peer,
+      home,
+      limits,
+      clock_,
+      notices_,
+      &serving_->peer_limits
   );
   std::function<void()> after_use;
   if (keeper_) after_use = [this] { used_.store(true, std::memory_order_relaxed); };
@@ -135,7 +156,13 @@ Result<void> Connector::listen() {
   auto app_receipts = api::app_use_receipt_routes(receipt_parts);
   app_routes.insert(app_routes.end(), app_receipts.begin(), app_receipts.end());
   serving_->app_router = std::make_unique<api::Router>(
-      std::move(app_routes), api::admit_apps(*apps_), home, limits, clock_, notices_
+      std::move(app_routes),
+      api::admit_apps(*apps_),
+      home,
+      limits,
+      clock_,
+      notices_,
+      &serving_->app_limits
   );
   std::vector<api::ApiToken> tokens;
   tokens.reserve(config_.management.tokens.size());
@@ -181,7 +208,8 @@ Result<void> Connector::listen() {
       home,
       limits,
       clock_,
-      notices_
+      notices_,
+      &serving_->management_limits
   );
 
   const auto make = [&](net::ListenerConfig listener, net::Handler handler) {
@@ -245,6 +273,7 @@ Result<void> Connector::listen() {
     if (!bound) return fail(std::move(bound));
     listener->port = *bound;
   }
+  credentials_.tls_key_pem = {};
   return {};
 }
 
@@ -289,6 +318,9 @@ awaitable<HttpResponse> Connector::serve_by_credential(
   if (!known.peer) {
     const Message reason{"identity.credential-unknown", {}};
     if (auto refused = api::refuse_unknown_peer(request, reason)) {
+      const Lang lang = parse_lang(request.headers.get("Accept-Language").value_or(""));
+      auto too_soon = serving_->peer_limits.refuse_unknown(caller, clock_.read().at, lang);
+      if (too_soon) co_return *std::move(too_soon);
       refusals_->refused(reason, host_of(caller.source));
       co_return std::move(*refused);
     }

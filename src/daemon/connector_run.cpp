@@ -1,4 +1,4 @@
-// A connector from its start to its end: threads, signals, what is done by itself, reload.
+// A connector from its start to its end: threads, signals, what is done by itself.
 #include <csignal>
 #include <string_view>
 #include <utility>
@@ -57,7 +57,7 @@ int Connector::run() {
     signals.async_wait([&](boost::system::error_code failed, int signal) {
       if (failed) return;
       if (signal == SIGHUP) {
-        if (serving_) reload();
+        if (serving_) reload_in_background();
         reload_after_start_ = !serving_;
         return wait();
       }
@@ -121,7 +121,7 @@ awaitable<void> Connector::start_and_report() {
   say_serving();
   tell_service_manager("READY=1");
   give_back_program_pages();
-  if (std::exchange(reload_after_start_, false)) reload();
+  if (std::exchange(reload_after_start_, false)) reload_in_background();
 }
 
 // The last line of a start: what a person wants to know first, and what to do next.
@@ -175,6 +175,7 @@ awaitable<Result<void>> Connector::start() {
   // Also of what was changed while nothing ran.
   auto digests = digests_in_force(config_, credentials_);
   if (!digests) co_return fail(std::move(digests));
+  at_start_ = *digests;
   co_await rules_->load();
   *digests = with_rules(*std::move(digests), rules_->digest());
   if (!differing(from_log_->configuration.digests(), *digests).empty()) {
@@ -195,7 +196,7 @@ awaitable<Result<void>> Connector::start() {
     tasks_->spawn("key rotation", key_rotation_->run());
     tasks_->spawn("re-check", rechecker_->run());
   }
-  if (auto done = co_await catalog_->reload(); !done) co_return done;
+  if (auto done = co_await catalog_->reload(); !done) co_return fail(std::move(done));
   tasks_->spawn("catalogue", catalog_->watch());
   tasks_->spawn("rules", rules_->watch());
   tasks_->spawn("housekeeping", housekeeping());
@@ -240,6 +241,7 @@ awaitable<void> Connector::housekeeping() {
     co_await contacts_->keep(seconds(30));
     if (since_flush >= seconds(60)) {
       refusals_->flush();
+      limited_->flush();
       since_flush = 0;
     }
   }
@@ -294,6 +296,7 @@ awaitable<void> Connector::stop() {
   }
   enforcer_->flush_completions(true);
   refusals_->flush();
+  limited_->flush();
   co_await contacts_->keep(0);
   tasks_->cancel();
   co_await tasks_->drained();
@@ -302,77 +305,6 @@ awaitable<void> Connector::stop() {
   if (snapshots_->due()) co_return;
   auto taken = co_await snapshots_->take();
   if (!taken) notices_.note(Severity::warning, taken.error().message);
-}
-
-void Connector::reload() {
-  auto changed = load_config(config_.folder, config_.insecure_loopback);
-  if (!changed) {
-    for (const auto& problem : changed.error()) notices_.note(Severity::error, problem.message);
-    return;
-  }
-  auto trust = load_trust(*changed);
-  auto credentials = load_credentials(*changed);
-  auto digests = credentials ? digests_in_force(*changed, *credentials) : Result<Json>();
-  auto peers = load_peer_credentials(*changed);
-  for (const auto* failed :
-       {trust ? nullptr : &trust.error(),
-        credentials ? nullptr : &credentials.error(),
-        digests ? nullptr : &digests.error(),
-        peers ? nullptr : &peers.error()}) {
-    if (failed != nullptr) notices_.note(Severity::error, failed->message);
-  }
-  if (!trust || !credentials || !digests || !peers) return;  // what is in force stays
-  *digests = with_rules(*std::move(digests), rules_->digest());
-
-  // Recorded before it takes effect.
-  auto apply = [](Connector& self,
-                  Config config,
-                  std::shared_ptr<const identity::TrustStore> store,
-                  Credentials fresh,
-                  std::vector<LoadedCredential> peers,
-                  Json digests) -> awaitable<void> {
-    auto recorded = co_await self.record_configuration("reload", std::move(digests));
-    if (!recorded) {
-      self.notices_.note(Severity::error, recorded.error().message);
-      co_return;
-    }
-    self.trust_->replace(std::move(store));
-    const auto note = [&self](const Result<void>& done) {
-      if (!done) self.notices_.note(Severity::error, done.error().message);
-    };
-    note(self.peer_->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem));
-    if (self.serving_->peers) {
-      note(self.serving_->peers->reload_tls(fresh.tls_certificate_pem, fresh.tls_key_pem));
-    }
-    if (self.serving_->credential_peers && !self.config_.credential_peers->plain) {
-      auto pair = load_credential_pair(self.config_, fresh);
-      note(
-          pair ? self.serving_->credential_peers->reload_tls(pair->certificate, pair->key)
-               : Result<void>(tl::unexpected(pair.error()))
-      );
-    }
-    self.credentials_.tls = fresh.tls;
-    note(self.peer_->set_addresses(addresses_of(config.known_peers, peers)));
-    self.peer_credentials_->replace(std::move(peers));
-    self.peers_->replace(config.known_peers);
-    if (self.quota_) self.quota_->set(quota_of(self.config_, config.known_peers));
-    self.enforcer_->surround(surroundings_of(config));
-    self.holds_->set_regulators(std::move(config.regulators));
-    auto catalog = co_await self.catalog_->reload();
-    if (!catalog) self.notices_.note(Severity::error, catalog.error().message);
-    self.notices_.note(Severity::info, {"daemon.reloaded", {}});
-  };
-  tasks_->spawn(
-      "reload",
-      apply(
-          *this,
-          std::move(*changed),
-          std::move(*trust),
-          std::move(*credentials),
-          std::move(*peers),
-          std::move(*digests)
-      )
-  );
 }
 
 awaitable<Result<void>> Connector::record_configuration(std::string change, Json digests) {

@@ -12,16 +12,16 @@ namespace {
 // One digest over the files, each with its length; empty: there are none. A `key` that only this
 // connector has keeps a reader of the log from trying what may stand in them.
 Result<std::string> digest_over(
-    const std::vector<std::filesystem::path>& files, const std::string& key = {}
+    const std::vector<std::filesystem::path>& files, const Secret& key = {}
 ) {
   if (files.empty()) return std::string();
   Sha256 sha;
-  sha.update(key);
+  sha.update(key.text());
   for (const auto& file : files) {
-    const auto content = read_file(file);
+    const auto content = read_secret(file);
     if (!content) return tl::unexpected(content.error());
     sha.update(std::to_string(content->size()) + ":");
-    sha.update(*content);
+    sha.update(content->text());
   }
   return digest_text(sha.finish());
 }
@@ -42,7 +42,7 @@ Result<void> add_peer_files(const Config& config, Json& digests) {
   if (!of_anchors) return tl::unexpected(of_anchors.error());
   if (!of_anchors->empty()) digests["peerAnchors"] = *of_anchors;
   if (secrets.empty()) return {};
-  const auto key = read_file(config.contract_key);
+  const auto key = read_secret(config.contract_key);
   if (!key) return tl::unexpected(key.error());
   const auto of_secrets = digest_over(secrets, *key);
   if (!of_secrets) return tl::unexpected(of_secrets.error());
@@ -60,7 +60,7 @@ Result<void> add_program_files(const Config& config, Json& digests) {
   std::ranges::for_each(config.hooks, add);
   std::ranges::for_each(config.webhooks, add);
   if (files.empty()) return {};
-  const auto key = read_file(config.contract_key);
+  const auto key = read_secret(config.contract_key);
   if (!key) return tl::unexpected(key.error());
   const auto digest = digest_over(files, *key);
   if (!digest) return tl::unexpected(digest.error());

@@ -1,10 +1,15 @@
 #include "keys.hpp"
 
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <sstream>
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "tally/core/descriptor.hpp"
 
 namespace tally::daemon {
 
@@ -42,12 +47,32 @@ Result<std::string> read_file(const std::filesystem::path& file) {
   return text.str();
 }
 
-Result<std::string> read_key_file(const std::filesystem::path& file) {
+Result<Secret> read_secret(const std::filesystem::path& file) {
+  const auto unreadable = [&file] {
+    return fail(ErrorKind::invalid, {"daemon.file-unreadable", {{"file", file.string()}}});
+  };
+  const Descriptor opened(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat facts {};
+  if (!opened || ::fstat(opened.get(), &facts) != 0 || !S_ISREG(facts.st_mode)) return unreadable();
+  Secret text(static_cast<std::size_t>(facts.st_size));
+  std::size_t filled = 0;
+  while (filled < text.size()) {
+    const ssize_t n = ::read(opened.get(), text.data() + filled, text.size() - filled);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return unreadable();
+    if (n == 0) break;
+    filled += static_cast<std::size_t>(n);
+  }
+  text.shorten(filled);
+  return text;
+}
+
+Result<Secret> read_key_file(const std::filesystem::path& file) {
   struct stat facts {};
   if (::stat(file.c_str(), &facts) == 0 && (facts.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
     return fail(ErrorKind::invalid, {"daemon.file-readable-by-others", {{"file", file.string()}}});
   }
-  return read_file(file);
+  return read_secret(file);
 }
 
 Result<Credentials> load_credentials(const Config& config) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tally/core/secret.hpp"
 #include "tally/identity/contract_key.hpp"
 #include "tally/identity/enrolment.hpp"
 #include "tally/identity/trust.hpp"
@@ -18,7 +19,7 @@ namespace tally::daemon {
 // What the certificates of this connector say, for readiness and `--check`.
 struct Credentials {
   std::string tls_certificate_pem;
-  std::string tls_key_pem;
+  Secret tls_key_pem;  // until it is loaded
   identity::CertificateFacts tls;
   identity::CertificateFacts contract;
   std::shared_ptr<const identity::ContractSigner> signer;
@@ -27,7 +28,9 @@ struct Credentials {
 // Errors: invalid (daemon.file-unreadable, daemon.file-readable-by-others,
 // daemon.certificate-other-uri, identity.*), each naming the file.
 Result<std::string> read_file(const std::filesystem::path& file);
-Result<std::string> read_key_file(const std::filesystem::path& file);
+// Read past every buffer that would keep a copy; of a key file none may be readable by others.
+Result<Secret> read_secret(const std::filesystem::path& file);
+Result<Secret> read_key_file(const std::filesystem::path& file);
 Result<Credentials> load_credentials(const Config& config);
 Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& config);
 
@@ -36,7 +39,7 @@ Result<std::shared_ptr<const identity::TrustStore>> load_trust(const Config& con
 // above, and invalid (identity.key-not-of-certificate).
 struct CredentialPair {
   std::string certificate;  // PEM
-  std::string key;
+  Secret key;
 };
 Result<CredentialPair> load_credential_pair(const Config& config, const Credentials& credentials);
 

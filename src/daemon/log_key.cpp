@@ -74,14 +74,14 @@ Result<LogSigner> load_log_signer(const fs::path& file, const std::string& origi
   const auto pem = read_key_file(file);
   if (!pem) return tl::unexpected(pem.error());
   auto secret = identity::ed25519_seed(*pem);
-  const auto public_key = secret ? audit::ed25519_public_key(*secret) : Result<Bytes>();
+  const auto public_key = secret ? audit::ed25519_public_key(as_bytes(*secret)) : Result<Bytes>();
   if (!secret || !public_key) {
     return fail(ErrorKind::invalid, {"daemon.log-key-malformed", {{"file", file.string()}}});
   }
   LogSigner out;
   out.key = audit::make_verifier_key(origin, *public_key);
   // One copy of the key, however often the signer is handed on.
-  out.signer = [key = std::make_shared<const Bytes>(*std::move(secret))](
+  out.signer = [key = std::make_shared<const Secret>(*std::move(secret))](
                    std::span<const std::uint8_t> bytes
                ) { return audit::ed25519_sign(*key, bytes); };
   return out;

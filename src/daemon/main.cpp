@@ -12,9 +12,8 @@
 #include <string_view>
 
 #include <malloc.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 
+#include "tally/core/secret.hpp"
 #include "tally/core/version.hpp"
 
 #include "connector.hpp"
@@ -70,6 +69,7 @@ void print(const Message& message, Lang lang, const std::string& pointer = {}) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  guard_secrets();
   const auto arguments = parse(argc, argv);
   if (!arguments.understood) {
     print({"daemon.usage", {}}, arguments.lang);
@@ -79,10 +79,7 @@ int main(int argc, char** argv) {
     std::printf("tallyd %s\n", std::string(version()).c_str());
     return 0;
   }
-  // Keys live in this process: no core file may hold them. A peer that goes away is no signal.
-  prctl(PR_SET_DUMPABLE, 0);
-  const rlimit no_core{0, 0};
-  setrlimit(RLIMIT_CORE, &no_core);
+  // A peer that goes away is no signal.
   std::signal(SIGPIPE, SIG_IGN);
   // A catalogue's text and a piece of the log are large for a moment: they go back to the system at
   // once. Left to itself, malloc keeps room for the largest block it has ever seen.

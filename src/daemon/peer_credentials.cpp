@@ -21,17 +21,18 @@ bool is_field_value(std::string_view text) {
 }
 
 // Of the two ways to give a value; empty when neither is used.
-Result<std::string> value_of(
+Result<Secret> value_of(
     const std::string& written, const std::filesystem::path& file, const std::string& at
 ) {
-  std::string value = written;
+  Secret value{std::string_view(written)};
   if (!file.empty()) {
     auto text = read_key_file(file);
     if (!text) return fail(text.error().kind, text.error().message, at);
     value = std::move(*text);
     // An editor's last line break is not part of it.
-    if (value.ends_with('\n')) value.pop_back();
-    if (value.ends_with('\r')) value.pop_back();
+    for (const char last : {'\n', '\r'}) {
+      if (value.text().ends_with(last)) value.shorten(value.size() - 1);
+    }
   } else if (written.empty()) {
     return value;
   }
@@ -57,7 +58,7 @@ Result<std::vector<LoadedCredential>> load_peer_credentials(const Config& config
     if (!sends) return tl::unexpected(sends.error());
     LoadedCredential loaded;
     loaded.party = entry.party;
-    loaded.expects = sha256(*expects);
+    loaded.expects = sha256(expects->text());
     loaded.outgoing.sends = std::move(*sends);
     if (!entry.tls_anchors.empty()) {
       auto anchors = read_file(entry.tls_anchors);

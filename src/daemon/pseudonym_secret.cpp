@@ -3,9 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include <openssl/crypto.h>
-
-#include "tally/core/aead.hpp"
 #include "tally/core/digest.hpp"
 
 #include "keys.hpp"
@@ -15,16 +12,15 @@ namespace tally::daemon {
 Result<PseudonymSecret> PseudonymSecret::read(const std::filesystem::path& file) {
   auto text = read_key_file(file);
   if (!text) return fail(std::move(text));
-  std::string_view line(*text);
+  std::string_view line = text->text();
   if (line.ends_with('\n')) line.remove_suffix(1);
   auto bytes = from_base64(line);
-  OPENSSL_cleanse(text->data(), text->size());
   custody::SecretKey key;
   if (!bytes || bytes->size() != key.bytes.size()) {
     return fail(ErrorKind::invalid, {"daemon.pseudonym-key-malformed", {{"file", file.string()}}});
   }
   std::copy(bytes->begin(), bytes->end(), key.bytes.begin());
-  OPENSSL_cleanse(bytes->data(), bytes->size());
+  wipe(*bytes);
   PseudonymSecret out;
   out.key_ = std::make_shared<const custody::SecretKey>(key);
   return out;

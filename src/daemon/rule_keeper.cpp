@@ -103,21 +103,26 @@ awaitable<void> RuleKeeper::watch() {
     auto job = [this, &now] { now = fingerprint({folder_}); };
     co_await parts_.worker.run(std::move(job));
     if (now == seen_) continue;
-    auto fresh = co_await read();
-    if (fresh.digest == digest_) continue;  // touched, and nothing else
-    const auto recorded = co_await parts_.record(fresh.digest);
-    if (!recorded) {
-      parts_.notices.note(Severity::error, recorded.error().message);
-      seen_ = {};  // again in a second
-      continue;
-    }
-    put_in_force(std::move(fresh));
-    parts_.notices.note(
-        Severity::info,
-        {"daemon.rules-in-force", {{"rules", std::to_string(current()->rules().size())}}}
-    );
-    parts_.changed();
+    const auto reloaded = co_await reload();
+    if (!reloaded) parts_.notices.note(Severity::error, reloaded.error().message);
   }
+}
+
+awaitable<Result<void>> RuleKeeper::reload() {
+  auto fresh = co_await read();
+  if (fresh.digest == digest_) co_return Result<void>{};  // touched, and nothing else
+  auto recorded = co_await parts_.record(fresh.digest);
+  if (!recorded) {
+    seen_ = {};  // again in a second
+    co_return recorded;
+  }
+  put_in_force(std::move(fresh));
+  parts_.notices.note(
+      Severity::info,
+      {"daemon.rules-in-force", {{"rules", std::to_string(current()->rules().size())}}}
+  );
+  parts_.changed();
+  co_return Result<void>{};
 }
 
 std::optional<negotiation::Reaction> RuleKeeper::find(const negotiation::Situation& situation

@@ -41,6 +41,8 @@ class RuleKeeper final : public negotiation::Reactions, public api::RuleAdmin {
   awaitable<void> load();
   // Looks at the folder every second until cancelled.
   awaitable<void> watch();
+  // Reads the folder now. Errors: unavailable, the log; what was in force stays.
+  awaitable<Result<void>> reload();
 
   // SHA-256 over the documents in force, as records carry it; empty: there are none.
   [[nodiscard]] const std::string& digest() const { return digest_; }

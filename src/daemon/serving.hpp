@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 
+#include "tally/api/call_limits.hpp"
 #include "tally/api/provider_call.hpp"
 #include "tally/api/router.hpp"
 #include "tally/net/server.hpp"
@@ -13,6 +14,12 @@
 namespace tally::daemon {
 
 struct Connector::Serving {
+  Serving(const CallRates& rates, api::LimitedCalls& refusals);
+
+  RateLimiter failed_tokens;  // of all listeners
+  api::CallLimits peer_limits;
+  api::CallLimits app_limits;
+  api::CallLimits management_limits;
   std::optional<api::ProviderCallParts> provider_calls;  // of the applications' routes
   std::unique_ptr<api::Router> peer_router;
   std::unique_ptr<api::Router> app_router;

@@ -19,11 +19,11 @@ Result<std::optional<WitnessKey>> load_witness_key(const Config& config) {
   if (!secret) return wrong("daemon.witness-key-malformed");
   // A cosignature does not say by whom it is, so its key must mean nothing else.
   for (const auto& file : {config.log_key, config.contract_key}) {
-    const auto other = read_file(file);
+    const auto other = read_secret(file);
     if (other && identity::ed25519_seed(*other) == secret)
       return wrong("daemon.witness-key-shared");
   }
-  const auto public_key = audit::ed25519_public_key(*secret);
+  const auto public_key = audit::ed25519_public_key(as_bytes(*secret));
   if (!public_key) return tl::unexpected(public_key.error());
   WitnessKey out;
   out.key = audit::make_verifier_key(

@@ -25,11 +25,12 @@ Result<CallKey> CallKey::parse(std::string_view text) {
   const auto malformed = [] { return fail(ErrorKind::invalid, {"events.key-malformed", {}}); };
   if (!text.starts_with(key_prefix)) return malformed();
   auto secret = from_base64(text.substr(key_prefix.size()));
-  if (!secret || secret->size() < shortest_secret || secret->size() > longest_secret) {
+  if (!secret) return malformed();
+  CallKey key;
+  key.secret_ = Secret(std::move(*secret));
+  if (key.secret_.size() < shortest_secret || key.secret_.size() > longest_secret) {
     return malformed();
   }
-  CallKey key;
-  key.secret_ = std::move(*secret);
   return key;
 }
 
@@ -42,7 +43,7 @@ std::string CallKey::signature(
 }
 
 std::string CallKey::fingerprint() const {
-  return to_hex(sha256(secret_)).substr(0, 16);
+  return to_hex(sha256(secret_.text())).substr(0, 16);
 }
 
 void sign_call(HttpRequest& request, const CallKey& key, const std::string& id, Instant now) {

@@ -31,7 +31,7 @@ bool add_extension(STACK_OF(X509_EXTENSION) * stack, int nid, const char* value)
 
 }  // namespace
 
-Result<std::string> generate_key_pem(KeyKind kind) {
+Result<Secret> generate_key_pem(KeyKind kind) {
   const KeyPtr key(
       kind == KeyKind::p256 ? EVP_EC_gen("P-256") : EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")
   );
@@ -39,7 +39,7 @@ Result<std::string> generate_key_pem(KeyKind kind) {
   return key_text(key.get());
 }
 
-Result<std::string> ed25519_key_pem(std::span<const std::uint8_t> seed) {
+Result<Secret> ed25519_key_pem(std::span<const std::uint8_t> seed) {
   const KeyPtr key(EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size())
   );
   forget_openssl_errors();
@@ -47,11 +47,11 @@ Result<std::string> ed25519_key_pem(std::span<const std::uint8_t> seed) {
   return key_text(key.get());
 }
 
-std::optional<Bytes> ed25519_seed(std::string_view key_pem) {
+std::optional<Secret> ed25519_seed(std::string_view key_pem) {
   const KeyPtr key = private_key_of(key_pem);
   forget_openssl_errors();
   if (!key || EVP_PKEY_get_id(key.get()) != EVP_PKEY_ED25519) return std::nullopt;
-  Bytes seed(32);
+  Secret seed(std::size_t{32});
   std::size_t length = seed.size();
   if (EVP_PKEY_get_raw_private_key(key.get(), seed.data(), &length) != 1 || length != 32) {
     return std::nullopt;

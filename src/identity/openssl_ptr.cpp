@@ -146,10 +146,12 @@ KeyPtr private_key_of(std::string_view pem) {
   return key;
 }
 
-std::string key_text(EVP_PKEY* key) {
+Secret key_text(EVP_PKEY* key) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
   PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
-  return bio_text(bio.get());
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(bio.get(), &data);
+  return Secret(std::string_view(data, static_cast<std::size_t>(size)));
 }
 
 std::optional<std::vector<std::string>> uris_of(X509* certificate) {

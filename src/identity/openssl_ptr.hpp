@@ -17,6 +17,7 @@
 
 #include "tally/core/digest.hpp"
 #include "tally/core/instant.hpp"
+#include "tally/core/secret.hpp"
 #include "tally/core/viewer.hpp"
 
 namespace tally::identity {
@@ -60,7 +61,7 @@ std::optional<std::vector<CrlPtr>> lists_of(std::string_view pem);
 std::optional<std::array<std::uint8_t, 32>> ed25519_key_of(const EVP_PKEY* key);
 // Never asks for a passphrase: an encrypted key is unreadable.
 KeyPtr private_key_of(std::string_view pem);
-std::string key_text(EVP_PKEY* key);
+Secret key_text(EVP_PKEY* key);
 
 // The URIs of the subject alternative name; nullopt if the extension is malformed or there twice.
 std::optional<std::vector<std::string>> uris_of(X509* certificate);

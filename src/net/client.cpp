@@ -35,8 +35,8 @@ using ConnectionPtr = std::unique_ptr<ClientConnection>;
 struct KnownPeer {
   std::vector<std::string> hosts;  // authorities
   AllowedAddresses addresses;
-  std::optional<std::string> credential;  // what it is sent, maybe empty; absent: certificates
-  TlsContext web;                         // with a credential: how its server is judged
+  std::optional<Secret> credential;  // what it is sent, maybe empty; absent: certificates
+  TlsContext web;                    // with a credential: how its server is judged
 };
 using KnownPeers = std::map<PartyId, std::shared_ptr<const KnownPeer>>;
 
@@ -233,7 +233,7 @@ awaitable<Result<ConnectionPtr>> HttpsPeer::State::begin(Place place, PeerReques
   // Where data is fetched, the token that was given out for it speaks for us.
   const auto& credential = place.known->credential;
   if (credential && !credential->empty() && !http.headers.get("Authorization")) {
-    http.headers.set("Authorization", *credential);
+    http.headers.set("Authorization", std::string(credential->text()));
   }
   ConnectionPtr connection = take(place);
   if (connection) {
@@ -292,7 +292,7 @@ Result<void> HttpsPeer::set_addresses(const std::vector<PeerAddress>& peers) {
   return {};
 }
 
-Result<void> HttpsPeer::reload_tls(const std::string& certificate_pem, const std::string& key_pem) {
+Result<void> HttpsPeer::reload_tls(const std::string& certificate_pem, const Secret& key_pem) {
   if (certificate_pem.empty()) {
     return fail(ErrorKind::invalid, {"net.tls-certificate", {{"reason", "none given"}}});
   }

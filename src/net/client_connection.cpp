@@ -213,6 +213,7 @@ awaitable<Result<void>> ClientConnection::exchange(
   bool sent = stream_->put(*head);
   if (sent) sent = co_await stream_->flush();
   disarm();
+  wipe(*head);
   // A server that refuses may have answered and closed before it had read everything.
   if (!sent && *timed_out_) co_return tl::unexpected(broken());
 

@@ -70,6 +70,10 @@ struct Connection {
     caller.source = std::move(accepted.source);
   }
 
+  ~Connection() { wipe(pending); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
   Stream stream;
   ChainVerifier verifier;
   identity::Caller caller;
@@ -137,7 +141,7 @@ struct ServerState : std::enable_shared_from_this<ServerState> {
     return tls;
   }
 
-  const ListenerConfig config;
+  ListenerConfig config;  // its key goes once it is loaded
   const Limits limits;
   identity::TrustSource& trust;
   Clock& clock;
@@ -427,7 +431,7 @@ awaitable<void> Shard::serve(Connection& c) {
     }
     c.caller.peer = c.verifier.identity;
     const auto authorization = request.headers.get("Authorization");
-    c.caller.authorization = authorization.value_or("");
+    c.caller.authorization = Secret(authorization.value_or(""));
 
     c.phase = Phase::handling;
     c.deadline = in(limits.request_timeout);
@@ -447,16 +451,25 @@ awaitable<void> Shard::serve(Connection& c) {
   c.stream.say_goodbye();
 }
 
+// What was received may have a token in it: once it is parsed, no copy stays behind.
 ParseState Shard::feed(Connection& c, RequestParser& parser, std::size_t received) {
+  const std::span<std::uint8_t> read = std::span(scratch).first(received);
+  const std::string_view text(reinterpret_cast<const char*>(read.data()), read.size());
   std::size_t consumed = 0;
+  ParseState parsed = ParseState::need_more;
   if (c.pending.empty()) {
-    const ParseState parsed = parser.feed({scratch.data(), received}, consumed);
-    c.pending.assign(reinterpret_cast<const char*>(scratch.data()) + consumed, received - consumed);
-    return parsed;
+    parsed = parser.feed(read, consumed);
+    c.pending.assign(text.substr(consumed));
+  } else {
+    std::string whole;
+    whole.reserve(c.pending.size() + received);
+    whole.append(c.pending).append(text);
+    wipe(c.pending);
+    parsed = parser.feed(as_bytes(whole), consumed);
+    c.pending.assign(std::string_view(whole).substr(consumed));
+    wipe(whole);
   }
-  c.pending.append(reinterpret_cast<const char*>(scratch.data()), received);
-  const ParseState parsed = parser.feed(as_bytes(c.pending), consumed);
-  c.pending.erase(0, consumed);
+  wipe(read);
   return parsed;
 }
 
@@ -801,6 +814,7 @@ Result<std::uint16_t> Server::listen() {
   if (state.config.transport != Transport::plain) {
     auto loaded = reload_tls(state.config.certificate_pem, state.config.key_pem);
     if (!loaded) return fail(std::move(loaded));
+    state.config.key_pem = {};
   }
   const auto opened = open_listen_socket(state.config);
   if (!opened) return fail(ErrorKind{opened.error().kind}, opened.error().message);
@@ -815,7 +829,7 @@ Result<std::uint16_t> Server::listen() {
   return opened->port;
 }
 
-Result<void> Server::reload_tls(const std::string& certificate_pem, const std::string& key_pem) {
+Result<void> Server::reload_tls(const std::string& certificate_pem, const Secret& key_pem) {
   const bool mutual = state_->config.transport == Transport::mutual_tls;
   auto made = make_server_context(
       certificate_pem, key_pem, mutual ? ServerTrust::chain_verifier : ServerTrust::nobody

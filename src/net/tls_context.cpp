@@ -19,12 +19,12 @@ int no_passphrase(char*, int, int, void*) {
   return -1;
 }
 
-BioPtr memory_bio(const std::string& text) {
+BioPtr memory_bio(std::string_view text) {
   return {BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), &BIO_free};
 }
 
 Result<void> use_certificate(
-    SSL_CTX* context, const std::string& certificate_pem, const std::string& key_pem
+    SSL_CTX* context, const std::string& certificate_pem, const Secret& key_pem
 ) {
   ERR_clear_error();
   const BioPtr chain = memory_bio(certificate_pem);
@@ -161,7 +161,7 @@ bool needs_verification(const ChainVerifier& verifier, std::uint64_t generation,
 }
 
 Result<TlsContext> make_server_context(
-    const std::string& certificate_pem, const std::string& key_pem, ServerTrust trust
+    const std::string& certificate_pem, const Secret& key_pem, ServerTrust trust
 ) {
   TlsContext context = bare_context(TLS_server_method());
   // Two buffers of 17 KB made and given back for each request would be felt; the server takes them
@@ -183,7 +183,7 @@ Result<TlsContext> make_server_context(
 }
 
 Result<TlsContext> make_client_context(
-    const std::string& certificate_pem, const std::string& key_pem, const std::string& ca_pem
+    const std::string& certificate_pem, const Secret& key_pem, const std::string& ca_pem
 ) {
   TlsContext context = bare_context(TLS_client_method());
   if (!certificate_pem.empty()) {

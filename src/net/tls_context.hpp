@@ -38,12 +38,12 @@ bool needs_verification(const ChainVerifier& verifier, std::uint64_t generation,
 enum class ServerTrust { nobody, chain_verifier };
 // Errors: invalid, net.tls-key, net.tls-certificate.
 Result<TlsContext> make_server_context(
-    const std::string& certificate_pem, const std::string& key_pem, ServerTrust trust
+    const std::string& certificate_pem, const Secret& key_pem, ServerTrust trust
 );
 
 // With `ca_pem` the server is judged by those CAs and its host name, without it by a ChainVerifier.
 Result<TlsContext> make_client_context(
-    const std::string& certificate_pem, const std::string& key_pem, const std::string& ca_pem
+    const std::string& certificate_pem, const Secret& key_pem, const std::string& ca_pem
 );
 // Without a certificate of our own; the server is judged by its host name and what the system
 // trusts.

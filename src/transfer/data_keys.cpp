@@ -1,13 +1,8 @@
 #include "tally/transfer/data_keys.hpp"
 
-#include "tally/core/aead.hpp"
 #include "tally/core/digest.hpp"
 
 namespace tally::transfer {
-
-DataKey::~DataKey() {
-  wipe(bytes);
-}
 
 std::string key_commitment(const DataKey& key, const OpenedContent& opens) {
   Sha256 sha;

@@ -29,8 +29,9 @@ for line in page.splitlines():
 faults = [f"{name} is not on the page" for name in sorted(coded - written)]
 faults += [f"{name} is on the page and not in the code" for name in sorted(written - coded)]
 
-# The defaults of the limits stand in one header; the page has to repeat them rightly.
-limits = strip((root / "include/tally/core/limits.hpp").read_text(encoding="utf-8"))
+# The defaults of the limits stand in two headers; the page has to repeat them rightly.
+limits = "".join(strip((root / "include/tally/core" / name).read_text(encoding="utf-8"))
+                 for name in ("limits.hpp", "call_rates.hpp"))
 members = dict(re.findall(r"\b(\w+) = ([^;]+);", limits))
 UNITS = {"seconds": 1, "": 1}
 
@@ -41,7 +42,7 @@ def value_of(text):
 
 
 for name, member, unit in re.findall(
-        r'\{"(\w+)",\s*read\.number\(limits\.(\w+), [\d\'* ]+, [\d\'* ]+(?:, ([^)]+\)?))?\)\}', source):
+        r'\{"(\w+)",\s*read\.number\((?:limits|rates)\.(\w+), [\d\'* ]+, [\d\'* ]+(?:, ([^)]+\)?))?\)\}', source):
     value = value_of(members[member])
     if value is None:
         faults.append(f"{name}: the default {members[member]} is not understood")

@@ -19,6 +19,7 @@ def setUpModule():
     pair = Pair(world)
     provider, consumer = pair.provider, pair.consumer
     provider.offer()
+    provider.let_tokens_be_tried()
     tokens = {role: provider.add_token(role, role) for role in ("auditor", "operator")}
     tokens["admin"] = provider.token
     pair.start()

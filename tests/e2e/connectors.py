@@ -204,6 +204,10 @@ class Connector:
         with open(self.path("tally.json"), "w") as file:
             json.dump(config, file, indent=1)
 
+    def let_tokens_be_tried(self):
+        """As many wrong ones as a test likes; from an address few are answered as such."""
+        self.edit(lambda config: config.setdefault("limits", {}).update(failedTokensAtOnce=100000))
+
     def add_token(self, name, role):
         done = run(options.tally, "token", "add", self.folder, "--name", name, "--role", role)
         return done.stdout.split()[-1]
@@ -240,9 +244,9 @@ class Connector:
                                                  **(env or {})))
         return self
 
-    def start(self, env=None):
+    def start(self, *arguments, env=None):
         seen = len(self.notices("daemon.serving"))
-        self.spawn(env=env)
+        self.spawn(*arguments, env=env)
         eventually(lambda: len(self.notices("daemon.serving")) > seen or self.ended(),
                    self.name + " serves")
         if self.ended():

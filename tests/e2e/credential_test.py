@@ -70,6 +70,7 @@ class ByCredential(unittest.TestCase):
         cls.here, cls.there = two_sides(cls.world)
         cls.hospital, cls.institute = cls.here.connector, cls.there.connector
         cls.hospital.offer(count=5)
+        cls.hospital.let_tokens_be_tried()
         # A third that is known by its certificate, at the other listener of the same connector.
         cls.broker = Connector(cls.world, "broker", BROKER)
         cls.broker.add_peer(cls.hospital)

@@ -47,10 +47,6 @@ bool Aead::open(
   return true;
 }
 
-void wipe(std::span<std::uint8_t> secret) {
-  std::fill(secret.begin(), secret.end(), std::uint8_t{0});
-}
-
 }  // namespace tally
 
 extern "C" {

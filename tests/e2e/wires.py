@@ -174,3 +174,79 @@ class TamperingProxy(Proxy):
             changed[len(changed) // 2] ^= 1
         answer.body = bytes(changed)
         return answer
+
+
+class Gate:
+    """Passes bytes between a client and a port as they are, TLS and all; what comes from the port can
+    be held up once so much has passed, and every connection can be cut."""
+
+    def __init__(self, port, target):
+        self.target = target
+        self.lock = threading.Condition()
+        self.room = None  # bytes that may still pass to clients; None: any number
+        self.open = set()
+        self.listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def hold_after(self, size):
+        with self.lock:
+            self.room = size
+
+    def is_holding(self):
+        with self.lock:
+            return self.room is not None and self.room <= 0
+
+    def let_go(self):
+        with self.lock:
+            self.room = None
+            self.lock.notify_all()
+
+    def cut(self):
+        with self.lock:
+            for connection in self.open:
+                try:
+                    connection.shutdown(socket.SHUT_RDWR)
+                except OSError:
+                    pass
+
+    def close(self):
+        self.let_go()
+        self.cut()
+        self.listener.close()
+
+    def _accept(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                return
+            with self.lock:
+                self.open |= {client, server}
+            for source, sink, held in ((client, server, False), (server, client, True)):
+                threading.Thread(target=self._pass_on, args=(source, sink, held),
+                                 daemon=True).start()
+
+    def _pass_on(self, source, sink, held):
+        try:
+            while True:
+                piece = source.recv(256 << 10)
+                if held:
+                    self._wait(len(piece))
+                if not piece:
+                    break
+                sink.sendall(piece)
+        except OSError:
+            pass
+        for connection in (source, sink):
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def _wait(self, size):
+        with self.lock:
+            if self.room is None:
+                return
+            self.room -= size
+            self.lock.wait_for(lambda: self.room is None or self.room > 0)

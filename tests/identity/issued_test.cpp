@@ -74,7 +74,7 @@ TEST_F(Sorted, AuthoritiesBetweenStandBehindTheLeaf) {
 
 TEST_F(Sorted, WhatIsNotOursIsRefused) {
   EXPECT_EQ(code(pki.health.tls(hospital).chain_pem), "identity.issued-stranger");
-  EXPECT_EQ(code(tls.chain_pem + tls.key_pem), "identity.issued-private-key");
+  EXPECT_EQ(code(tls.chain_pem + std::string(tls.key_pem)), "identity.issued-private-key");
   EXPECT_EQ(code(""), "identity.issued-unreadable");
   EXPECT_EQ(
       code("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),

@@ -149,7 +149,7 @@ struct Home {
 
 PeerAddress with_credential(std::string sends, std::string anchors = {}) {
   PeerAddress rules;
-  rules.credential = PeerCredential{std::move(sends), std::move(anchors)};
+  rules.credential = PeerCredential{Secret(sends), std::move(anchors)};
   return rules;
 }
 

@@ -91,7 +91,7 @@ Asked ask(std::uint16_t port, Nanos answer_within) {
   const std::string host = "127.0.0.1:" + std::to_string(port);
   HttpsPeerConfig config;
   config.insecure_loopback = true;
-  config.peers = {{hospital_party, {host}, false, PeerCredential{"word", {}}}};
+  config.peers = {{hospital_party, {host}, false, PeerCredential{Secret("word"), {}}}};
   auto peer = HttpsPeer::create(home.get_executor(), config, Limits{}, trust, clock);
   if (!peer) throw std::runtime_error(peer.error().message.code);
   PeerRequest request;

@@ -76,7 +76,7 @@ awaitable<HttpResponse> example(HttpRequest request, const identity::Caller& cal
   }
   response.body = request.method + " " + request.target + " " +
                   (caller.peer ? to_string(caller.peer->party) : "nobody") + " " +
-                  caller.authorization + " " + std::to_string(request.body.size());
+                  std::string(caller.authorization) + " " + std::to_string(request.body.size());
   co_return response;
 }
 

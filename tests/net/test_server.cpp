@@ -183,7 +183,8 @@ bool RawConnection::start_tls(const testing::KeyAndChain* certificate, int max_v
     SSL_use_certificate(s.ssl, leaf);
     X509_free(leaf);
     BIO_free(bio);
-    bio = BIO_new_mem_buf(certificate->key_pem.data(), -1);
+    bio =
+        BIO_new_mem_buf(certificate->key_pem.data(), static_cast<int>(certificate->key_pem.size()));
     EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
     SSL_use_PrivateKey(s.ssl, key);
     EVP_PKEY_free(key);

@@ -15,7 +15,7 @@
 namespace tally::testing {
 
 struct KeyAndChain {
-  std::string key_pem;
+  Secret key_pem;
   std::string chain_pem;  // leaf first, without the anchor
   std::string serial;     // decimal, as `crl` takes it
   Bytes leaf_der;

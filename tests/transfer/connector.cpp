@@ -447,7 +447,7 @@ awaitable<HttpResponse> Connector::handle(HttpRequest request, PartyId caller) {
   called.peer = std::make_shared<const identity::PeerIdentity>(
       negotiation::test::identity_of(caller, peer_certificate)
   );
-  called.authorization = std::string(request.headers.get("Authorization").value_or(""));
+  called.authorization = Secret(request.headers.get("Authorization").value_or(""));
   const HttpRequest asked = request;
   auto response = co_await peer_router->handle(std::move(request), called);
   if (lie) lie(asked, response);
@@ -493,7 +493,7 @@ Connector::Read Connector::read(
 ) {
   auto ask = [](Connector* self, HttpRequest request, std::string bearer) -> awaitable<Read> {
     identity::Caller caller;
-    caller.authorization = "Bearer " + bearer;
+    caller.authorization = Secret("Bearer " + bearer);
     auto response = co_await self->app_router->handle(std::move(request), caller);
     Read read;
     read.status = response.status;

@@ -32,7 +32,7 @@ struct Running : Pair {
       identity::Caller caller;
       caller.peer =
           std::make_shared<const identity::PeerIdentity>(negotiation::test::identity_of(institute));
-      caller.authorization = std::move(value);
+      caller.authorization = Secret(value);
       auto response = co_await at->peer_router->handle(std::move(request), caller);
       std::uint64_t bytes = response.body.size();
       bool complete = true;

@@ -254,7 +254,7 @@ TEST(Transfer, OfAHundredReadsAtOnceExactlyTenSucceed) {
       request.method = "GET";
       request.target = "/api/v1/data/" + percent_encode_segment(agreement.value);
       identity::Caller caller;
-      caller.authorization = "Bearer " + bearer;
+      caller.authorization = Secret("Bearer " + bearer);
       auto response = co_await side->app_router->handle(std::move(request), caller);
       ++(response.status == 200 ? *yes : *no);
       if (response.on_sent) response.on_sent(0, false);

@@ -158,7 +158,7 @@ struct AppApiParts {
 };
 std::vector<Route> app_routes(AppApiParts parts);
 // The token of an Authorization "Bearer …", or empty.
-std::string bearer_token(const identity::Caller& caller);
+std::string_view bearer_token(const identity::Caller& caller);
 // Bearer tokens of registered applications.
 Admit admit_apps(usage::AppRegistry& apps);
 

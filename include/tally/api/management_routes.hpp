@@ -82,6 +82,14 @@ struct Erasure {
   std::string basis;                    // a code: lower-case letters, digits and '-', at most 64
 };
 
+// What came of a reload.
+struct Reloaded {
+  Message said;                      // all of it in a sentence
+  std::vector<std::string> changed;  // settings, files and lists that are in force anew
+  std::vector<std::string> restart;  // that differ from what is in force until a restart
+  std::vector<Message> documents;    // offers that came, changed, went; documents that are refused
+};
+
 // What only the composition root knows.
 class Connector {
  public:
@@ -110,6 +118,10 @@ class Connector {
   // pruned, or null, where the log begins now, and why no more went. Errors: conflict (no term is
   // configured, pruning is under way), and those of Pruning::prune.
   virtual awaitable<Result<Json>> prune_log(Lang lang) = 0;
+  // Reads configuration, certificates, anchors, revocation lists, rules and documents again and
+  // puts them in force, recorded before. Transfers go on. Errors: conflict, a fault of the
+  // configuration, by which nothing is changed; unavailable (log).
+  virtual awaitable<Result<Reloaded>> reload() = 0;
 };
 
 // How logs are witnessed: ours by others, and theirs here.

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,15 +75,19 @@ using Admit = std::function<Result<Admission>(const HttpRequest&, const identity
 
 [[nodiscard]] bool allows(Role required, Role held);
 
+class CallLimits;
+
 class Router {
  public:
+  // `call_limits` may be null: nobody asks too often.
   Router(
       std::vector<Route> routes,
       Admit admit,
       boost::asio::any_io_executor home,
       const Limits& limits,
       Clock& clock,
-      Notices& notices
+      Notices& notices,
+      CallLimits* call_limits = nullptr
   );
 
   awaitable<HttpResponse> handle(HttpRequest request, const identity::Caller& caller) const;
@@ -91,6 +96,9 @@ class Router {
 
  private:
   struct Match;
+  // Null: the credential is good for `route` (null: for saying that there is none), and the call
+  // has it. Else the answer.
+  std::optional<HttpResponse> admit(const Route* route, Call& call) const;
   awaitable<HttpResponse> dispatch(const Route& route, Call call) const;
 
   std::vector<Route> routes_;
@@ -100,6 +108,7 @@ class Router {
   const Limits& limits_;
   Clock& clock_;
   Notices& notices_;
+  CallLimits* call_limits_;
 };
 
 // --- answers ---

@@ -7,6 +7,8 @@
 #include <memory>
 #include <span>
 
+#include "tally/core/secret.hpp"
+
 namespace tally {
 
 constexpr std::size_t aead_tag_bytes = 16;
@@ -43,8 +45,5 @@ class Aead {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-// Overwrites secret bytes in a way that no optimiser removes.
-void wipe(std::span<std::uint8_t> secret);
 
 }  // namespace tally

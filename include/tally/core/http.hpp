@@ -19,8 +19,15 @@
 namespace tally {
 
 // Header fields in order; names compare without case. Few per message, so a vector.
+// An Authorization is overwritten when they go.
 class Headers {
  public:
+  Headers() = default;
+  ~Headers();
+  Headers(const Headers&) = default;
+  Headers(Headers&&) noexcept = default;
+  Headers& operator=(const Headers&) = default;
+  Headers& operator=(Headers&&) noexcept = default;
   void set(std::string name, std::string value);  // replaces
   void add(std::string name, std::string value);
   // The first value, or nullopt.

@@ -8,19 +8,11 @@
 #include <string>
 
 #include "tally/core/result.hpp"
+#include "tally/core/secret.hpp"
 
 namespace tally::custody {
 
-// 32 secret bytes, wiped when they go.
-class SecretKey {
- public:
-  SecretKey() = default;
-  ~SecretKey();
-  SecretKey(const SecretKey&) = default;
-  SecretKey& operator=(const SecretKey&) = default;
-  void wipe();
-  std::array<std::uint8_t, 32> bytes{};
-};
+using SecretKey = FixedSecret<32>;
 
 // Names a wrapping key without telling it: the first 16 bytes of
 // SHA-256("tally-custody/wrapping-key/1" ‖ key). What lies under a key says its name.

@@ -11,6 +11,7 @@
 #include "tally/core/http.hpp"
 #include "tally/core/instant.hpp"
 #include "tally/core/result.hpp"
+#include "tally/core/secret.hpp"
 
 namespace tally::events {
 
@@ -29,7 +30,7 @@ class CallKey {
   [[nodiscard]] std::string fingerprint() const;
 
  private:
-  Bytes secret_;
+  Secret secret_;
 };
 
 // Sets the three fields and the content type; the body has to stand.

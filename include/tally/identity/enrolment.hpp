@@ -11,18 +11,19 @@
 #include "tally/core/digest.hpp"
 #include "tally/core/instant.hpp"
 #include "tally/core/result.hpp"
+#include "tally/core/secret.hpp"
 
 namespace tally::identity {
 
 enum class KeyKind { p256, ed25519 };
 
 // PKCS#8 PEM, unencrypted; the caller writes it with mode 0600.
-Result<std::string> generate_key_pem(KeyKind kind);
+Result<Secret> generate_key_pem(KeyKind kind);
 // The Ed25519 key of a 32-byte seed: for tests and other replays.
-Result<std::string> ed25519_key_pem(std::span<const std::uint8_t> seed);
+Result<Secret> ed25519_key_pem(std::span<const std::uint8_t> seed);
 
 // The 32 bytes of an Ed25519 private key in PEM; nullopt: it is none.
-std::optional<Bytes> ed25519_seed(std::string_view key_pem);
+std::optional<Secret> ed25519_seed(std::string_view key_pem);
 
 struct CertificateRequest {
   std::string common_name;

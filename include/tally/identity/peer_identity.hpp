@@ -14,6 +14,7 @@
 #include "tally/core/digest.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/instant.hpp"
+#include "tally/core/secret.hpp"
 #include "tally/core/viewer.hpp"
 #include "tally/identity/contract_key.hpp"
 
@@ -46,7 +47,7 @@ struct PeerIdentity {
 // What a request came with. Identity is the only thing in it that may be believed.
 struct Caller {
   std::shared_ptr<const PeerIdentity> peer;  // null where no client certificate is asked for
-  std::string authorization;                 // the value of the Authorization field, or empty
+  Secret authorization;                      // the value of the Authorization field, or empty
   std::string source;  // "192.0.2.1:5000" or "unix"; for people, proves nothing
 };
 

@@ -18,6 +18,7 @@
 
 #include "tally/core/limits.hpp"
 #include "tally/core/peer.hpp"
+#include "tally/core/secret.hpp"
 #include "tally/identity/trust.hpp"
 #include "tally/net/url.hpp"
 
@@ -25,7 +26,7 @@ namespace tally::net {
 
 // A peer that neither has nor asks for certificates of the trust domains.
 struct PeerCredential {
-  std::string sends;        // the Authorization value of our requests; empty: none is sent
+  Secret sends;             // the Authorization value of our requests; empty: none is sent
   std::string anchors_pem;  // what its server's certificate is judged by; empty: the system's
 };
 
@@ -44,7 +45,7 @@ using ResolveName = std::function<std::vector<std::string>(const std::string& na
 struct HttpsPeerConfig {
   std::vector<PeerAddress> peers;
   std::string certificate_pem;  // our own chain; empty with insecure_loopback alone
-  std::string key_pem;
+  Secret key_pem;
   // http:// to loopback addresses is allowed, for peers with a credential.
   bool insecure_loopback = false;
   ResolveName resolve;  // null: the system's
@@ -65,7 +66,7 @@ class HttpsPeer : public Peer {
   // Connections made before are not used again. Errors: invalid (net.peer-anchors); what was there
   // stays.
   Result<void> set_addresses(const std::vector<PeerAddress>& peers);
-  Result<void> reload_tls(const std::string& certificate_pem, const std::string& key_pem);
+  Result<void> reload_tls(const std::string& certificate_pem, const Secret& key_pem);
   // Whether `url` is one that `send` would look up for `to`: for a callbackAddress, before anything
   // is created. Any thread.
   [[nodiscard]] Result<void> reachable(const PartyId& to, const std::string& url) const;

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tally/core/peer.hpp"
+#include "tally/core/secret.hpp"
 #include "tally/net/url.hpp"
 
 namespace tally::net {
@@ -14,7 +15,7 @@ struct LocalClientConfig {
   std::string bearer_token;     // Authorization: Bearer …, when not empty
   std::string ca_pem;           // what https:// servers are verified against, with their host name
   std::string certificate_pem;  // a client certificate, when not empty
-  std::string key_pem;
+  Secret key_pem;
   Nanos timeout = seconds(60);  // of each connect, read and write
   std::size_t answer_bytes = 64 << 20;
 };

@@ -18,6 +18,7 @@
 #include "tally/core/http.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/notices.hpp"
+#include "tally/core/secret.hpp"
 #include "tally/identity/peer_identity.hpp"
 #include "tally/identity/trust.hpp"
 
@@ -48,7 +49,7 @@ struct ListenerConfig {
   std::uint16_t port = 0;       // 0: chosen by the system
   std::string unix_socket;      // a path instead of address and port; plain only; mode 0600
   std::string certificate_pem;  // chain, leaf first
-  std::string key_pem;
+  Secret key_pem;
 };
 
 struct ServerState;
@@ -76,7 +77,7 @@ class Server {
   Result<std::uint16_t> listen();
 
   // New handshakes use the new pair; running connections keep theirs.
-  Result<void> reload_tls(const std::string& certificate_pem, const std::string& key_pem);
+  Result<void> reload_tls(const std::string& certificate_pem, const Secret& key_pem);
 
   // Two steps: closes the acceptor and idle connections, lets busy ones finish their request with
   // "Connection: close"; when Limits::drain has passed, cuts the rest. Completes when none is left.

@@ -2,25 +2,17 @@
 // (docs/peer-api.md, "Keys"). transfer says when one may leave; custody keeps them, wrapped.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string>
 
 #include "tally/core/clock.hpp"
 #include "tally/core/ids.hpp"
 #include "tally/core/result.hpp"
+#include "tally/core/secret.hpp"
 
 namespace tally::transfer {
 
-// AES-128; wiped when it goes.
-class DataKey {
- public:
-  DataKey() = default;
-  ~DataKey();
-  DataKey(const DataKey&) = default;
-  DataKey& operator=(const DataKey&) = default;
-  std::array<std::uint8_t, 16> bytes{};
-};
+using DataKey = FixedSecret<16>;  // AES-128
 
 // The provider's keys, one for each transfer. Any executor. Errors of every call: unavailable
 // (custody.*), invalid (custody.wrong-key), internal (custody.damaged).
