@@ -7,6 +7,7 @@
 #include "tally/api/data_routes.hpp"
 #include "tally/api/hold_routes.hpp"
 #include "tally/api/log_routes.hpp"
+#include "tally/api/openapi_routes.hpp"
 #include "tally/api/peer_routes.hpp"
 #include "tally/api/statement_routes.hpp"
 #include "tally/api/unknown_peer.hpp"
@@ -155,6 +156,8 @@ Result<void> Connector::listen() {
   app_routes.insert(app_routes.end(), app_aggregates.begin(), app_aggregates.end());
   auto app_receipts = api::app_use_receipt_routes(receipt_parts);
   app_routes.insert(app_routes.end(), app_receipts.begin(), app_receipts.end());
+  auto app_description = api::app_openapi_routes();
+  app_routes.insert(app_routes.end(), app_description.begin(), app_description.end());
   serving_->app_router = std::make_unique<api::Router>(
       std::move(app_routes),
       api::admit_apps(*apps_),
@@ -202,6 +205,8 @@ Result<void> Connector::listen() {
   );
   auto log_routes = api::log_routes(log_parts);
   management_routes.insert(management_routes.end(), log_routes.begin(), log_routes.end());
+  auto description = api::management_openapi_routes();
+  management_routes.insert(management_routes.end(), description.begin(), description.end());
   serving_->management_router = std::make_unique<api::Router>(
       std::move(management_routes),
       api::admit_tokens(std::move(tokens)),

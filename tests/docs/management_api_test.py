@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""The tables of docs/management-api.md name exactly the routes that the code has, with their roles."""
+"""The tables of docs/management-api.md, and the descriptions of src/api/openapi, name exactly the routes
+that the code has, with their roles."""
+import json
 import pathlib
 import re
 import sys
@@ -20,9 +22,11 @@ data = {key: {"Role::peer": "peer", "Role::app": "application"}[role]
         for name in ("aggregate_routes", "data_routes", "held_routes", "use_receipt_routes")
         for key, role in routes_of(f"src/api/{name}.cpp").items()}
 log = {key: ROLES[role.removeprefix("Role::")] for key, role in routes_of("src/api/log_routes.cpp").items()}
-coded = managed | data | log
+described = {key: ROLES[role.removeprefix("Role::")]
+             for key, role in routes_of("src/api/openapi_routes.cpp").items()}
+coded = managed | data | log | described
 # A pattern that no longer fits the code would make this test pass for ever.
-assert len(managed) > 20 and len(data) >= 2 and len(log) >= 2, (managed, data, log)
+assert len(managed) > 20 and len(data) >= 2 and len(log) >= 2 and described, (managed, data, log)
 
 page = (root / "docs/management-api.md").read_text(encoding="utf-8")
 written = {}
@@ -39,6 +43,27 @@ faults += [f"{key}: {coded[key]} in the code, {written[key]} on the page"
 for key in re.findall(r"^#### `([A-Z]+ /[^`?]*)", page, re.M):
     if key not in coded:
         faults.append(f"{key} has an example and no route")
+
+
+def description(listener):
+    """What a description says: route to role, in the form of the tables."""
+    text = (root / "src/api/openapi" / f"{listener}.json").read_text(encoding="utf-8")
+    found = {}
+    for path, operations in json.loads(text)["paths"].items():
+        for method, operation in operations.items():
+            key = re.sub(r"{(\w+)}", r":\1", path).replace("/:name", "/*")
+            found[f"{method.upper()} {key}"] = operation["x-tally-role"]
+    return found
+
+
+applications = {key: "app" for key, role in data.items() if role == "application"}
+for listener, routes in (("management", managed | log | described),
+                         ("applications", applications | described)):
+    told = description(listener)
+    for key in sorted(told.keys() | routes.keys()):
+        if told.get(key) != routes.get(key):
+            faults.append(f"openapi/{listener}.json: {key} is {routes.get(key)} in the code, "
+                          f"{told.get(key)} in the description")
 for fault in faults:
     print("docs/management-api.md:", fault)
 print(f"{len(coded)} routes")
