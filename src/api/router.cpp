@@ -1,5 +1,6 @@
 #include "tally/api/router.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/cancellation_state.hpp>
@@ -134,9 +135,12 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
   Call call{std::move(request), caller, std::move(*target), {}, lang, {}, {}, {}, clock_.read().at};
   const Route* found = nullptr;
   std::string allow;
+  // A path that is written out in the table is no value of a parameter of another line.
+  const bool is_written_out = std::ranges::find(patterns_, call.target.path) != patterns_.end();
   for (std::size_t i = 0; i < routes_.size() && found == nullptr; ++i) {
     std::vector<std::string> parameters;
     if (!fits(patterns_[i], call.target.path, parameters)) continue;
+    if (is_written_out && patterns_[i] != call.target.path) continue;
     if (routes_[i].method == "*" || routes_[i].method == call.request.method) {
       found = &routes_[i];
       call.parameters = std::move(parameters);
