@@ -250,6 +250,14 @@ awaitable<HttpResponse> get_ready(Parts parts, Call& call) {
   );
 }
 
+awaitable<HttpResponse> get_metrics(Parts parts, Call& call) {
+  HttpResponse response;
+  response.status = 200;
+  response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+  response.body = parts->connector.metrics(call.lang);
+  co_return response;
+}
+
 awaitable<HttpResponse> post_log_key_rotation(Parts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
@@ -468,6 +476,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
   return {
       {"GET", "/health/live", anyone, here, live},
       {"GET", "/health/ready", anyone, here, on(get_ready)},
+      {"GET", "/metrics", auditor, home, on(get_metrics)},
       {"GET", "/api/v1/status", auditor, home, status},
       {"GET", "/api/v1/assets", auditor, home, assets},
       {"PUT", "/api/v1/assets/:id", admin, home, put(true)},

@@ -1,5 +1,6 @@
 #include "tally/api/router.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/cancellation_state.hpp>
@@ -15,6 +16,8 @@
 namespace tally::api {
 
 namespace {
+
+constexpr std::size_t statuses = 5;  // 1xx to 5xx
 
 std::vector<std::string> split(std::string_view path) {
   std::vector<std::string> segments;
@@ -113,11 +116,45 @@ Router::Router(
       home_(std::move(home)),
       limits_(limits),
       clock_(clock),
-      notices_(notices) {
+      notices_(notices),
+      answered_((routes_.size() + 1) * statuses),
+      taken_(duration_bounds()) {
   for (const auto& route : routes_) patterns_.push_back(split(route.path));
 }
 
 awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Caller& caller) const {
+  const Instant began = clock_.read().at;
+  std::size_t route = routes_.size();
+  auto answering = answer(std::move(request), caller, route);
+  HttpResponse response = co_await std::move(answering);
+  const int hundreds = std::clamp(response.status / 100, 1, static_cast<int>(statuses));
+  answered_.add(route * statuses + static_cast<std::size_t>(hundreds - 1));
+  // A clock that went back meanwhile gives no length.
+  taken_.observe(static_cast<std::uint64_t>(std::max<Nanos>(0, clock_.read().at - began)));
+  co_return response;
+}
+
+RouterFigures Router::figures() const {
+  RouterFigures out{{}, taken_.read()};
+  const auto counts = answered_.read();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    const std::size_t route = i / statuses;
+    const int hundreds = static_cast<int>(i % statuses) + 1;
+    const bool is_known = route < routes_.size();
+    out.answered.push_back(
+        {is_known ? routes_[route].method : std::string_view(),
+         is_known ? routes_[route].path : std::string(),
+         hundreds,
+         counts[i]}
+    );
+  }
+  return out;
+}
+
+awaitable<HttpResponse> Router::answer(
+    HttpRequest request, const identity::Caller& caller, std::size_t& route
+) const {
   // What was begun is ended: a client that gives up, or a deadline that passes, must not cut a
   // change of state between its commit and what follows from it. Every wait below has a bound of
   // its own.
@@ -137,6 +174,7 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
     if (!fits(patterns_[i], call.target.path, parameters)) continue;
     if (routes_[i].method == "*" || routes_[i].method == call.request.method) {
       found = &routes_[i];
+      route = i;
       call.parameters = std::move(parameters);
     } else {
       allow += (allow.empty() ? "" : ", ") + std::string(routes_[i].method);

@@ -79,6 +79,7 @@ class Connector final : public api::Connector {
   // --- api::Connector ---
   [[nodiscard]] std::vector<api::Check> checks() const override;
   [[nodiscard]] Json status() const override;
+  [[nodiscard]] std::string metrics(Lang lang) const override;
   awaitable<Result<Json>> history(AgreementId agreement, Lang lang) override;
   awaitable<Result<Json>> lineage(std::string artefact) override;
   awaitable<Result<Instant>> advance_clock(Nanos span) override;

@@ -13,6 +13,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "tally/core/counting.hpp"
 #include "tally/core/http.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
@@ -72,6 +73,19 @@ struct Admission {
 };
 using Admit = std::function<Result<Admission>(const HttpRequest&, const identity::Caller&)>;
 
+// What a router was asked since it was made.
+struct RouterFigures {
+  struct Answered {
+    std::string_view method;  // of the table; empty with `path`
+    std::string path;         // as the table has it; empty: no route was found
+    int hundreds = 2;         // of the status
+    std::uint64_t count = 0;
+  };
+  std::vector<Answered> answered;  // what occurred at least once
+  // Nanoseconds from a request to the header of its answer: a body that is streamed goes on.
+  Histogram::Reading taken;
+};
+
 [[nodiscard]] bool allows(Role required, Role held);
 
 class Router {
@@ -88,9 +102,13 @@ class Router {
   awaitable<HttpResponse> handle(HttpRequest request, const identity::Caller& caller) const;
 
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
+  [[nodiscard]] RouterFigures figures() const;
 
  private:
-  struct Match;
+  // `route` is set to the number of the one that was found, or left.
+  awaitable<HttpResponse> answer(
+      HttpRequest request, const identity::Caller& caller, std::size_t& route
+  ) const;
   awaitable<HttpResponse> dispatch(const Route& route, Call call) const;
 
   std::vector<Route> routes_;
@@ -100,6 +118,8 @@ class Router {
   const Limits& limits_;
   Clock& clock_;
   Notices& notices_;
+  mutable Counters answered_;  // by route, and the hundreds of the status
+  mutable Histogram taken_;
 };
 
 // --- answers ---
