@@ -25,6 +25,7 @@
 #include "limits_json.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
+#include "request_span.hpp"
 #include "statement_admin.hpp"
 #include "transfer_admin.hpp"
 #include "witness_admin.hpp"
@@ -149,7 +150,7 @@ awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
   order.party = std::move(*party);
   auto wishes = read_wishes(*body, order);
   if (!wishes) co_return problem(wishes.error(), call.lang);
-  const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock};
+  const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock, trace_of(call)};
   auto fetching = fetch_catalog_tree(wire, std::move(order), call.lang);
   auto catalog = co_await std::move(fetching);
   if (!catalog) co_return problem(catalog.error(), call.lang);

@@ -13,6 +13,8 @@
 #include "tally/core/json.hpp"
 #include "tally/dsp/binding.hpp"
 
+#include "request_span.hpp"
+
 namespace tally::api {
 
 namespace {
@@ -125,13 +127,25 @@ Router::Router(
 awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Caller& caller) const {
   const Instant began = clock_.read().at;
   std::size_t route = routes_.size();
+  auto span = begin_span(request, random_, began);
   auto answering = answer(std::move(request), caller, route);
   HttpResponse response = co_await std::move(answering);
   const int hundreds = std::clamp(response.status / 100, 1, static_cast<int>(statuses));
   answered_.add(route * statuses + static_cast<std::size_t>(hundreds - 1));
+  const Instant ended = clock_.read().at;
   // A clock that went back meanwhile gives no length.
-  taken_.observe(static_cast<std::uint64_t>(std::max<Nanos>(0, clock_.read().at - began)));
+  taken_.observe(static_cast<std::uint64_t>(std::max<Nanos>(0, ended - began)));
+  if (span) {
+    span->ended = ended;
+    describe(*span, route < routes_.size() ? &routes_[route] : nullptr, response);
+    spans_->ended(*std::move(span));
+  }
   co_return response;
+}
+
+void Router::trace_to(SpanSink& spans, Random& random) {
+  spans_ = &spans;
+  random_ = &random;
 }
 
 RouterFigures Router::figures() const {

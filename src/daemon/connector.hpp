@@ -60,6 +60,7 @@
 #include "real_world.hpp"
 #include "refusal_log.hpp"
 #include "rule_keeper.hpp"
+#include "span_exporter.hpp"
 #include "witness_setup.hpp"
 
 namespace tally::daemon {
@@ -202,6 +203,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<CustodyDesk> custody_desk_;  // null: no wrapping key
   std::unique_ptr<negotiation::Delivery> delivery_;
   std::unique_ptr<net::HttpsPeer> programs_;  // those that this connector calls
+  std::unique_ptr<SpanExporter> spans_;       // null: nobody takes them
   std::unique_ptr<ConfiguredParties> informed_;
   std::unique_ptr<events::HookCaller> hooks_;
   std::unique_ptr<negotiation::NegotiationService> negotiations_;

@@ -191,6 +191,13 @@ void tell_checks(MetricFamilies& out, const std::vector<api::Check>& checks) {
   for (const auto& check : checks) ready.add(check.good ? 1 : 0, {{"check", check.name}});
 }
 
+void tell_spans(MetricFamilies& out, const SpanExporter* exporter) {
+  const auto figures = exporter != nullptr ? exporter->figures() : SpanFigures{};
+  auto spans = out.counter("tally_spans_total");
+  spans.add(number(figures.exported), {{"outcome", "exported"}});
+  spans.add(number(figures.dropped), {{"outcome", "dropped"}});
+}
+
 // By the names that Prometheus' own clients use.
 void tell_process(MetricFamilies& out) {
   const auto process = process_figures();
@@ -235,6 +242,7 @@ std::string Connector::metrics(Lang lang) const {
   tell_outbox(out, *delivery_, now);
   tell_custody(out, holdings_.get());
   tell_certificates(out, credentials_, *trust_->current().store);
+  tell_spans(out, spans_.get());
   tell_process(out);
   return out.text();
 }

@@ -18,6 +18,7 @@
 #include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/notices.hpp"
+#include "tally/core/trace.hpp"
 #include "tally/identity/peer_identity.hpp"
 
 namespace tally::api {
@@ -99,6 +100,10 @@ class Router {
       Notices& notices
   );
 
+  // Tells `spans` of each request that somebody traces and wants recorded. Once, before the first
+  // one; both outlive the router. Without it traces go through, and nobody is told.
+  void trace_to(SpanSink& spans, Random& random);
+
   awaitable<HttpResponse> handle(HttpRequest request, const identity::Caller& caller) const;
 
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
@@ -118,6 +123,8 @@ class Router {
   const Limits& limits_;
   Clock& clock_;
   Notices& notices_;
+  SpanSink* spans_ = nullptr;  // null: nobody is told of spans
+  Random* random_ = nullptr;   // likewise
   mutable Counters answered_;  // by route, and the hundreds of the status
   mutable Histogram taken_;
 };
