@@ -11,7 +11,8 @@ if(TALLY_SANITIZE)
   target_link_options(tally_options INTERFACE -fsanitize=${TALLY_SANITIZE})
 endif()
 
-# The C++ runtime within the program. Not under a sanitizer, which brings its own.
+# The C++ runtime within the program; not where a shared library that is written in C++ hands it
+# objects: there is one runtime or none works. Not under a sanitizer, which brings its own.
 add_library(tally_own_runtime INTERFACE)
 if(NOT TALLY_SANITIZE)
   target_link_options(tally_own_runtime INTERFACE -static-libstdc++ -static-libgcc)

@@ -204,8 +204,7 @@ awaitable<HttpResponse> ask_provider(AppParts parts, Call& call) {
   }
   auto grant = std::get<usage::Grant>(std::move(*authorised));
   // Until the provider has answered, nothing was used.
-  auto request =
-      co_await request_to_provider(parts->calls, agreement, known->terms.provider, call.lang);
+  auto request = co_await request_to_provider(parts->calls, agreement, known->terms.provider, call);
   if (!request) {
     co_await parts->enforcer.abort(std::move(grant));
     co_return problem(request.error(), call.lang);

@@ -26,6 +26,7 @@
 #include "lists.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
+#include "request_span.hpp"
 #include "statement_admin.hpp"
 #include "transfer_admin.hpp"
 #include "witness_admin.hpp"
@@ -163,7 +164,7 @@ awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
   order.party = std::move(*party);
   auto wishes = read_wishes(*body, order);
   if (!wishes) co_return problem(wishes.error(), call.lang);
-  const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock};
+  const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock, trace_of(call)};
   auto fetching = fetch_catalog_tree(wire, std::move(order), call.lang);
   auto catalog = co_await std::move(fetching);
   if (!catalog) co_return problem(catalog.error(), call.lang);
@@ -269,6 +270,14 @@ awaitable<HttpResponse> get_ready(Parts parts, Call& call) {
   co_return json_response(
       ready ? 200 : 503, {{"status", ready ? "ready" : "not ready"}, {"checks", std::move(checks)}}
   );
+}
+
+awaitable<HttpResponse> get_metrics(Parts parts, Call& call) {
+  HttpResponse response;
+  response.status = 200;
+  response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+  response.body = parts->connector.metrics(call.lang);
+  co_return response;
 }
 
 awaitable<HttpResponse> post_log_key_rotation(Parts parts, Call& call) {
@@ -490,6 +499,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
   std::vector<Route> routes{
       {"GET", "/health/live", anyone, here, live},
       {"GET", "/health/ready", anyone, here, on(get_ready)},
+      {"GET", "/metrics", auditor, home, on(get_metrics)},
       {"GET", "/api/v1/status", auditor, home, status},
       {"GET", "/api/v1/assets", auditor, home, assets},
       {"PUT", "/api/v1/assets/:id", admin, home, put(true)},

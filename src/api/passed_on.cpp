@@ -71,7 +71,7 @@ awaitable<std::optional<HttpResponse>> pass_on_read(
   sending->grants.push_back(std::get<usage::Grant>(std::move(*authorised)));
   // Until the provider has answered, nothing was used.
   auto request =
-      co_await request_to_provider(*parts->calls, agreement, known->terms.provider, call.lang);
+      co_await request_to_provider(*parts->calls, agreement, known->terms.provider, call);
   if (!request) {
     co_await usage::abort_all(parts->enforcer, sending->grants);
     co_return problem(request.error(), call.lang);

@@ -4,6 +4,8 @@
 
 #include "tally/core/http.hpp"
 
+#include "request_span.hpp"
+
 namespace tally::api {
 
 namespace {
@@ -31,7 +33,7 @@ awaitable<Result<Json>> address_of(const ProviderCallParts& parts, AgreementId a
 }  // namespace
 
 awaitable<Result<PeerRequest>> request_to_provider(
-    const ProviderCallParts& parts, AgreementId agreement, PartyId provider, Lang lang
+    const ProviderCallParts& parts, AgreementId agreement, PartyId provider, const Call& call
 ) {
   const auto address = co_await address_of(parts, std::move(agreement));
   if (!address) co_return tl::unexpected(address.error());
@@ -41,7 +43,8 @@ awaitable<Result<PeerRequest>> request_to_provider(
   const auto token = address->value("authorization", std::string());
   const bool bare = address->value("authType", std::string()) == "bare";
   out.http.headers.set("Authorization", bare ? token : "Bearer " + token);
-  out.http.headers.set("Accept-Language", lang == Lang::zh ? "zh" : "en");
+  out.http.headers.set("Accept-Language", call.lang == Lang::zh ? "zh" : "en");
+  carry_trace(trace_of(call), out);
   co_return out;
 }
 

@@ -13,6 +13,8 @@
 #include "tally/dsp/binding.hpp"
 #include "tally/negotiation/exchange.hpp"
 
+#include "request_span.hpp"
+
 namespace tally::api {
 
 namespace {
@@ -40,11 +42,12 @@ struct Fetched {
 };
 
 // One answer of at most `most` bytes, unpacked as well.
-awaitable<Result<Fetched>> fetch(Peer& peer, PeerRequest request, std::size_t most) {
+awaitable<Result<Fetched>> fetch(const RemotePeers& wire, PeerRequest request, std::size_t most) {
   const PartyId party = request.to;
   request.http.headers.set("Accept-Encoding", "gzip");
   request.answer_bytes = most;
-  auto answer = co_await peer.send(std::move(request));
+  carry_trace(wire.trace, request);
+  auto answer = co_await wire.peer.send(std::move(request));
   if (!answer && answer.error().message.code == "net.peer-answer-too-large") {
     co_return unavailable("api.catalog-too-large", party);
   }
@@ -148,7 +151,7 @@ awaitable<Result<Json>> fetch_catalog(
         request.http.body = body;
       }
       const std::size_t most = std::min(wire.limits.catalog_page_bytes, budget.bytes);
-      auto fetching = fetch(wire.peer, std::move(request), most);
+      auto fetching = fetch(wire, std::move(request), most);
       auto fetched = co_await std::move(fetching);
       if (!fetched) co_return fail(std::move(fetched));
       answer = std::move(*fetched);
@@ -178,7 +181,7 @@ awaitable<Result<Json>> fetch_dataset(RemotePeers wire, PartyId party, AssetId a
   request.to = party;
   request.url = dsp::join_url(*base, dsp::dataset_path(asset.value));
   request.http.method = "GET";
-  auto fetching = fetch(wire.peer, std::move(request), wire.limits.catalog_page_bytes);
+  auto fetching = fetch(wire, std::move(request), wire.limits.catalog_page_bytes);
   auto answer = co_await std::move(fetching);
   if (!answer) co_return fail(std::move(answer));
   const Error not_offered{

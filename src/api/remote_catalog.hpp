@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "tally/core/clock.hpp"
 #include "tally/core/json.hpp"
@@ -20,6 +21,7 @@ struct RemotePeers {
   const negotiation::PeerDirectory& directory;
   const Limits& limits;
   Clock& clock;
+  std::string trace{};  // of whoever wants it (trace_of), or empty
 };
 
 // What one order may still fetch, and until when: the bounds of Limits hold for all its pages

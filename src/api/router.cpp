@@ -14,9 +14,13 @@
 #include "tally/core/json.hpp"
 #include "tally/dsp/binding.hpp"
 
+#include "request_span.hpp"
+
 namespace tally::api {
 
 namespace {
+
+constexpr std::size_t statuses = 5;  // 1xx to 5xx
 
 std::vector<std::string> split(std::string_view path) {
   std::vector<std::string> segments;
@@ -117,11 +121,57 @@ Router::Router(
       limits_(limits),
       clock_(clock),
       notices_(notices),
-      call_limits_(call_limits) {
+      call_limits_(call_limits),
+      answered_((routes_.size() + 1) * statuses),
+      taken_(duration_bounds()) {
   for (const auto& route : routes_) patterns_.push_back(split(route.path));
 }
 
 awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Caller& caller) const {
+  const Instant began = clock_.read().at;
+  std::size_t route = routes_.size();
+  auto span = begin_span(request, random_, began);
+  auto answering = answer(std::move(request), caller, route);
+  HttpResponse response = co_await std::move(answering);
+  const int hundreds = std::clamp(response.status / 100, 1, static_cast<int>(statuses));
+  answered_.add(route * statuses + static_cast<std::size_t>(hundreds - 1));
+  const Instant ended = clock_.read().at;
+  // A clock that went back meanwhile gives no length.
+  taken_.observe(static_cast<std::uint64_t>(std::max<Nanos>(0, ended - began)));
+  if (span) {
+    span->ended = ended;
+    describe(*span, route < routes_.size() ? &routes_[route] : nullptr, response);
+    spans_->ended(*std::move(span));
+  }
+  co_return response;
+}
+
+void Router::trace_to(SpanSink& spans, Random& random) {
+  spans_ = &spans;
+  random_ = &random;
+}
+
+RouterFigures Router::figures() const {
+  RouterFigures out{{}, taken_.read()};
+  const auto counts = answered_.read();
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    const std::size_t route = i / statuses;
+    const int hundreds = static_cast<int>(i % statuses) + 1;
+    const bool is_known = route < routes_.size();
+    out.answered.push_back(
+        {is_known ? routes_[route].method : std::string_view(),
+         is_known ? routes_[route].path : std::string(),
+         hundreds,
+         counts[i]}
+    );
+  }
+  return out;
+}
+
+awaitable<HttpResponse> Router::answer(
+    HttpRequest request, const identity::Caller& caller, std::size_t& route
+) const {
   // What was begun is ended: a client that gives up, or a deadline that passes, must not cut a
   // change of state between its commit and what follows from it. Every wait below has a bound of
   // its own.
@@ -143,6 +193,7 @@ awaitable<HttpResponse> Router::handle(HttpRequest request, const identity::Call
     if (is_written_out && patterns_[i] != call.target.path) continue;
     if (routes_[i].method == "*" || routes_[i].method == call.request.method) {
       found = &routes_[i];
+      route = i;
       call.parameters = std::move(parameters);
     } else {
       allow += (allow.empty() ? "" : ", ") + std::string(routes_[i].method);

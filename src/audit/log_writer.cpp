@@ -218,6 +218,9 @@ struct LogWriter::State {
   std::vector<Waiters> groups;
   LogTree tree;
   bool no_room_to_fill = false;
+  // Any thread reads them.
+  Histogram flushes{duration_bounds()};
+  Histogram batches{{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}};
 
   State(LogStorage& in, Clock& of, const Limits& with, const Recovered& recovered)
       : storage(in), clock(of), limits(with), tree(in, recovered) {}
@@ -527,6 +530,10 @@ std::uint64_t LogWriter::segment() const {
   return state_->first_seq;
 }
 
+LogFigures LogWriter::figures() const {
+  return {state_->flushes.read(), state_->batches.read()};
+}
+
 bool LogWriter::on_reserve() const {
   return state_->refuses_ordinary;
 }
@@ -545,6 +552,7 @@ void LogWriter::on_work(std::function<void()> wake) {
 bool LogWriter::commit_batch() {
   State& s = *state_;
   if (s.has_failed || !s.take_work()) return false;
+  const Instant began = s.clock.read().at;
   if (auto built = s.build(); !built) {
     s.fail_for_good(built.error());
     return true;
@@ -554,6 +562,10 @@ bool LogWriter::commit_batch() {
       s.fail_for_good(written.error());
       return true;
     }
+    // A clock that went back meanwhile gives no length.
+    const Nanos taken = std::max<Nanos>(0, s.clock.read().at - began);
+    s.flushes.observe(static_cast<std::uint64_t>(taken));
+    s.batches.observe(s.batch.size());
     const std::scoped_lock lock(s.mutex);
     s.durable.size = s.size;
     s.durable.leaf = s.prev;

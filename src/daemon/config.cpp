@@ -345,6 +345,7 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
           {"regulators", read_regulators(read, config)},
           {"hooks", read_hooks(read, config)},
           {"webhooks", read_webhooks(read, config)},
+          {"telemetry", read_telemetry(read, config)},
           {"catalog",
            [&](const Json& value, const std::string& at) {
              read.object(

@@ -144,6 +144,7 @@ struct Config {
   std::vector<audit::Regulator> regulators;
   std::vector<HookEntry> hooks;
   std::vector<WebhookEntry> webhooks;
+  ProgramEntry collector;  // takes our spans (OTLP); its url is empty: there is none
   CatalogSettings catalog;
   std::filesystem::path wrapping_key;  // the key ring, outside of the folder; empty: no custody
   std::uint64_t custody_quota = 0;     // bytes that are held at most; 0: no bound

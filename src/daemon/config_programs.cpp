@@ -31,6 +31,14 @@ bool is_loopback(const boost::urls::url_view& url) {
   return url.encoded_host() == "localhost";
 }
 
+// In the clear on this machine alone.
+void check_transport(ConfigReader& read, const ProgramEntry& entry, const std::string& at) {
+  const auto url = boost::urls::parse_uri(entry.url);
+  if (url && url->scheme() == "http" && !is_loopback(*url)) {
+    read.problem({"daemon.config-plain-program", {{"url", entry.url}}}, at);
+  }
+}
+
 // What is wrong with an entry beside its members. `names`: of those before it.
 template <class Entry>
 void check_program(
@@ -40,10 +48,7 @@ void check_program(
   if (!entry.name.empty() && std::ranges::any_of(before, same)) {
     read.problem({"daemon.config-program-twice", {{"name", entry.name}}}, child(at, "name"));
   }
-  const auto url = boost::urls::parse_uri(entry.url);
-  if (url && url->scheme() == "http" && !is_loopback(*url)) {
-    read.problem({"daemon.config-plain-program", {{"url", entry.url}}}, child(at, "url"));
-  }
+  check_transport(read, entry, child(at, "url"));
 }
 
 }  // namespace
@@ -88,6 +93,21 @@ ConfigReader::Field read_webhooks(ConfigReader& read, Config& config) {
       }
       config.webhooks.push_back(std::move(entry));
     });
+  };
+}
+
+ConfigReader::Field read_telemetry(ConfigReader& read, Config& config) {
+  return [&read, &config](const Json& value, const std::string& at) {
+    ProgramEntry& entry = config.collector;
+    read.object(
+        value,
+        at,
+        {{"otlpEndpoint", read.url(entry.url)},
+         {"privateAddresses", read.flag(entry.private_addresses)},
+         {"tlsAnchors", read.path(entry.tls_anchors, config.folder)}},
+        {"otlpEndpoint"}
+    );
+    check_transport(read, entry, child(at, "otlpEndpoint"));
   };
 }
 

@@ -158,6 +158,8 @@ class ConfigReader {
 // The lists of programs that decide, and of those that are told of events (config_programs.cpp).
 ConfigReader::Field read_hooks(ConfigReader& read, Config& config);
 ConfigReader::Field read_webhooks(ConfigReader& read, Config& config);
+// Who takes our spans.
+ConfigReader::Field read_telemetry(ConfigReader& read, Config& config);
 
 // Whose orders of holds are obeyed (config_regulators.cpp).
 ConfigReader::Field read_regulators(ConfigReader& read, Config& config);

@@ -437,6 +437,11 @@ Result<void> Connector::assemble(Opened opened) {
   auto programs = net::HttpsPeer::create(home, program_config, limits, *trust_, clock_);
   if (!programs) return fail(std::move(programs));
   programs_ = std::move(*programs);
+  if (!config_.collector.url.empty()) {
+    spans_ = std::make_unique<SpanExporter>(
+        *programs_, timers_, notices_, config_.collector.url + "/v1/traces", config_.participant.uri
+    );
+  }
   informed_ =
       std::make_unique<ConfiguredParties>(*programs_, clock_, std::move(opened.programs.informed));
   hooks_ = std::make_unique<events::HookCaller>(

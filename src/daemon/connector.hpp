@@ -61,6 +61,7 @@
 #include "real_world.hpp"
 #include "refusal_log.hpp"
 #include "rule_keeper.hpp"
+#include "span_exporter.hpp"
 #include "witness_setup.hpp"
 
 namespace tally::daemon {
@@ -80,6 +81,7 @@ class Connector final : public api::Connector {
   // --- api::Connector ---
   [[nodiscard]] std::vector<api::Check> checks() const override;
   [[nodiscard]] Json status() const override;
+  [[nodiscard]] std::string metrics(Lang lang) const override;
   awaitable<Result<Json>> history(AgreementId agreement, Lang lang) override;
   awaitable<Result<Json>> lineage(std::string artefact) override;
   awaitable<Result<Instant>> advance_clock(Nanos span) override;
@@ -217,6 +219,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<CustodyDesk> custody_desk_;  // null: no wrapping key
   std::unique_ptr<negotiation::Delivery> delivery_;
   std::unique_ptr<net::HttpsPeer> programs_;  // those that this connector calls
+  std::unique_ptr<SpanExporter> spans_;       // null: nobody takes them
   std::unique_ptr<ConfiguredParties> informed_;
   std::unique_ptr<events::HookCaller> hooks_;
   std::unique_ptr<negotiation::NegotiationService> negotiations_;

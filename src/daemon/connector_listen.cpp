@@ -217,6 +217,13 @@ Result<void> Connector::listen() {
       &serving_->management_limits
   );
 
+  if (spans_) {
+    for (auto* router :
+         {&serving_->peer_router, &serving_->app_router, &serving_->management_router}) {
+      (*router)->trace_to(*spans_, random_);
+    }
+  }
+
   const auto make = [&](net::ListenerConfig listener, net::Handler handler) {
     return std::make_unique<net::Server>(
         contexts,

@@ -200,6 +200,7 @@ awaitable<Result<void>> Connector::start() {
   tasks_->spawn("catalogue", catalog_->watch());
   tasks_->spawn("rules", rules_->watch());
   tasks_->spawn("housekeeping", housekeeping());
+  if (spans_) tasks_->spawn("spans", spans_->run());
   tasks_->spawn("snapshots", keep_snapshots());
   if (pruning_) tasks_->spawn("retention", keep_pruned());
   tasks_->spawn("checkpoints", sender_->run());

@@ -5,6 +5,7 @@
 #include <boost/url.hpp>
 
 #include "keys.hpp"
+#include "span_exporter.hpp"
 
 namespace tally::daemon {
 
@@ -73,6 +74,11 @@ Result<LoadedPrograms> load_programs(const Config& config) {
     // Who is told of uses for a party is told of nothing else, unless that was written.
     if (!entry.party.empty() && entry.events.empty()) continue;
     out.webhooks.push_back({std::move(*program), entry.events, entry.max_age});
+  }
+  if (!config.collector.url.empty()) {
+    auto address = address_of(config.collector, collector_party(), "tally.json/telemetry");
+    if (!address) return fail(std::move(address));
+    out.addresses.push_back(std::move(*address));
   }
   return out;
 }

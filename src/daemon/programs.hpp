@@ -1,4 +1,4 @@
-// The programs of the operator that this connector calls, with their keys, as the configuration has
+// The programs of the operator that this connector calls, with their keys where they have one, as the configuration has
 // them. They are reached like peers that are known by a credential: over TLS with a certificate for
 // their host name, in the clear on loopback alone.
 #pragma once

@@ -9,6 +9,7 @@ void RefusalLog::refused(const Message& reason, const std::string& source) {
   bool one_by_one = false;
   {
     const std::lock_guard lock(mutex_);
+    ++totals_[reason.code];
     // Beyond the bound all sources of a reason share one entry.
     const bool full = counted_.size() >= most_sources;
     auto& counted = counted_[reason.code + "|" + (full ? std::string("*") : source)];
@@ -32,6 +33,11 @@ void RefusalLog::flush() {
     sum.seen += entry.seen - recorded_each;
   }
   for (const auto& [code, entry] : by_reason) record(entry.reason, entry.seen);
+}
+
+std::map<std::string, std::uint64_t> RefusalLog::totals() const {
+  const std::lock_guard lock(mutex_);
+  return totals_;
 }
 
 void RefusalLog::record(const Message& reason, std::uint64_t count) {

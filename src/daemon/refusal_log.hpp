@@ -20,6 +20,8 @@ class RefusalLog final : public net::RefusalSink {
   void refused(const Message& reason, const std::string& source) override;
   // Records what was only counted; once a minute and before a stop.
   void flush();
+  // Since the process began, by code.
+  [[nodiscard]] std::map<std::string, std::uint64_t> totals() const;
 
  private:
   static constexpr std::uint64_t recorded_each = 3;  // per source, reason and minute
@@ -30,7 +32,8 @@ class RefusalLog final : public net::RefusalSink {
   audit::LogAppender& log_;
   Clock& clock_;
   Random& random_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::uint64_t> totals_;  // by code
   struct Counted {
     Message reason;
     std::uint64_t seen = 0;

@@ -28,7 +28,8 @@ struct Domain {
   CrlPolicy crl = CrlPolicy::required;
   Nanos crl_grace = 0;
   StorePtr store;
-  std::vector<std::string> anchors;  // their names
+  std::vector<std::string> anchors;      // their names
+  std::optional<Instant> anchors_until;  // the end of the first to end
   std::vector<RevocationList> lists;
 };
 
@@ -171,6 +172,8 @@ Result<Domain> build_domain(TrustDomainConfig config, std::set<Digest>& anchors_
     }
     X509_STORE_add_cert(domain.store.get(), anchor.get());
     domain.anchors.push_back(name_text(X509_get_subject_name(anchor.get())));
+    const Instant end = to_instant(X509_get0_notAfter(anchor.get()));
+    domain.anchors_until = std::min(domain.anchors_until.value_or(end), end);
   }
 
   if (domain.crl == CrlPolicy::none && !config.crl_pem.empty()) {
@@ -277,6 +280,18 @@ std::string TrustStore::anchors() const {
       if (named++ == most) return out + "; …";
       out += (out.empty() ? "" : "; ") + domain.name + ": " + anchor;
     }
+  }
+  return out;
+}
+
+std::vector<TrustStore::Ends> TrustStore::ends() const {
+  std::vector<Ends> out;
+  for (const Domain& domain : state_->domains) {
+    Ends one{domain.name, *domain.anchors_until, std::nullopt};
+    for (const auto& list : domain.lists) {
+      one.lists = std::min(one.lists.value_or(list.next_update), list.next_update);
+    }
+    out.push_back(std::move(one));
   }
   return out;
 }

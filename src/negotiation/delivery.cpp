@@ -319,4 +319,16 @@ std::vector<OutgoingMessage> Delivery::waiting(const std::string& process) const
   return {line->waiting.begin(), line->waiting.end()};
 }
 
+Delivery::Queued Delivery::queued() const {
+  Queued out;
+  for (const auto& [kind, owner] : state_->owners) out.by_kind[kind] = 0;
+  for (const auto& [process, line] : state_->lines) {
+    out.by_kind[parse_process_key(process).kind] += line.waiting.size();
+    for (const auto& message : line.waiting) {
+      if (!out.oldest || message.created < *out.oldest) out.oldest = message.created;
+    }
+  }
+  return out;
+}
+
 }  // namespace tally::negotiation

@@ -873,6 +873,11 @@ awaitable<void> Server::shutdown() {
 std::size_t Server::connections() const {
   return state_->connections.load();
 }
+std::map<PartyId, std::size_t> Server::connections_by_peer() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->per_peer;
+}
+
 std::size_t Server::requests_in_flight() const {
   return state_->in_flight.load();
 }

@@ -131,7 +131,8 @@ struct SqliteStore::State {
   bool stopping = false;      // queue_mutex
 
   std::atomic<Health> health{Health::good};
-  std::string failed_reason;  // writer thread
+  std::atomic<std::uint64_t> committed{0}, conflicts{0}, failed{0};  // units
+  std::string failed_reason;                                         // writer thread
 
   [[nodiscard]] std::filesystem::path reserve_file() const { return options.folder / "reserve"; }
   void open_database();
@@ -140,6 +141,7 @@ struct SqliteStore::State {
   std::vector<Result<void>> commit_batch(const std::vector<Waiting>& batch);
   std::vector<Result<void>> try_batch(const std::vector<Waiting>& batch);
   void fail_for_good(const Failure& failure);
+  void count(const Result<void>& outcome);
 
   template <class Read>
   auto read(Read&& what) -> Result<decltype(what(*reader))> {
@@ -297,6 +299,14 @@ std::vector<Result<void>> SqliteStore::State::commit_batch(const std::vector<Wai
   return {batch.size(), failed};
 }
 
+void SqliteStore::State::count(const Result<void>& outcome) {
+  if (outcome) {
+    ++committed;
+  } else {
+    ++(outcome.error().kind == ErrorKind::conflict ? conflicts : failed);
+  }
+}
+
 SqliteStore::SqliteStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 SqliteStore::~SqliteStore() = default;
 
@@ -329,6 +339,7 @@ std::size_t SqliteStore::commit_pending() {
   }
   if (batch.empty()) return 0;
   std::vector<Result<void>> results = state_->commit_batch(batch);
+  for (const auto& result : results) state_->count(result);
 
   struct Group {
     asio::any_io_executor executor;
@@ -390,6 +401,10 @@ void SqliteStore::stop_waiting() {
     state_->stopping = true;
   }
   state_->queue_filled.notify_all();
+}
+
+StoreFigures SqliteStore::figures() const {
+  return {state_->committed, state_->conflicts, state_->failed};
 }
 
 Health SqliteStore::health() const {

@@ -137,8 +137,10 @@ std::optional<Instant> Enforcer::State::ask_again(
 // --- authorise ---
 
 Enforcer::State::Decided Enforcer::State::deny(
-    const Act& act, const EventId& event, Instant at, Refusal refusal
+    Shard& shard, const Act& act, const EventId& event, Instant at, Refusal refusal
 ) {
+  ++shard.acts_of(act.action).refused;
+  ++shard.refusals[refusal.code.code];
   auto draft = denied_draft(act, event, at, refusal.decision, refusal.code);
   auto ticket = log->enqueue(std::move(draft));
   return {std::move(refusal), nullptr, std::move(ticket), nullptr};
@@ -169,15 +171,15 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   }
   const AgreementTerms& terms = *entry->terms;
   if (entry->closed != Closed::open) {
-    return deny(act, event, reading.at, refuse_closed(terms, entry->closed, act));
+    return deny(shard, act, event, reading.at, refuse_closed(terms, entry->closed, act));
   }
   if (const Hold* hold = stopping(shard, terms, act.app, reading)) {
-    return deny(act, event, reading.at, refuse_held(terms, *hold, act));
+    return deny(shard, act, event, reading.at, refuse_held(terms, *hold, act));
   }
   if (!act.purposes_not_registered.empty() || !act.roles_not_registered.empty()) {
-    return deny(act, event, reading.at, refuse_unregistered(terms, act));
+    return deny(shard, act, event, reading.at, refuse_unregistered(terms, act));
   }
-  if (act.cannot) return deny(act, event, reading.at, refuse_unable(terms, act));
+  if (act.cannot) return deny(shard, act, event, reading.at, refuse_unable(terms, act));
 
   const UsePtr earlier = key.empty() ? nullptr : entry->continues(key, reading.at, limits);
   if (!earlier && !act.continued_use.empty()) return not_continuable(act);
@@ -189,7 +191,9 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
     const auto missing = unwitnessed(*entry);
     auto explained = situation.decide(odrl::Explain::decisive);
     const auto duties = entry->duties.states(reading, *entry);
-    return deny(act, event, reading.at, refuse(terms, act, std::move(explained), missing, duties));
+    return deny(
+        shard, act, event, reading.at, refuse(terms, act, std::move(explained), missing, duties)
+    );
   }
 
   Grant grant;
@@ -206,6 +210,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   if (earlier) {
     ++earlier->holders;
     ++earlier->continued;
+    ++shard.acts_of(act.action).continued;
     grant.use = UseId(earlier->id);
     grant.decided_at = earlier->at;
     grant.seq = earlier->seq;
@@ -227,6 +232,7 @@ Result<Enforcer::State::Decided> Enforcer::State::decide(const Act& act) {
   set_rules(draft, use->adds);
   use->holders = 1;
   auto ticket = log->enqueue(std::move(draft));
+  ++shard.acts_of(act.action).permitted;
   entry->permit(use);
   entry->open_session(use, reading.at);
   grant.left = left(*entry, decision.decisive_rule, reading.at);
@@ -266,6 +272,7 @@ void Enforcer::State::undecide(const Act& act, const Decided& decided, const Err
 }
 
 awaitable<Result<Authorised>> Enforcer::authorise(Act act) {
+  const Instant began = state_->clock.read().at;
   auto decided = state_->decide(act);
   if (!decided) co_return fail(std::move(decided));
   auto* grant = std::get_if<Grant>(&decided->answer);
@@ -278,6 +285,7 @@ awaitable<Result<Authorised>> Enforcer::authorise(Act act) {
     }
     if (!durable) {
       state_->undecide(act, *decided, durable.error());
+      state_->unrecorded.fetch_add(1, std::memory_order_relaxed);
       co_return fail(std::move(durable));
     }
     if (grant != nullptr) {
@@ -292,6 +300,9 @@ awaitable<Result<Authorised>> Enforcer::authorise(Act act) {
       decided->use->leaf = durable->leaf;
     }
   }
+  // A clock that went back meanwhile gives no length.
+  const Nanos taken = std::max<Nanos>(0, state_->clock.read().at - began);
+  state_->taken.observe(static_cast<std::uint64_t>(taken));
   if (grant != nullptr && grant->session) grant->session->act = std::move(act);
   co_return std::move(decided->answer);
 }

@@ -6,10 +6,12 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -39,6 +41,11 @@ struct Enforcer::State {
     std::unordered_map<std::string, Entry> entries;
     std::vector<std::string> gathering;  // agreements with completions that wait
     HoldSetPtr holds;                    // the same in every shard, but while they are changed
+    // Since the process began.
+    std::map<std::string, UseFigures::OfAction, std::less<>> acts;  // by action, as records say it
+    std::map<std::string, std::uint64_t, std::less<>> refusals;     // by code
+    // What is counted of acts of this kind.
+    UseFigures::OfAction& acts_of(std::string_view action);
   };
 
   // An answer that holds once its record is durable.
@@ -96,7 +103,8 @@ struct Enforcer::State {
   }
 
   Result<Decided> decide(const Act& act);
-  Decided deny(const Act& act, const EventId& event, Instant at, Refusal refusal);
+  // The lock of the shard is held.
+  Decided deny(Shard& shard, const Act& act, const EventId& event, Instant at, Refusal refusal);
   void undecide(const Act& act, const Decided& decided, const Error& error);
   // The lock is held; at most Limits::uses_per_record are gathered.
   audit::RecordDraft take_gathered(const std::string& agreement, Entry& entry);
@@ -108,7 +116,9 @@ struct Enforcer::State {
   std::shared_ptr<const Surroundings> surroundings = std::make_shared<const Surroundings>();
   std::atomic<bool> anyone_informed = false;  // of a use under an agreement
   std::atomic<std::uint64_t> surroundings_version = 1;
-  std::string last_time;  // of the last record that was replayed
+  std::string last_time;                      // of the last record that was replayed
+  Histogram taken{duration_bounds()};         // nanoseconds of authorise
+  std::atomic<std::uint64_t> unrecorded = 0;  // decided, and the log did not take the record
   Clock& clock;
   Random& random;
   const Limits limits;

@@ -18,7 +18,8 @@ usr/share/man/man1/tally-authority.1.gz usr/share/man/man8/tallyd.8.gz
 usr/share/man/zh_CN/man1/tally.1.gz usr/share/bash-completion/completions/tally
 usr/share/bash-completion/completions/tallyd usr/share/zsh/vendor-completions/_tally
 usr/share/doc/tally/copyright usr/share/doc/tally/tally.cdx.json
-usr/share/doc/tally/packaging/proxies/haproxy.cfg usr/share/doc/tally/docker/compose.yaml
+usr/share/doc/tally/packaging/proxies/haproxy.cfg
+usr/share/doc/tally/packaging/monitoring/grafana.json usr/share/doc/tally/docker/compose.yaml
 usr/share/doc/tally/docs/operations.md usr/share/doc/tally/docs/first-exchange.zh.md
 """.split()
 

@@ -96,6 +96,8 @@ class Connector {
   virtual ~Connector() = default;
   [[nodiscard]] virtual std::vector<Check> checks() const = 0;  // any thread
   [[nodiscard]] virtual Json status() const = 0;
+  // How it goes in numbers, in the text format of Prometheus, with help in `lang`. Home executor.
+  [[nodiscard]] virtual std::string metrics(Lang lang) const = 0;
   // The records of one agreement, in order (audit::tell_story of our own log).
   virtual awaitable<Result<Json>> history(AgreementId agreement, Lang lang) = 0;
   // Where an artefact came from and where it went, as far as our own log tells

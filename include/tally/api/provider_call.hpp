@@ -24,10 +24,10 @@ struct ProviderCallParts {
 };
 
 // A request to where the provider answers calls; a transfer in HttpData-QUERY is begun where none
-// runs. Its URL has no query yet. Errors: those of TransferService::request; unavailable
-// (api.call-not-started).
+// runs. Its URL has no query yet; it carries on the trace of `call`, which outlives it. Errors:
+// those of TransferService::request; unavailable (api.call-not-started).
 awaitable<Result<PeerRequest>> request_to_provider(
-    const ProviderCallParts& parts, AgreementId agreement, PartyId provider, Lang lang
+    const ProviderCallParts& parts, AgreementId agreement, PartyId provider, const Call& call
 );
 
 // A problem of the provider's as the application sees it: its words, where they are readable. What

@@ -14,10 +14,12 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "tally/core/counting.hpp"
 #include "tally/core/http.hpp"
 #include "tally/core/json.hpp"
 #include "tally/core/limits.hpp"
 #include "tally/core/notices.hpp"
+#include "tally/core/trace.hpp"
 #include "tally/identity/peer_identity.hpp"
 
 namespace tally::api {
@@ -73,6 +75,19 @@ struct Admission {
 };
 using Admit = std::function<Result<Admission>(const HttpRequest&, const identity::Caller&)>;
 
+// What a router was asked since it was made.
+struct RouterFigures {
+  struct Answered {
+    std::string_view method;  // of the table; empty with `path`
+    std::string path;         // as the table has it; empty: no route was found
+    int hundreds = 2;         // of the status
+    std::uint64_t count = 0;
+  };
+  std::vector<Answered> answered;  // what occurred at least once
+  // Nanoseconds from a request to the header of its answer: a body that is streamed goes on.
+  Histogram::Reading taken;
+};
+
 [[nodiscard]] bool allows(Role required, Role held);
 
 class CallLimits;
@@ -90,15 +105,24 @@ class Router {
       CallLimits* call_limits = nullptr
   );
 
+  // Tells `spans` of each request that somebody traces and wants recorded. Once, before the first
+  // one; both outlive the router. Without it traces go through, and nobody is told.
+  void trace_to(SpanSink& spans, Random& random);
+
   awaitable<HttpResponse> handle(HttpRequest request, const identity::Caller& caller) const;
 
   [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
+  [[nodiscard]] RouterFigures figures() const;
 
  private:
   struct Match;
   // Null: the credential is good for `route` (null: for saying that there is none), and the call
   // has it. Else the answer.
   std::optional<HttpResponse> admit(const Route* route, Call& call) const;
+  // `route` is set to the number of the one that was found, or left.
+  awaitable<HttpResponse> answer(
+      HttpRequest request, const identity::Caller& caller, std::size_t& route
+  ) const;
   awaitable<HttpResponse> dispatch(const Route& route, Call call) const;
 
   std::vector<Route> routes_;
@@ -109,6 +133,10 @@ class Router {
   Clock& clock_;
   Notices& notices_;
   CallLimits* call_limits_;
+  SpanSink* spans_ = nullptr;  // null: nobody is told of spans
+  Random* random_ = nullptr;   // likewise
+  mutable Counters answered_;  // by route, and the hundreds of the status
+  mutable Histogram taken_;
 };
 
 // --- answers ---

@@ -14,9 +14,16 @@
 #include "tally/audit/log_tree.hpp"
 #include "tally/audit/recovery.hpp"
 #include "tally/core/clock.hpp"
+#include "tally/core/counting.hpp"
 #include "tally/core/limits.hpp"
 
 namespace tally::audit {
+
+// What a writer did since it was made.
+struct LogFigures {
+  Histogram::Reading flushes;  // nanoseconds of each: building, writing and syncing a batch
+  Histogram::Reading batches;  // records in each
+};
 
 class LogWriter final : public LogAppender {
  public:
@@ -54,6 +61,7 @@ class LogWriter final : public LogAppender {
   [[nodiscard]] std::optional<Error> failure() const;
   // The tree over what is durable: checkpoints, proofs, tiles. Any thread; lives as long as this.
   LogTree& tree();
+  [[nodiscard]] LogFigures figures() const;  // any thread
   // Whether ordinary records are being refused because the disk is nearly full.
   [[nodiscard]] bool on_reserve() const;
   // Whether anything that the map of heads is worth signing for came after the last `log.heads`.

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -59,6 +60,14 @@ class TrustStore {
   ) const;
   // The authorities that are trusted, for people: "health: CN=…; city: CN=…", the first eight.
   [[nodiscard]] std::string anchors() const;
+  // What of a domain ends first. A list is asked for until `lists`, and a domain that needs none
+  // has none.
+  struct Ends {
+    std::string domain;
+    Instant anchors;
+    std::optional<Instant> lists;
+  };
+  [[nodiscard]] std::vector<Ends> ends() const;
 
  private:
   struct State;

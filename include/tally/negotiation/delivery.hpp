@@ -8,6 +8,7 @@
 // is lost in a crash, since the store keeps each message until its owner takes it out.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -93,6 +94,12 @@ class Delivery {
   void nudge(const PartyId& party);
   // What waits for a process, with attempts and the last answer. For people.
   [[nodiscard]] std::vector<OutgoingMessage> waiting(const std::string& process) const;
+  // How many wait, by kind of process; and since when the one does that waits longest.
+  struct Queued {
+    std::map<std::string, std::size_t> by_kind;
+    std::optional<Instant> oldest;
+  };
+  [[nodiscard]] Queued queued() const;
 
  private:
   struct State;

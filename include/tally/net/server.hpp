@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -87,6 +88,8 @@ class Server {
 
   [[nodiscard]] std::size_t connections() const;
   [[nodiscard]] std::size_t requests_in_flight() const;
+  // Of peers that are known by a certificate, how many each has open now.
+  [[nodiscard]] std::map<PartyId, std::size_t> connections_by_peer() const;
 
  private:
   std::shared_ptr<ServerState> state_;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -26,6 +27,13 @@ enum class Health {
   good,
   low_space,  // the disk was full and the reserve has been given up: stop taking new work
   failed,
+};
+
+// What became of the transactions since the store was opened.
+struct StoreFigures {
+  std::uint64_t committed = 0;
+  std::uint64_t conflicts = 0;  // a version did not match: decided again by who committed
+  std::uint64_t failed = 0;
 };
 
 class SqliteStore final : public Store {
@@ -69,7 +77,8 @@ class SqliteStore final : public Store {
   // conflict (store.version-mismatch), unavailable (store.failed).
   Result<void> begin_log(const LogMark& mark, const Transaction& change);
 
-  [[nodiscard]] Health health() const;  // any thread
+  [[nodiscard]] Health health() const;         // any thread
+  [[nodiscard]] StoreFigures figures() const;  // any thread
 
  private:
   struct State;

@@ -37,6 +37,7 @@
 #include "tally/usage/duties.hpp"
 #include "tally/usage/holds.hpp"
 #include "tally/usage/surroundings.hpp"
+#include "tally/usage/use_figures.hpp"
 
 namespace tally::usage {
 
@@ -294,6 +295,11 @@ class Enforcer final : public audit::LogPart {
 
   [[nodiscard]] std::optional<AgreementState> state(const AgreementId& agreement) const;
   [[nodiscard]] std::vector<AgreementId> agreements() const;
+
+  // Numbers since the process began, and of the ledger as it stands; at most `most_left` of
+  // UseFigures::left. Looks at every agreement, each shard under its lock: for a scrape, not for a
+  // call. Any thread.
+  [[nodiscard]] UseFigures figures(std::size_t most_left) const;
 
   // Queues what `complete` has gathered longer ago than Limits::uses_gathered; called by the
   // daemon's timer and, with `all`, before shutdown.
