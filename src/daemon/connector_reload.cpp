@@ -109,6 +109,7 @@ std::vector<std::string> Connector::changes(const Fresh& fresh, bool taken_up) c
 
 void Connector::take_up(Fresh fresh) {
   trust_->replace(std::move(fresh.trust));
+  peer_->recheck();
   const auto note = [this](const Result<void>& done) {
     if (!done) notices_.note(Severity::error, done.error().message);
   };

@@ -230,6 +230,7 @@ awaitable<void> Connector::housekeeping() {
       if (++hours % 24 == 0) say_ending();
       since_said = 0;
     }
+    peer_->recheck();
     enforcer_->flush_completions(false);
     // Duties that come due with a use: the keeper looks once for all uses of this half second.
     if (used_.exchange(false, std::memory_order_relaxed)) keeper_->kick();

@@ -121,6 +121,7 @@ struct HttpsPeer::State {
 
   // Home only.
   std::map<std::string, std::vector<Kept>> kept;
+  std::shared_ptr<ClientConnection::Open> open = std::make_shared<ClientConnection::Open>();
   Turns turns{exchanges_per_host};
 };
 
@@ -222,6 +223,7 @@ awaitable<Result<ConnectionPtr>> HttpsPeer::State::connect(Place place) {
   auto securing = (*connection)->start_tls(context(), place.url.host, true);
   const Result<void> secured = co_await std::move(securing);
   if (!secured) co_return tl::unexpected(secured.error());
+  (*connection)->list_in(open);
   co_return connection;
 }
 
@@ -301,6 +303,12 @@ Result<void> HttpsPeer::reload_tls(const std::string& certificate_pem, const Sec
   const std::lock_guard lock(state_->mutex);
   state_->tls = std::move(*made);
   return {};
+}
+
+void HttpsPeer::recheck() {
+  const auto generation = state_->trust.generation();
+  const Instant now = state_->clock.read().at;
+  for (ClientConnection* connection : *state_->open) connection->recheck(generation, now);
 }
 
 Result<void> HttpsPeer::reachable(const PartyId& to, const std::string& url) const {

@@ -85,6 +85,19 @@ ClientConnection::ClientConnection(
 )
     : times_(times), stream_(std::make_shared<Stream>(executor, descriptor)), timer_(executor) {}
 
+ClientConnection::~ClientConnection() {
+  if (open_) open_->erase(this);
+}
+
+void ClientConnection::list_in(std::shared_ptr<Open> open) {
+  open_ = std::move(open);
+  open_->insert(this);
+}
+
+void ClientConnection::recheck(std::uint64_t generation, Instant now) {
+  if (needs_verification(verifier_, generation, now) && !verify_again(verifier_)) stream_->cut();
+}
+
 awaitable<Result<std::unique_ptr<ClientConnection>>> ClientConnection::connect(
     asio::any_io_executor executor, Destination to, Times times
 ) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,12 @@ struct Destination {
 
 class ClientConnection {
  public:
+  // Those that are open, as their owner lists them. One executor, like the connections.
+  using Open = std::set<ClientConnection*>;
+
+  ~ClientConnection();
+  ClientConnection(const ClientConnection&) = delete;
+  ClientConnection& operator=(const ClientConnection&) = delete;
   struct Times {
     Nanos connect, write, answer, read;
   };
@@ -47,6 +54,10 @@ class ClientConnection {
   // with the reason's code); net.peer-tls-failed, net.peer-timeout.
   awaitable<Result<void>> start_tls(TlsContext context, std::string host, bool by_verifier);
   ChainVerifier& verifier() { return verifier_; }
+  // In `open` from now on for as long as it lives.
+  void list_in(std::shared_ptr<Open> open);
+  // Cut, what is being read included, when the server's certificate does not stand any more.
+  void recheck(std::uint64_t generation, Instant now);
   // From the next exchange on.
   void expect_answer_within(Nanos span) { times_.answer = span; }
 
@@ -79,6 +90,7 @@ class ClientConnection {
   tl::unexpected<Error> refused(const std::string& host, Message why) const;
 
   Times times_;
+  std::shared_ptr<Open> open_;
   ChainVerifier verifier_;
   std::shared_ptr<Stream> stream_;  // shared with the deadline's handler
   std::shared_ptr<bool> timed_out_ = std::make_shared<bool>(false);

@@ -192,7 +192,28 @@ class Said(unittest.TestCase):
 
 
 class WhoIsRevoked(unittest.TestCase):
-    def test_a_revoked_peer_is_gone_within_a_second(self):
+    def test_1_what_is_pulled_from_a_revoked_provider_is_left_within_a_second(self):
+        agreement = consumer.agree(provider)
+        self.addCleanup(gate.let_go)
+        gate.hold_after(size // 2)
+        pid = consumer.begin("transfers", {"agreement": agreement})
+        eventually(gate.is_holding, "half of it has passed")
+        with gate.lock:
+            connections = set(gate.clients)
+        self.assertTrue(connections)
+        world.authority.revoke(HEALTH, provider.path("tls", "chain.pem"))
+        consumer.take_revocations()
+        eventually(lambda: not connections & gate.clients, "they are left", patience=1)
+        gate.let_go()
+        refused = consumer.api("POST", "/api/v1/catalog", {"peer": provider.party_json})
+        self.assertEqual(refused.code(), "net.peer-certificate-refused", refused)
+        # With another certificate it is a partner again, and the pull goes on.
+        lay_down(provider)
+        provider.reload()
+        process = consumer.ended_process("transfers", pid, ("COMPLETED", "TERMINATED"))
+        self.assertEqual(process["state"], "COMPLETED", process)
+
+    def test_2_a_revoked_peer_is_gone_within_a_second(self):
         # Past the gate, whose buffers would show it late.
         port = gate.target
         idle = wires.connect(port, context_of(consumer))

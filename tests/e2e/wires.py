@@ -185,6 +185,7 @@ class Gate:
         self.lock = threading.Condition()
         self.room = None  # bytes that may still pass to clients; None: any number
         self.open = set()
+        self.clients = set()  # that have not ended their connection
         self.listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -223,6 +224,7 @@ class Gate:
                 return
             with self.lock:
                 self.open |= {client, server}
+                self.clients.add(client)
             for source, sink, held in ((client, server, False), (server, client, True)):
                 threading.Thread(target=self._pass_on, args=(source, sink, held),
                                  daemon=True).start()
@@ -238,6 +240,9 @@ class Gate:
                 sink.sendall(piece)
         except OSError:
             pass
+        if not held:
+            with self.lock:
+                self.clients.discard(source)
         for connection in (source, sink):
             try:
                 connection.shutdown(socket.SHUT_RDWR)

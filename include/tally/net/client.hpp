@@ -67,6 +67,9 @@ class HttpsPeer : public Peer {
   // stays.
   Result<void> set_addresses(const std::vector<PeerAddress>& peers);
   Result<void> reload_tls(const std::string& certificate_pem, const Secret& key_pem);
+  // Cuts connections to servers whose certificates do not stand any more, streams on them included:
+  // to be called when the trust was replaced, and now and then since lists and certificates end.
+  void recheck();
   // Whether `url` is one that `send` would look up for `to`: for a callbackAddress, before anything
   // is created. Any thread.
   [[nodiscard]] Result<void> reachable(const PartyId& to, const std::string& url) const;
