@@ -6,20 +6,11 @@
 #include "tally/core/gzip.hpp"
 
 #include "lists.hpp"
+#include "openapi_texts.hpp"
 
 namespace tally::api {
 
 namespace {
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverlength-strings"
-constexpr std::string_view management_text =
-#include "openapi_management.inc"
-    ;
-constexpr std::string_view applications_text =
-#include "openapi_applications.inc"
-    ;
-#pragma GCC diagnostic pop
 
 std::vector<Route> serving(std::string_view text) {
   RouteHandler described = [text](Call&) -> awaitable<HttpResponse> {
@@ -45,11 +36,11 @@ std::vector<Route> serving(std::string_view text) {
 }  // namespace
 
 std::vector<Route> management_openapi_routes() {
-  return serving(management_text);
+  return serving(management_description);
 }
 
 std::vector<Route> app_openapi_routes() {
-  return serving(applications_text);
+  return serving(applications_description);
 }
 
 }  // namespace tally::api
