@@ -302,6 +302,12 @@ awaitable<HttpResponse> post_log_pruning(Parts parts, Call& call) {
   co_return json_response(200, *pruned);
 }
 
+awaitable<HttpResponse> post_backup(Parts parts, Call& call) {
+  auto made = co_await parts->connector.back_up();
+  if (!made) co_return problem(made.error(), call.lang);
+  co_return json_response(201, *made);
+}
+
 awaitable<HttpResponse> post_clock(Parts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
@@ -651,6 +657,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        starts("rotate-log-key", on(post_log_key_rotation))},
       {"POST", "/api/v1/log/pruning", admin, home, starts("prune-log", on(post_log_pruning))},
       {"POST", "/api/v1/reload", admin, home, recorded("reload", true, on(post_reload))},
+      {"POST", "/api/v1/backups", admin, home, recorded("back-up", false, on(post_backup))},
       {"POST", "/api/v1/clock", admin, home, recorded("advance-clock", false, on(post_clock))},
       {"GET",
        "/api/v1/private/:seq",

@@ -1,22 +1,56 @@
 #include "tally/audit/journal.hpp"
 
 #include <algorithm>
-#include <limits>
+#include <array>
+#include <string_view>
 
 namespace tally::audit {
 
-OutboxSearch::OutboxSearch(std::vector<DraftRow> drafts) : drafts_(std::move(drafts)) {
+namespace {
+
+// Of what these say, the store has more than the log: documents and signatures, what was sent and
+// received, what was told of groups, whose log was seen where. Nothing else brings it back.
+bool is_kept_by_store_alone(const RecordView& record) {
+  constexpr std::array<std::string_view, 27> types = {
+      "aggregate.answered",   "approval.approved",   "approval.rejected", "approval.requested",
+      "checkpoint.witnessed", "consent.asked",       "consent.rejected",  "contract.agreed",
+      "contract.finalized",   "contract.verified",   "duty.confirmed",    "duty.withdrawn",
+      "equivocation.found",   "equivocation.lifted", "hold.lifted",       "hold.placed",
+      "inform.held",          "inform.issued",       "key.received",      "key.released",
+      "receipt.held",         "receipt.issued",      "statement.held",    "statement.issued",
+      "transfer.received",    "transfer.sent",       "witness.rekeyed"};
+  if (record.type == "admin.action") return !record.raw("app").empty();  // with which token
+  return std::find(types.begin(), types.end(), record.type) != types.end();
+}
+
+}  // namespace
+
+OutboxSearch::OutboxSearch(std::vector<DraftRow> drafts, const LogMark& mark)
+    : drafts_(std::move(drafts)), mark_(mark.size) {
   for (const DraftRow& draft : drafts_) wanted_.insert(draft.event);
 }
 
 void OutboxSearch::see(const RecordView& record) {
-  if (wanted_.empty()) return;
   std::string event(record.event);
-  if (wanted_.contains(event)) found_.insert(std::move(event));
+  if (wanted_.contains(event)) {
+    found_.insert(std::move(event));
+  } else if (!lost_ && record.seq >= mark_ && is_kept_by_store_alone(record)) {
+    lost_ = Message{
+        "audit.store-older",
+        {{"seq", std::to_string(record.seq)},
+         {"type", std::string(record.type)},
+         {"time", std::string(record.time)},
+         {"size", std::to_string(mark_)}}};
+  }
+}
+
+Result<void> OutboxSearch::check_store() const {
+  if (lost_) return fail(ErrorKind::conflict, *lost_);
+  return {};
 }
 
 std::uint64_t OutboxSearch::from() const {
-  std::uint64_t first = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t first = mark_;
   for (const DraftRow& draft : drafts_) first = std::min(first, draft.log_size);
   return first;
 }

@@ -21,6 +21,10 @@ constexpr std::size_t record_most_bytes = 16 << 10;
 constexpr std::size_t slot_most_bytes = 4 << 10;
 constexpr std::string_view segment_suffix = ".tlog";
 constexpr std::string_view head_file = "head";
+// Locked by the writer; empty.
+constexpr std::string_view lock_file = "lock";
+// What a small file is written as before it takes its name.
+constexpr std::string_view unnamed_suffix = ".new";
 // The best checkpoint that witnesses cosigned, as a note.
 constexpr std::string_view cosigned_file = "cosigned";
 

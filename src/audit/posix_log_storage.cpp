@@ -12,12 +12,13 @@
 #include "tally/audit/posix.hpp"
 #include "tally/core/descriptor.hpp"
 
+#include "log_format.hpp"
+
 namespace tally::audit {
 namespace {
 
 // A small file is small: anything larger is not ours.
 constexpr std::size_t small_file_bytes = 1 << 20;
-constexpr std::string_view lock_file = "lock";
 
 tl::unexpected<Error> system_failure(
     std::string_view file, std::string_view action, int error = errno
@@ -192,7 +193,7 @@ class PosixLogStorage final : public LogStorage {
   Result<void> replace_small(std::string_view name, std::string_view text) override {
     if (!writable_) return system_failure(name, "create", EROFS);
     const std::string path(name);
-    const std::string temporary = path + ".new";
+    const std::string temporary = path + std::string(unnamed_suffix);
     Descriptor fd(::openat(
         folder_.get(),
         temporary.c_str(),

@@ -6,6 +6,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "tally/audit/note.hpp"
+#include "tally/core/descriptor.hpp"
+#include "tally/identity/enrolment.hpp"
+
 #include "files.hpp"
 
 namespace tally::cli {
@@ -43,6 +47,12 @@ Result<void> replace_file(const fs::path& file, std::string_view text, mode_t mo
   return {};
 }
 
+Result<void> sync_folder(const fs::path& folder) {
+  const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened || ::fsync(opened.get()) != 0) return tl::unexpected(file_error(folder, "sync"));
+  return {};
+}
+
 Result<Ordered> read_config(const fs::path& folder) {
   const auto text = read_text(folder / "tally.json");
   if (!text) return tl::unexpected(text.error());
@@ -57,6 +67,23 @@ Result<Ordered> read_config(const fs::path& folder) {
     );
   }
   return config;
+}
+
+Result<Bytes> log_public_key(const fs::path& folder) {
+  const fs::path file = folder / "tally.json";
+  const auto text = read_text(file);
+  if (!text) return fail(ErrorKind::invalid, {"cli.no-connector", {{"folder", folder.string()}}});
+  const auto config = Json::parse(*text, nullptr, false);
+  const auto pointer = Json::json_pointer("/log/key");
+  if (config.is_discarded() || !config.contains(pointer) || !config[pointer].is_string()) {
+    return fail(ErrorKind::invalid, {"cli.config-malformed", {{"file", file.string()}}});
+  }
+  const fs::path key = folder / config[pointer].get<std::string>();
+  const auto pem = read_text(key);
+  if (!pem) return tl::unexpected(pem.error());
+  const auto seed = identity::ed25519_seed(*pem);
+  if (!seed) return fail(ErrorKind::invalid, {"cli.log-key-malformed", {{"file", key.string()}}});
+  return audit::ed25519_public_key(as_bytes(*seed));
 }
 
 int edit_config(

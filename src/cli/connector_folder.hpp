@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <sys/types.h>
 
+#include "tally/core/digest.hpp"
 #include "tally/core/result.hpp"
 
 #include "console.hpp"
@@ -26,9 +27,15 @@ Result<void> create_file(const std::filesystem::path& file, std::string_view tex
 // Replaces a file whole: written beside it, synced, renamed. Errors: as above.
 Result<void> replace_file(const std::filesystem::path& file, std::string_view text, mode_t mode);
 
+// Makes the names in a folder durable. Errors: as above.
+Result<void> sync_folder(const std::filesystem::path& folder);
+
 // FOLDER/tally.json with a participant in it. Errors: invalid (cli.file-unreadable,
 // cli.config-malformed).
 Result<Ordered> read_config(const std::filesystem::path& folder);
+// The public key of the log, from the private one that tally.json names. Errors: invalid
+// (cli.no-connector, cli.config-malformed, cli.log-key-malformed).
+Result<Bytes> log_public_key(const std::filesystem::path& folder);
 // Reads tally.json, lets `change` edit it and writes it back. Returns the exit code; what failed
 // was said.
 int edit_config(

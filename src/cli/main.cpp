@@ -13,6 +13,7 @@
 
 #include "approval_commands.hpp"
 #include "audit_commands.hpp"
+#include "backup_command.hpp"
 #include "bundle_commands.hpp"
 #include "command_table.hpp"
 #include "commands.hpp"
@@ -210,6 +211,27 @@ int main(int argc, char** argv) {
       ->required()
       ->check(CLI::IsMember({"auditor", "operator", "admin"}));
   token_add->callback([&] { run = [&] { return add_token(console, token_options); }; });
+
+  BackupOptions backup_options;
+  auto* backup_command = command(app, "backup", "help-backup");
+  backup_command->add_option("folder", connection.folder, help("help-connector"))->required();
+  backup_command->add_option("target", backup_options.target, help("help-backup-target"))
+      ->required();
+  backup_command->add_flag("--with-held", backup_options.held, help("help-with-held"));
+  backup_command->callback([&] {
+    run = [&] {
+      backup_options.connection = connection;
+      return back_up(console, backup_options);
+    };
+  });
+
+  RestoreOptions restore_options;
+  auto* restore_command = command(app, "restore", "help-restore");
+  restore_command->add_option("backup", restore_options.backup, help("help-backup-source"))
+      ->required();
+  restore_command->add_option("folder", restore_options.folder, help("help-restore-folder"))
+      ->required();
+  restore_command->callback([&] { run = [&] { return restore(console, restore_options); }; });
 
   // --- a running connector ---
   command(app, "reload", "help-reload")->callback([&] {

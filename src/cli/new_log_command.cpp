@@ -6,17 +6,15 @@
 
 #include "tally/audit/checkpoint_sender.hpp"
 #include "tally/audit/new_log.hpp"
-#include "tally/audit/note.hpp"
 #include "tally/audit/snapshot.hpp"
 #include "tally/custody/holdings.hpp"
-#include "tally/identity/enrolment.hpp"
 #include "tally/negotiation/end_all.hpp"
 #include "tally/store/sqlite_store.hpp"
 #include "tally/transfer/end_all.hpp"
 #include "tally/transfer/informer.hpp"
 #include "tally/transfer/statement_sender.hpp"
 
-#include "files.hpp"
+#include "connector_folder.hpp"
 #include "system_random.hpp"
 #include "wall_clock.hpp"
 
@@ -34,23 +32,6 @@ class ToConsole final : public Notices {
  private:
   const Console& console_;
 };
-
-Result<Bytes> log_public_key(const fs::path& folder) {
-  const fs::path file = folder / "tally.json";
-  const auto text = read_text(file);
-  if (!text) return fail(ErrorKind::invalid, {"cli.no-connector", {{"folder", folder.string()}}});
-  const auto config = Json::parse(*text, nullptr, false);
-  const auto pointer = Json::json_pointer("/log/key");
-  if (config.is_discarded() || !config.contains(pointer) || !config[pointer].is_string()) {
-    return fail(ErrorKind::invalid, {"cli.config-malformed", {{"file", file.string()}}});
-  }
-  const fs::path key = folder / config[pointer].get<std::string>();
-  const auto pem = read_text(key);
-  if (!pem) return tl::unexpected(pem.error());
-  const auto seed = identity::ed25519_seed(*pem);
-  if (!seed) return fail(ErrorKind::invalid, {"cli.log-key-malformed", {{"file", key.string()}}});
-  return audit::ed25519_public_key(as_bytes(*seed));
-}
 
 struct Counts {
   std::size_t agreements = 0;

@@ -113,7 +113,7 @@ Result<void> Connector::open_log(Opened& opened, const audit::Genesis& genesis) 
   if (!mark) return tl::unexpected(mark.error());
   auto drafts = opened.store->drafts();
   if (!drafts) return fail(std::move(drafts));
-  outbox_.emplace(std::move(*drafts));
+  outbox_.emplace(std::move(*drafts), *mark);
   auto quorum = load_witness_quorum(config_);
   if (!quorum) return fail(std::move(quorum));
   make_from_log_ = [this, quorum = *std::move(quorum)] {
@@ -143,7 +143,7 @@ Result<void> Connector::open_log(Opened& opened, const audit::Genesis& genesis) 
   const auto first = audit::first_kept(*opened.log_storage);
   if (!first) return tl::unexpected(first.error());
   if (outbox_->from() < *first) {
-    // Whether it is recorded cannot be seen any more: an older database than the log.
+    // What it lacks cannot be seen any more: an older database than the log.
     return fail(
         ErrorKind::conflict,
         {"daemon.drafts-pruned",
@@ -151,8 +151,8 @@ Result<void> Connector::open_log(Opened& opened, const audit::Genesis& genesis) 
     );
   }
   if (outbox_->from() < log->from) {
-    // What was not marked as recorded may stand before the snapshot. A record that is not found is
-    // written again, so all of them must have been looked at.
+    // What was not marked as recorded, or is not known, may stand before the snapshot. A record
+    // that is not found is written again, so all of them must have been looked at.
     std::uint64_t end = 0;
     const auto see = [&](const audit::RecordView& record) {
       outbox_->see(record);
@@ -164,6 +164,7 @@ Result<void> Connector::open_log(Opened& opened, const audit::Genesis& genesis) 
       return fail(ErrorKind::unavailable, {"daemon.log-short-read", {}});
     }
   }
+  if (auto knows = outbox_->check_store(); !knows) return knows;
   if (log->from > 0) {
     notices_.note(
         Severity::info,
@@ -218,6 +219,10 @@ Result<void> Connector::assemble(Opened opened) {
   );
   // What a stop between the record of a pruning and its end left.
   if (auto done = audit::remove_pruned(*log_storage_, log_->tree(), pruned); !done) return done;
+  backups_ = std::make_unique<Backups>(
+      BackupParts{*store_, *log_, *worker_, clock_, random_}, config_.folder
+  );
+  if (auto tidied = backups_->tidy(); !tidied) return tidied;
   if (config_.log_retention > 0) {
     const auto is_witnessed = [this]() -> Result<bool> {
       return !witness_targets(negotiations_->partners(), *peers_, config_.witnesses).empty();

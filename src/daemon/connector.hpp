@@ -39,6 +39,7 @@
 #include "tally/transfer/statement_sender.hpp"
 #include "tally/transfer/use_receipts.hpp"
 
+#include "backups.hpp"
 #include "catalog_keeper.hpp"
 #include "config.hpp"
 #include "contacts.hpp"
@@ -91,6 +92,7 @@ class Connector final : public api::Connector {
   awaitable<Result<Json>> rotate_log_key(Nanos overlap) override;
   awaitable<Result<Json>> prune_log(Lang lang) override;
   awaitable<Result<api::Reloaded>> reload() override;
+  awaitable<Result<Json>> back_up() override;
 
  private:
   // What `open` finds before the parts can be built.
@@ -214,6 +216,7 @@ class Connector final : public api::Connector {
   std::unique_ptr<DerivedData> derived_;
   std::unique_ptr<DataSources> data_sources_;
   std::unique_ptr<custody::Keeper> keeper_;
+  std::unique_ptr<Backups> backups_;
   std::unique_ptr<custody::KeyRotation> key_rotation_;
   std::unique_ptr<custody::Rechecker> rechecker_;
   std::unique_ptr<CustodyDesk> custody_desk_;  // null: no wrapping key

@@ -132,6 +132,10 @@ awaitable<Result<Json>> Connector::prune_log(Lang lang) {
   co_return body;
 }
 
+awaitable<Result<Json>> Connector::back_up() {
+  co_return co_await backups_->make();
+}
+
 awaitable<Result<Instant>> Connector::advance_clock(Nanos span) {
   if (!clock_.is_test()) co_return fail(ErrorKind::conflict, {"daemon.clock-not-test", {}});
   audit::RecordDraft draft("admin.action", new_event(random_, clock_.read().at));

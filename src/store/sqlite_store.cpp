@@ -22,7 +22,9 @@
 #include <unistd.h>
 
 #include "tally/core/descriptor.hpp"
+#include "tally/store/folder_version.hpp"
 
+#include "frozen.hpp"
 #include "sqlite.hpp"
 #include "sqlite_reader.hpp"
 #include "sqlite_writer.hpp"
@@ -90,6 +92,13 @@ struct Waiting {
   std::function<void(Result<void>)> resume;
 };
 
+// What has to see the store at rest, and how its coroutine goes on.
+struct Looking {
+  std::function<void()> look;
+  asio::any_io_executor executor;
+  std::function<void()> resume;
+};
+
 struct Outcome {
   std::function<void(Result<void>)> resume;
   Result<void> result;
@@ -128,6 +137,7 @@ struct SqliteStore::State {
   std::mutex queue_mutex;
   std::condition_variable queue_filled;
   std::deque<Waiting> queue;  // queue_mutex
+  std::deque<Looking> looks;  // queue_mutex
   bool stopping = false;      // queue_mutex
 
   std::atomic<Health> health{Health::good};
@@ -138,6 +148,7 @@ struct SqliteStore::State {
   void open_database();
   void keep_reserve();
   bool give_up_reserve();
+  void look();
   std::vector<Result<void>> commit_batch(const std::vector<Waiting>& batch);
   std::vector<Result<void>> try_batch(const std::vector<Waiting>& batch);
   void fail_for_good(const Failure& failure);
@@ -170,6 +181,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices&
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return fail(ErrorKind::conflict, {"store.locked", {{"folder", folder}}});
   }
+  if (auto known = check_folder_version(options.folder); !known) return fail(std::move(known));
   const std::string file = folder + database_file;
   // Created here, since SQLite would take the umask, and gives its WAL the mode of this file.
   // Closed again before SQLite opens it: closing any descriptor of a file drops the process's locks
@@ -202,6 +214,9 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices&
     return fail(
         ErrorKind::unavailable, {"store.open-failed", {{"file", file}, {"reason", failure.what()}}}
     );
+  }
+  if (auto marked = mark_folder_version(state->options.folder); !marked) {
+    return fail(std::move(marked));
   }
   state->keep_reserve();
   return std::unique_ptr<SqliteStore>(new SqliteStore(std::move(state)));
@@ -328,7 +343,48 @@ awaitable<Result<void>> SqliteStore::commit(Transaction transaction) {
   co_return co_await std::move(done);
 }
 
+awaitable<Result<std::unique_ptr<Frozen>>> SqliteStore::freeze(std::function<void()> meanwhile) {
+  const auto plain = co_await asio::this_coro::executor;
+  asio::any_io_executor executor = asio::prefer(plain, asio::execution::outstanding_work.tracked);
+  Result<std::unique_ptr<Frozen>> frozen = nullptr;
+  std::function<void()> look = [this, &frozen, &meanwhile] {
+    frozen = freeze_now();
+    meanwhile();
+  };
+  auto initiate = [this, &look, &executor](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    auto resume = [shared] { std::move (*shared)(); };
+    {
+      const std::lock_guard guard(state_->queue_mutex);
+      state_->looks.push_back({std::move(look), std::move(executor), std::move(resume)});
+    }
+    state_->queue_filled.notify_one();
+  };
+  auto done = asio::async_initiate<const asio::use_awaitable_t<>&, void()>(
+      std::move(initiate), asio::use_awaitable
+  );
+  co_await std::move(done);
+  co_return std::move(frozen);
+}
+
+Result<std::unique_ptr<Frozen>> SqliteStore::freeze_now() {
+  return freeze_database((state_->options.folder / "tally.db").string(), state_->options.vfs);
+}
+
+void SqliteStore::State::look() {
+  std::deque<Looking> now;
+  {
+    const std::lock_guard guard(queue_mutex);
+    now.swap(looks);
+  }
+  for (Looking& one : now) {
+    one.look();
+    asio::post(one.executor, std::move(one.resume));
+  }
+}
+
 std::size_t SqliteStore::commit_pending() {
+  state_->look();
   std::vector<Waiting> batch;
   {
     const std::lock_guard guard(state_->queue_mutex);
@@ -384,7 +440,9 @@ Result<void> SqliteStore::begin_log(const LogMark& mark, const Transaction& chan
 
 bool SqliteStore::wait_for_pending() {
   std::unique_lock guard(state_->queue_mutex);
-  const auto wanted = [this] { return state_->stopping || !state_->queue.empty(); };
+  const auto wanted = [this] {
+    return state_->stopping || !state_->queue.empty() || !state_->looks.empty();
+  };
   if (!state_->queue_filled.wait_for(guard, rest, wanted)) {
     guard.unlock();
     sqlite3_db_release_memory(state_->write_connection->handle());
@@ -510,6 +568,7 @@ Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folde
   if (!std::filesystem::is_regular_file(file, failed)) {
     return fail(ErrorKind::not_found, {"store.none", {{"folder", folder.string()}}});
   }
+  if (auto known = check_folder_version(folder); !known) return fail(std::move(known));
   try {
     auto connection =
         std::make_unique<Connection>(file, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, "");

@@ -156,6 +156,36 @@ TEST_F(JournalTest, AFailedStoreLeavesTheLogUntouchedAndAFailedLogStopsTheStore)
   EXPECT_EQ(store.outbox.size(), 2U) << "no state moves once it cannot be recorded";
 }
 
+TEST_F(JournalTest, AStoreFromBeforeAChangeThatItAloneKeepsIsNamed) {
+  create();
+  const auto check = [this](const ListStore& older) {
+    OutboxSearch search(older.outbox, older.last_mark);
+    LogLife life(disk, clock, limits, older.last_mark, [&](const RecordView& r) { search.see(r); });
+    EXPECT_TRUE(life.writer);
+    return search.check_store();
+  };
+  const auto commit = [this](const char* type) {
+    LogLife life = live();
+    Journal journal(store, *life.writer);
+    std::vector<RecordDraft> drafts;
+    drafts.emplace_back(type, new_event(random, {1'772'352'000, 0}));
+    drafts.back().set("hold", "h").set("by", "x").set_canonical("scope", "{}");
+    ASSERT_TRUE(run_pumped(life, journal.commit({}, std::move(drafts))));
+  };
+  const ListStore older = store;
+  EXPECT_TRUE(check(older));
+  commit("log.heartbeat");  // what the log heals, or says by itself
+  EXPECT_TRUE(check(older));
+  EXPECT_TRUE(check(store));
+  commit("hold.placed");
+  EXPECT_TRUE(check(store));  // the draft waits in its outbox
+  const auto lost = check(older);
+  ASSERT_FALSE(lost);
+  EXPECT_EQ(lost.error().message.code, "audit.store-older");
+  EXPECT_EQ(lost.error().message.params.at("type"), "hold.placed");
+  EXPECT_EQ(lost.error().message.params.at("seq"), "2");
+}
+
 // A cut between the store's commit and the log, or between the log and the next commit: after the
 // restart each event stands in the log exactly once.
 TEST_F(JournalTest, ARestartAppendsExactlyWhatTheLogLacks) {
@@ -179,7 +209,7 @@ TEST_F(JournalTest, ARestartAppendsExactlyWhatTheLogLacks) {
     }
     disk.cut_power();
     disk.power_on();
-    OutboxSearch search(*store.drafts());
+    OutboxSearch search(*store.drafts(), store.last_mark);
     LogLife life(disk, clock, limits, store.last_mark, [&search](const RecordView& r) {
       search.see(r);
     });

@@ -48,7 +48,7 @@ class Machine {
     rig.start();
     store = std::make_unique<sim::MemoryStore>(*rig.node, image);
     journal = std::make_unique<audit::Journal>(*store, *rig.log);
-    audit::OutboxSearch search(store->drafts().value());
+    audit::OutboxSearch search(store->drafts().value(), store->mark().value());
     auto reader = rig.reader();
     records = CustodyRecords();
     const auto see = [&](const audit::RecordView& record) {
@@ -56,6 +56,7 @@ class Machine {
       (void)records.replay(record);
     };
     if (!audit::for_each_record(*reader, 0, see)) throw std::runtime_error("the log is broken");
+    if (!search.check_store()) throw std::runtime_error("the store is older than the log");
     if (!rig.await(journal->replay(std::move(search)))) throw std::runtime_error("outbox");
     holdings = std::make_unique<Holdings>(*store, *journal);
     if (!holdings->load()) throw std::runtime_error("holdings");

@@ -147,11 +147,12 @@ class Connector:
     """One connector: made with `tally init`, enrolled, trusting both anchors, started on demand."""
 
     def __init__(self, world, name, uri, domain=HEALTH, *, test=True, folder=None,
-                 prefixes=None):
+                 prefixes=None, peers_port=None):
         self.world, self.name, self.uri, self.domain = world, name, uri, domain
         self.folder = folder or world.path(name)
         self.log_file = world.path(name + ".stderr")
         self.peers_port, self.apps_port, self.management_port = (free_port() for _ in range(3))
+        self.peers_port = peers_port or self.peers_port
         self.process = None
         self.program, self.env = options.tallyd, {}
         self.wrapping_key = world.path("keys", name + ".key")
@@ -160,6 +161,7 @@ class Connector:
             "--public-url", "https://localhost:%d" % self.peers_port,
             "--wrapping-key", self.wrapping_key, "--apps-port", self.apps_port,
             "--management-port", self.management_port, *(["--test"] if test else []))
+        self.made()
         chains = {}
         for kind in ("tls", "contract"):
             chains[kind] = self.path(kind, "issued.pem")
@@ -174,6 +176,9 @@ class Connector:
                 *[part for prefix in allowed for part in ("--uri-prefix", prefix)])
         with open(self.path("operator.token")) as token:
             self.token = token.read().strip()
+
+    def made(self):
+        """The folder is there, and nothing is signed yet."""
 
     @property
     def party(self):

@@ -2,6 +2,7 @@
 contract, no data that was destroyed; what cannot be told apart from tampering is refused by name."""
 import os
 import shutil
+import sqlite3
 import unittest
 
 import connectors
@@ -24,8 +25,9 @@ def setUpModule():
 
 class Restored(unittest.TestCase):
     def setUp(self):
-        if consumer.ended():
-            consumer.start()
+        for side in (provider, consumer):
+            if side.ended():
+                side.start()
         self.agreement = pair.held()
         name = "app-" + self.agreement.rsplit(":", 1)[-1]
         self.app = consumer.app(name, connectors.RESEARCH, agreements=[self.agreement])
@@ -46,16 +48,37 @@ class Restored(unittest.TestCase):
         self.names = names
         consumer.start()
 
-    def put_back(self):
-        """Returns the folder with the newest, to go on with."""
+    def put_back(self, passed_off=False):
+        """Returns the folder with the newest, to go on with. `passed_off`: the older store says of
+        itself that it is as new as the one it replaces, as somebody would who wants it taken."""
         self.assertEqual(consumer.stop(), 0)
+        with sqlite3.connect(consumer.path(STORE)) as store:
+            mark = store.execute("SELECT size, leaf FROM mark").fetchone()
+        store.close()
         newest = world.path("newest")
         shutil.rmtree(newest, ignore_errors=True)
         shutil.copytree(consumer.folder, newest, symlinks=True)
         for path in [consumer.path(name) for name in self.names]:
             shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
         shutil.copytree(self.kept, consumer.folder, dirs_exist_ok=True)
+        if passed_off:
+            with sqlite3.connect(consumer.path(STORE)) as store:
+                store.execute("UPDATE mark SET size = ?, leaf = ?", mark)
+            store.close()
         return newest
+
+    def refused(self, code, newest):
+        """It does not start, names the part, writes nothing, and goes on with the newest."""
+        size = len(consumer.records())
+        seen = len(consumer.text())
+        consumer.spawn()
+        self.assertEqual(consumer.wait_ended(), 1)
+        said = consumer.text()[seen:]
+        self.assertIn(code, said)
+        self.assertNotIn("daemon.serving", said)
+        self.assertEqual(len(consumer.records()), size)
+        self.with_newest(newest)
+        return said
 
     def with_newest(self, newest):
         consumer.kill9()
@@ -74,7 +97,10 @@ class Restored(unittest.TestCase):
         return len([record for record in consumer.records("use.permitted")
                     if record.get("agreement") == self.agreement])
 
-    def test_an_older_store_gives_no_use_back(self):
+    def test_0_an_older_store_gives_no_use_back(self):
+        """Of uses the log knows all: nothing is lost, and it goes on. First, while there is nothing
+        else to record."""
+        provider.stop()  # nothing comes from there meanwhile
         self.keep(STORE)
         for _ in range(2):
             self.assertEqual(consumer.read(self.app, self.agreement).status, 200)
@@ -84,10 +110,44 @@ class Restored(unittest.TestCase):
         self.assertEqual(consumer.read(self.app, self.agreement).status, 403)
         self.assertEqual(self.uses(), 3)
 
+    def test_1_a_store_that_lacks_an_agreement_is_named(self):
+        self.keep(STORE)
+        later = consumer.agree(provider)
+        said = self.refused("audit.store-older", self.put_back())
+        self.assertIn("contract.", said)
+        self.assertEqual(consumer.agreement(later)["state"], "active")
+
+    def test_2_a_store_that_lacks_the_removal_of_an_application_is_named(self):
+        provider.stop()
+        self.keep(STORE)
+        name = "app-" + self.agreement.rsplit(":", 1)[-1]
+        self.assertEqual(consumer.api("DELETE", "/api/v1/apps/" + name).status, 204)
+        said = self.refused("audit.store-older", self.put_back())
+        self.assertIn("admin.action", said)
+        self.assertEqual(consumer.read(self.app, self.agreement).status, 401)
+
+    def test_a_store_older_than_its_custody_is_named(self):
+        self.keep(STORE)
+        self.end()
+        self.refused("audit.store-older", self.put_back())
+        self.assertIn(consumer.read(self.app, self.agreement).status, (403, 404, 410))
+
+    def test_a_store_newer_than_the_log_is_named(self):
+        self.keep("log")
+        consumer.agree(provider)
+        self.refused("audit.log-short", self.put_back())
+
+    def test_a_store_of_another_connector_is_named(self):
+        provider.stop()
+        self.keep(STORE)
+        newest = self.put_back()
+        shutil.copy2(provider.path(STORE), consumer.path(STORE))
+        self.refused("audit.log-", newest)
+
     def test_an_older_store_revives_no_ended_contract_and_no_data(self):
         self.keep(STORE)
         self.end()
-        self.put_back()
+        self.put_back(passed_off=True)
         consumer.start()
         self.assertIn(consumer.read(self.app, self.agreement).status, (403, 404, 410))
         self.assertEqual(self.uses(), 1)
@@ -95,10 +155,7 @@ class Restored(unittest.TestCase):
     def test_a_log_older_than_the_store_is_refused(self):
         self.keep("log")
         self.assertEqual(consumer.read(self.app, self.agreement).status, 200)
-        newest = self.put_back()
-        consumer.spawn()
-        self.assertNotEqual(consumer.wait_ended(), 0)
-        self.with_newest(newest)
+        self.refused("audit.log-short", self.put_back())
 
     def test_keys_from_an_older_copy_of_custody_are_destroyed_again(self):
         self.destroyed_again("custody")
@@ -110,7 +167,7 @@ class Restored(unittest.TestCase):
         self.keep(*names)
         self.end()
         gone = set(consumer.custody_files())
-        self.put_back()
+        self.put_back(passed_off=STORE in names)
         self.assertNotEqual(set(consumer.custody_files()) - gone, set())
         consumer.start()
         eventually(lambda: set(consumer.custody_files()) <= gone, "destroyed again")
@@ -124,7 +181,7 @@ class Restored(unittest.TestCase):
         token = consumer.app("late-" + later[-12:], connectors.RESEARCH, agreements=[later])
         artefact = next(one["id"] for one in consumer.items("artefacts")
                         if one["agreement"] == later)
-        self.put_back()
+        self.put_back(passed_off=True)
         consumer.start()
         eventually(lambda: not [file for file in consumer.custody_files() if artefact in file],
                    "destroyed")
@@ -141,7 +198,7 @@ class Restored(unittest.TestCase):
         self.keep("custody", STORE)
         self.end()
         destroyed = consumer.records("data.destroyed")[-1]["artefacts"]
-        self.put_back()
+        self.put_back(passed_off=True)
         seen = len(consumer.notices("custody.destroyed-by-log"))
         consumer.start()
         eventually(lambda: not [file for file in consumer.custody_files()
@@ -175,7 +232,7 @@ class Restored(unittest.TestCase):
         consumer.tally("custody", "rotate-key")
         newest_ring = world.path("newest.key")
         shutil.copy2(consumer.wrapping_key, newest_ring)
-        newest = self.put_back()
+        newest = self.put_back(passed_off=True)
         shutil.copy2(older, consumer.wrapping_key)
         consumer.spawn()
         self.assertEqual(consumer.wait_ended(), 1)

@@ -148,7 +148,7 @@ void Machine::start() {
   must(mark, "mark");
   auto drafts = store->drafts();
   must(drafts, "drafts");
-  audit::OutboxSearch search(std::move(*drafts));
+  audit::OutboxSearch search(std::move(*drafts), *mark);
   const auto snapshot = audit::load_snapshot(*store);
   must(snapshot, "snapshot");
   const audit::MakeLogParts make_parts = [this] {
@@ -172,6 +172,8 @@ void Machine::start() {
   if (search.from() < reopened->from) {
     must(audit::for_each_record(*storage, search.from(), see), "read");
   }
+  // No crash leaves a store that is behind the log in what it alone keeps.
+  must(search.check_store(), "store");
   enforcer = std::move(static_cast<usage::test::LedgerPart&>(*reopened->parts).enforcer);
   log = std::make_unique<audit::LogWriter>(
       *storage, std::move(reopened->recovered), node->clock(), node->random(), limits

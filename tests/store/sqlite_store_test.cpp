@@ -1,5 +1,6 @@
 #include "tally/store/sqlite_store.hpp"
 
+#include <fstream>
 #include <set>
 #include <thread>
 
@@ -304,6 +305,79 @@ TEST_F(SqliteStoreTest, ADatabaseOfAnotherProgramIsRefused) {
   const auto opened = try_open();
   ASSERT_FALSE(opened);
   EXPECT_EQ(opened.error().message.code, "store.not-ours");
+}
+
+TEST_F(SqliteStoreTest, AFrozenStoreIsOfOneMomentAndAtThatMomentNothingIsCommitted) {
+  open();
+  ASSERT_TRUE(commit(put(row("x", "before", 0, "b"))));
+  asio::io_context context{1};
+  std::unique_ptr<Frozen> frozen;
+  std::size_t meanwhile = 0;
+  Result<void> late = fail(ErrorKind::internal, {"core.internal", {}});
+  auto look = [&]() -> awaitable<void> {
+    std::function<void()> count = [&] { meanwhile = store_->rows({.kind = "x"})->size(); };
+    auto made = co_await store_->freeze(std::move(count));
+    EXPECT_TRUE(made);
+    if (made) frozen = std::move(*made);
+  };
+  asio::co_spawn(context, look(), asio::detached);
+  // Waits already, and comes behind the moment all the same.
+  asio::co_spawn(context, commit_one(put(row("x", "late", 0, "l")), late), asio::detached);
+  context.poll();
+  EXPECT_EQ(store_->commit_pending(), 1u);
+  context.run();
+  EXPECT_TRUE(late);
+  EXPECT_EQ(meanwhile, 1u);
+  ASSERT_TRUE(commit(put(row("x", "after", 0, "a"))));
+
+  const testing::TempDir copy;
+  ASSERT_TRUE(frozen);
+  ASSERT_TRUE(frozen->write(copy / "tally.db"));
+  const auto read = open_read_only(copy.path());
+  ASSERT_TRUE(read);
+  EXPECT_EQ((*read)->rows({.kind = "x"})->size(), 1u);
+  // One plain file, for its owner alone.
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(copy.path()), {}), std::ptrdiff_t{1});
+  EXPECT_EQ(
+      std::filesystem::status(copy / "tally.db").permissions(),
+      std::filesystem::perms::owner_read | std::filesystem::perms::owner_write
+  );
+  const auto again = frozen->write(copy / "tally.db");
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().message.code, "store.copy-failed");
+}
+
+TEST_F(SqliteStoreTest, AFolderOfANewerFormatIsRefusedByNameAndLeftAlone) {
+  open();
+  store_.reset();
+  const auto write = [this](const std::string& text) {
+    std::ofstream(folder_ / "version.json", std::ios::trunc) << text;
+  };
+  const auto file_time = [this] { return std::filesystem::last_write_time(folder_ / "tally.db"); };
+  const auto before = file_time();
+  write(R"({"format":2,"program":"9.8.7"})");
+  const auto read = open_read_only(folder_.path());
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().message.code, "store.newer-folder");
+  const auto opened = try_open();
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().message.code, "store.newer-folder");
+  EXPECT_EQ(opened.error().message.params.at("program"), "9.8.7");
+  EXPECT_EQ(opened.error().message.params.at("format"), "2");
+  EXPECT_EQ(file_time(), before);
+  for (const char* text : {"", "{}", "[1]", R"({"format":"1","program":"x"})", "{\"format\":1}"}) {
+    write(text);
+    const auto malformed = try_open();
+    ASSERT_FALSE(malformed) << text;
+    EXPECT_EQ(malformed.error().message.code, "store.version-malformed");
+  }
+  // Of another version in a format that is known: it says from now on who wrote last.
+  write(R"({"format":1,"program":"0.0.1"})");
+  ASSERT_TRUE(try_open());
+  std::ifstream file(folder_ / "version.json");
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  EXPECT_EQ(text.find("0.0.1"), std::string::npos);
+  EXPECT_NE(text.find("\"format\":1"), std::string::npos);
 }
 
 TEST_F(SqliteStoreTest, AMissingFolderIsNotCreated) {

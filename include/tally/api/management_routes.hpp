@@ -124,6 +124,10 @@ class Connector {
   // puts them in force, recorded before. Transfers go on. Errors: conflict, a fault of the
   // configuration, by which nothing is changed; unavailable (log).
   virtual awaitable<Result<Reloaded>> reload() = 0;
+  // The database as it is now, as a file of its own in the connector's folder, and how far the log
+  // is at the same moment: "database", "log" with "size" and "leaf". Nothing waits for it. Errors:
+  // unavailable.
+  virtual awaitable<Result<Json>> back_up() = 0;
 };
 
 // How logs are witnessed: ours by others, and theirs here.

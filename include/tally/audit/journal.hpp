@@ -18,21 +18,29 @@
 
 namespace tally::audit {
 
-// Looks for the drafts of the outbox while the log is read at start.
+// Compares the store with the log while that is read at start: which drafts of the outbox are
+// recorded already, and whether the store is an older copy. A record from the store's mark on that
+// came with a change of the store is one of its drafts, since these go only with a later mark; if
+// it is none, the change is lost. Records whose change the log heals (a destruction, an end, what
+// is in force) say nothing here.
 class OutboxSearch {
  public:
-  explicit OutboxSearch(std::vector<DraftRow> drafts);
+  OutboxSearch(std::vector<DraftRow> drafts, const LogMark& mark);
   void see(const RecordView& record);  // for every record, in any order
 
-  // No draft that is looked for stands in a record before this one.
+  // Nothing that is looked for stands in a record before this one.
   [[nodiscard]] std::uint64_t from() const;
   [[nodiscard]] const std::vector<DraftRow>& drafts() const { return drafts_; }
   [[nodiscard]] bool found(const std::string& event) const { return found_.contains(event); }
+  // Errors: conflict audit.store-older, with the first record whose change the store has lost.
+  [[nodiscard]] Result<void> check_store() const;
 
  private:
   std::vector<DraftRow> drafts_;
   std::unordered_set<std::string> wanted_;
   std::unordered_set<std::string> found_;
+  std::uint64_t mark_;
+  std::optional<Message> lost_;
 };
 
 class Journal {

@@ -36,6 +36,16 @@ struct StoreFigures {
   std::uint64_t failed = 0;
 };
 
+// The database as it was at one moment, whatever is committed meanwhile. It keeps the write-ahead
+// log from shrinking: let it go soon. One thread at a time.
+class Frozen {
+ public:
+  virtual ~Frozen() = default;
+  // Writes it as one plain database file that is not there yet; durable on return, but for its
+  // name. Blocks. Errors: unavailable (store.copy-failed).
+  virtual Result<void> write(const std::filesystem::path& file) = 0;
+};
+
 class SqliteStore final : public Store {
  public:
   struct Options {
@@ -45,8 +55,9 @@ class SqliteStore final : public Store {
     std::string vfs;                      // SQLite's default when empty; tests make one that fails
   };
 
-  // Locks the folder against a second process, creates or upgrades the schema. Errors: invalid
-  // (store.folder-missing, store.newer-schema, store.not-ours), conflict (store.locked),
+  // Locks the folder against a second process, creates the schema, notes the version of the program
+  // in the folder. Errors: invalid (store.folder-missing, store.newer-folder,
+  // store.version-malformed, store.newer-schema, store.not-ours), conflict (store.locked),
   // unavailable (store.open-failed).
   static Result<std::unique_ptr<SqliteStore>> open(Options options, Notices& notices);
   ~SqliteStore() override;  // commits nothing; who still waits is never resumed
@@ -71,6 +82,13 @@ class SqliteStore final : public Store {
   bool wait_for_pending();
   void stop_waiting();
 
+  // The store at a moment between two of its transactions. Nothing is committed while `meanwhile`
+  // runs, on the thread that commits: what it reads belongs to the same moment. Errors: unavailable
+  // (store.read-failed).
+  awaitable<Result<std::unique_ptr<Frozen>>> freeze(std::function<void()> meanwhile);
+  // The same for a caller that has the store to itself: no thread commits.
+  Result<std::unique_ptr<Frozen>> freeze_now();
+
   // The log beside this store is another one from here on: applies `change` with `mark` in place of
   // the one before, and without the drafts that were for the log before. Whole or not at all,
   // durable on return. For the one caller that has the store to itself: no thread commits. Errors:
@@ -88,8 +106,8 @@ class SqliteStore final : public Store {
 
 // The store of a folder as it stands now, beside a running daemon too: every read sees the same
 // state, that of the first one, and a commit is refused (internal store.read-only). Takes no lock
-// that a daemon would wait for. Errors: not_found (store.none), invalid (store.newer-schema,
-// store.not-ours), unavailable (store.open-failed).
+// that a daemon would wait for. Errors: not_found (store.none), invalid (store.newer-folder,
+// store.version-malformed, store.newer-schema, store.not-ours), unavailable (store.open-failed).
 Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folder);
 
 // The thread that pumps `commit_pending`. Stops in the destructor after what waits is committed.

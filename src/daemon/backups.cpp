@@ -1,0 +1,68 @@
+#include "backups.hpp"
+
+#include <functional>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "tally/audit/record.hpp"
+
+namespace tally::daemon {
+
+namespace {
+
+constexpr const char* folder_name = "backup";
+
+tl::unexpected<Error> folder_failed(
+    const std::filesystem::path& folder, const std::error_code& failed
+) {
+  return fail(
+      ErrorKind::unavailable,
+      {"daemon.backup-folder", {{"folder", folder.string()}, {"reason", failed.message()}}}
+  );
+}
+
+}  // namespace
+
+Backups::Backups(BackupParts parts, std::filesystem::path connector)
+    : parts_(parts), connector_(std::move(connector)) {}
+
+Result<void> Backups::tidy() {
+  std::error_code failed;
+  std::filesystem::remove_all(connector_ / folder_name, failed);
+  if (failed) return folder_failed(connector_ / folder_name, failed);
+  return {};
+}
+
+awaitable<Result<Json>> Backups::make() {
+  const auto folder = connector_ / folder_name;
+  std::error_code failed;
+  std::filesystem::create_directory(folder, failed);
+  if (!failed) {
+    std::filesystem::permissions(folder, std::filesystem::perms::owner_all, failed);
+  }
+  if (failed) co_return folder_failed(folder, failed);
+
+  // The log goes on meanwhile, but with nothing that the database does not know yet: what stands in
+  // the two is what a machine would have kept that stopped here.
+  LogMark at;
+  std::function<void()> meanwhile = [this, &at] { at = parts_.log.mark(); };
+  auto frozen = co_await parts_.store.freeze(std::move(meanwhile));
+  if (!frozen) co_return fail(std::move(frozen));
+
+  const std::string name = new_event(parts_.random, parts_.clock.read().at).value + ".db";
+  Result<void> written;
+  std::function<void()> write = [&] {
+    written = (*frozen)->write(folder / name);
+    frozen->reset();
+  };
+  co_await parts_.worker.run(std::move(write));
+  if (!written) co_return fail(std::move(written));
+  co_return Json{
+      {"database", std::string(folder_name) + "/" + name},
+      {"log", {{"size", at.size}, {"leaf", at.leaf}}}};
+}
+
+}  // namespace tally::daemon
