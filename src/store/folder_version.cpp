@@ -12,6 +12,7 @@
 
 #include "tally/core/descriptor.hpp"
 #include "tally/core/json.hpp"
+#include "tally/core/version.hpp"
 
 namespace tally::store {
 
@@ -24,7 +25,7 @@ fs::path version_file(const fs::path& folder) {
 }
 
 std::string own_text() {
-  return Json{{"format", folder_format}, {"program", TALLY_VERSION}}.dump() + "\n";
+  return Json{{"format", folder_format}, {"program", std::string(version())}}.dump() + "\n";
 }
 
 tl::unexpected<Error> failed(const fs::path& file) {
@@ -66,7 +67,7 @@ Result<void> check_folder_version(const fs::path& folder) {
        {{"folder", folder.string()},
         {"program", program->get<std::string>()},
         {"format", std::to_string(format->get<std::uint64_t>())},
-        {"own", TALLY_VERSION},
+        {"own", std::string(version())},
         {"known", std::to_string(folder_format)}}}
   );
 }
