@@ -56,7 +56,7 @@ class Copying {
     const auto config = read_config(target_);
     if (!config) return tl::unexpected(config.error());
     WallClock clock;
-    manifest_.program = version();
+    manifest_.program = std::string(version());
     manifest_.participant = (*config)["participant"]["uri"].get<std::string>();
     manifest_.made = format_micros(clock.read().at);
     manifest_.origin = log->origin;

@@ -1,7 +1,6 @@
 #include "backups.hpp"
 
 #include <functional>
-#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -37,6 +36,10 @@ Result<void> Backups::tidy() {
 }
 
 awaitable<Result<Json>> Backups::make() {
+  if (*making_) co_return fail(ErrorKind::conflict, {"daemon.backup-under-way", {}});
+  *making_ = true;
+  const std::shared_ptr<void> done(nullptr, [making = making_](void*) { *making = false; });
+  if (auto tidied = tidy(); !tidied) co_return fail(std::move(tidied));
   const auto folder = connector_ / folder_name;
   std::error_code failed;
   std::filesystem::create_directory(folder, failed);

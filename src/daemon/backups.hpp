@@ -4,6 +4,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
 #include "tally/audit/appender.hpp"
 #include "tally/core/clock.hpp"
@@ -27,13 +28,15 @@ class Backups {
   // Removes copies that nobody fetched. Errors: unavailable (daemon.file-failed).
   Result<void> tidy();
   // {"database": the copy's name in the connector's folder, "log": {"size", "leaf"}}. Whoever asked
-  // takes the copy away. Home context. Errors: those of Frozen::write, unavailable
-  // (daemon.backup-folder).
+  // takes the copy away; one that was left is removed first. Home context. Errors: those of
+  // Frozen::write, conflict (daemon.backup-under-way), unavailable (daemon.backup-folder).
   awaitable<Result<Json>> make();
 
  private:
   BackupParts parts_;
   std::filesystem::path connector_;
+  // Shared: a stopping connector may drop a copy that is being written after it dropped this.
+  std::shared_ptr<bool> making_ = std::make_shared<bool>(false);
 };
 
 }  // namespace tally::daemon

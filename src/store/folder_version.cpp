@@ -25,7 +25,7 @@ fs::path version_file(const fs::path& folder) {
 }
 
 std::string own_text() {
-  return Json{{"format", folder_format}, {"program", version()}}.dump() + "\n";
+  return Json{{"format", folder_format}, {"program", std::string(version())}}.dump() + "\n";
 }
 
 tl::unexpected<Error> failed(const fs::path& file) {

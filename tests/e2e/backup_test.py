@@ -248,6 +248,23 @@ class Backup(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("cli.copy-database-ahead", done.stderr)
 
+    def test_a_copy_that_nobody_fetched_goes_with_the_next(self):
+        for _ in range(2):
+            made = consumer.api("POST", "/api/v1/backups")
+            self.assertEqual(made.status, 201, made)
+            self.assertEqual(os.listdir(consumer.path("backup")),
+                             [os.path.basename(made.json()["database"])])
+        consumer.stop()
+        consumer.start()
+        self.assertFalse(os.path.exists(consumer.path("backup")))
+
+    def test_only_an_administrator_orders_one(self):
+        for role in ("auditor", "operator"):
+            token = consumer.add_token("a-" + role, role)
+            consumer.stop()
+            consumer.start()
+            self.assertEqual(consumer.api("POST", "/api/v1/backups", token=token).status, 403)
+
     def test_nothing_is_written_over(self):
         target, _ = back_up(consumer, "once")
         again = tally("backup", consumer.folder, target, check=False)

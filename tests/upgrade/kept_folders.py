@@ -166,10 +166,10 @@ class Kept(connectors.Connector):
         self.edit(change)
         self.token = self.add_token("upgrade", "admin")
 
-    def start(self, env=None):
+    def start(self, *arguments, env=None):
         # Where another test has the port, it ends soon.
         eventually(lambda: is_free(self.peers_port), "port %d is free" % self.peers_port)
-        return super().start(env)
+        return super().start(*arguments, env=env)
 
 
 def unpack(world, archive):
