@@ -233,6 +233,7 @@ std::string Connector::metrics(Lang lang) const {
   for (const auto& [code, count] : refusals_->totals()) {
     refused.add(number(count), {{"reason", code}});
   }
+  out.counter("tally_calls_limited_total").add(number(limited_->total()));
 
   const auto uses = enforcer_->figures(most_left);
   tell_uses(out, uses);
