@@ -233,7 +233,10 @@ std::string Connector::metrics(Lang lang) const {
   for (const auto& [code, count] : refusals_->totals()) {
     refused.add(number(count), {{"reason", code}});
   }
-  out.counter("tally_calls_limited_total").add(number(limited_->total()));
+  auto limited = out.counter("tally_calls_limited_total");
+  for (const auto& [what, count] : limited_->totals()) {
+    limited.add(number(count), {{"listener", what.first}, {"reason", what.second}});
+  }
 
   const auto uses = enforcer_->figures(most_left);
   tell_uses(out, uses);

@@ -7,8 +7,9 @@ LimitedLog::LimitedLog(audit::LogAppender& log, Notices& notices, Clock& clock, 
 
 void LimitedLog::limited(std::string_view listener, std::string_view code, const std::string& who) {
   const std::lock_guard lock(mutex_);
-  ++total_;
-  Counted& counted = counted_[{std::string(listener), std::string(code)}];
+  const std::pair what{std::string(listener), std::string(code)};
+  ++totals_[what];
+  Counted& counted = counted_[what];
   if (counted.calls++ == 0) counted.first = who;
 }
 
@@ -34,9 +35,15 @@ void LimitedLog::flush() {
   }
 }
 
-std::uint64_t LimitedLog::total() const {
+LimitedLog::Totals LimitedLog::totals() const {
   const std::lock_guard lock(mutex_);
-  return total_;
+  return totals_;
+}
+
+std::uint64_t LimitedLog::total() const {
+  std::uint64_t sum = 0;
+  for (const auto& [what, calls] : totals()) sum += calls;
+  return sum;
 }
 
 }  // namespace tally::daemon

@@ -23,7 +23,9 @@ class LimitedLog final : public api::LimitedCalls {
   void limited(std::string_view listener, std::string_view code, const std::string& who) override;
   // Records what was counted since; once a minute and before a stop. Any thread.
   void flush();
-  // Since the start, of all listeners. Any thread.
+  // Since the start, by listener and code. Any thread.
+  using Totals = std::map<std::pair<std::string, std::string>, std::uint64_t>;
+  [[nodiscard]] Totals totals() const;
   [[nodiscard]] std::uint64_t total() const;
 
  private:
@@ -39,7 +41,7 @@ class LimitedLog final : public api::LimitedCalls {
   Random& random_;
   mutable std::mutex mutex_;
   ByListenerAndCode counted_;
-  std::uint64_t total_ = 0;
+  Totals totals_;
 };
 
 }  // namespace tally::daemon

@@ -84,6 +84,9 @@ class Limited(unittest.TestCase):
 
     def test_5_one_record_and_one_line_for_each_listener_and_reason(self):
         refused = provider.get("/api/v1/status")["callsLimited"]
+        told = provider.api("GET", "/metrics").body.decode()
+        self.assertIn('tally_calls_limited_total{listener="management",reason="api.tokens-limited"}',
+                      told)
         self.assertEqual(provider.stop(), 0)
         records = provider.records("calls.limited")
         of_each = [(one["listener"], one["reason"]["code"]) for one in records]

@@ -13,7 +13,7 @@ import wires
 from connectors import RESEARCH, Pair, World, eventually
 
 LARGE = 64 << 20  # far more than sockets hold
-LARGEST = 4 << 30  # of a mapping: what is more is the shadow that a sanitizer has of all of them
+LARGEST = 1 << 30  # of a mapping: what is more is the shadow that a sanitizer has of all of them
 
 
 def setUpModule():

@@ -126,6 +126,10 @@ class Metrics(unittest.TestCase):
         self.assertEqual(scrape(provider).of(**refused), 1)
         wires.send_raw(provider.peers_port, [b"GET / HTTP/1.1\r\n\r\n"])
         eventually(lambda: scrape(provider).of(**refused) == 2, "a stranger is counted")
+        eventually(lambda: provider.api("GET", "/api/v1/status", token="nobody's").status == 429,
+                   "too many tokens are tried")
+        self.assertEqual(scrape(provider).of("tally_calls_limited_total", listener="management",
+                                             reason="api.tokens-limited"), 1)
 
     def test_4_certificates_authorities_lists(self):
         seen = scrape(consumer)
