@@ -55,7 +55,9 @@ def setUpModule():
              "peers": provider.peers_port}
     managers = [(role, token) for role, token in tokens.items()]
     strangers = [Caller("nobody", refused="api.no-token"),
-                 Caller("garbage", refused="api.unknown-token", token="garbage")]
+                 Caller("garbage", refused="api.unknown-token", token="garbage"),
+                 Caller("more", refused="api.unknown-token", token=tokens["admin"] + "x"),
+                 Caller("less", refused="api.unknown-token", token=tokens["admin"][:-1])]
     callers = {
         "management": strangers + [Caller("app", refused="api.unknown-token", token=app)] +
         [Caller(role, role=role, token=token) for role, token in managers],
@@ -99,6 +101,8 @@ class Roles(unittest.TestCase):
             self.assertEqual(answer.headers["content-type"], "application/problem+json")
         else:
             self.assertNotIn(said, GATE)
+        if code == caller.refused and code:
+            self.assertEqual(answer.headers["www-authenticate"], "Bearer")
 
     def assert_listener(self, listener):
         """Its own routes, and those of the other listeners, which it must not have."""
@@ -152,7 +156,7 @@ class Table(unittest.TestCase):
 
     def test_each_path_takes_the_methods_of_its_lines(self):
         for listener, path in sorted({(key[0], key[2]) for key in LINES}):
-            caller = callers[listener][-1 if listener != "apps" else 2]
+            caller = next(caller for caller in callers[listener] if caller.role)
             answer = ask(listener, "PATCH", path, caller)
             with self.subTest(listener=listener, path=path):
                 self.assertEqual(answer.status, 405, answer)
