@@ -29,6 +29,8 @@ class RequestParser : public boost::beast::http::basic_parser<true> {
 
   [[nodiscard]] bool wants_close() const { return !keep_alive(); }
   [[nodiscard]] bool expects_continue() const { return expects_continue_; }
+  // What has been read of them, also after `failed`.
+  [[nodiscard]] const Headers& headers() const { return request_.headers; }
   HttpRequest take() { return std::move(request_); }
 
  private:

@@ -91,20 +91,24 @@ struct Connection {
   std::list<Connection*>::iterator handshaking;
 };
 
+Lang language_of(const Headers& headers) {
+  return parse_lang(headers.get("Accept-Language").value_or(""));
+}
+
 // An error of the transport itself. Same form as the API's problem details (RFC 9457).
-HttpResponse problem(int status, const Message& message, const HttpRequest* request) {
-  const auto language = request != nullptr ? request->headers.get("Accept-Language") : std::nullopt;
+HttpResponse problem(int status, const Message& message, Lang lang = Lang::en) {
   const Json document{
-      {"type", "about:blank"},
+      {"type", "urn:tally:problem:" + message.code},
       {"status", status},
       {"code", message.code},
       {"title", message.code},
-      {"detail", render(message, parse_lang(language.value_or("en")))},
+      {"detail", render(message, lang)},
       {"params", message.params},
   };
   HttpResponse response;
   response.status = status;
   response.headers.set("Content-Type", "application/problem+json");
+  response.headers.set("Content-Language", lang == Lang::zh ? "zh" : "en");
   response.headers.set("Cache-Control", "no-store");
   response.body = document.dump();
   return response;
@@ -411,7 +415,7 @@ awaitable<void> Shard::serve(Connection& c) {
     if (got == Got::bad) {
       const int status = c.timed_out ? 408 : parser->failed_status();
       const char* code = c.timed_out ? "net.request-slow" : parser->failed_code();
-      HttpResponse refusal = problem(status, {code, {}}, nullptr);
+      HttpResponse refusal = problem(status, {code, {}}, language_of(parser->headers()));
       const bool sent = co_await answer(c, std::move(refusal), false, true);
       if (sent) co_await linger(c);
       co_return;
@@ -528,8 +532,9 @@ awaitable<Shard::Got> Shard::read_request(Connection& c, RequestParser& parser) 
 }
 
 awaitable<HttpResponse> Shard::handle(Connection& c, HttpRequest request) {
+  const Lang lang = language_of(request.headers);
   if (state.in_flight.load() >= state.limits.requests_in_flight) {
-    HttpResponse busy = problem(503, {"net.too-many-requests", {}}, &request);
+    HttpResponse busy = problem(503, {"net.too-many-requests", {}}, lang);
     busy.headers.set("Retry-After", "1");
     co_return busy;
   }
@@ -548,11 +553,11 @@ awaitable<HttpResponse> Shard::handle(Connection& c, HttpRequest request) {
   }
   --state.in_flight;
   if (!failed) co_return response;
-  if (c.timed_out) co_return problem(503, {"net.request-timeout", {}}, nullptr);
+  if (c.timed_out) co_return problem(503, {"net.request-timeout", {}}, lang);
   if (!c.stream.is_cut()) {
     state.notices.note(Severity::error, {"net.handler-failed", {{"detail", detail}}});
   }
-  co_return problem(500, {"net.internal", {}}, nullptr);
+  co_return problem(500, {"net.internal", {}}, lang);
 }
 
 awaitable<bool> Shard::write(Connection& c, std::string_view bytes) {
@@ -572,7 +577,7 @@ awaitable<bool> Shard::answer(Connection& c, HttpResponse response, bool head_re
   if (!head) {
     state.notices.note(Severity::error, {"net.bad-answer-header", {}});
     if (response.on_sent) response.on_sent(0, false);
-    response = problem(500, {"net.internal", {}}, nullptr);
+    response = problem(500, {"net.internal", {}});
     head = response_head(response, date, response.body.size(), close);
   }
   if (response.stream && !bodiless) {
@@ -656,7 +661,7 @@ awaitable<bool> Shard::stream_body(Connection& c, HttpResponse& response, std::s
   c.may_go_on = nullptr;
   if (!begun && !c.stream.is_cut() && !c.timed_out) {
     if (response.on_sent) response.on_sent(0, false);
-    co_return co_await answer(c, problem(503, {"net.nothing-begun", {}}, nullptr), false, false);
+    co_return co_await answer(c, problem(503, {"net.nothing-begun", {}}), false, false);
   }
   // A body that ends early must look like one: no last chunk, no close_notify.
   if (!complete) c.stream.cut();

@@ -13,17 +13,15 @@ DEEP = b'{"a":' * 10000 + b"1" + b"}" * 10000
 
 
 def setUpModule():
-    global world, pair, provider, consumer, peer, tokens
+    global world, pair, provider, consumer, peer, app
     world = World()
     unittest.addModuleCleanup(world.close)
     pair = Pair(world)
     provider, consumer = pair.provider, pair.consumer
     provider.offer()
     provider.let_tokens_be_tried()
-    tokens = {role: provider.add_token(role, role) for role in ("auditor", "operator")}
-    tokens["admin"] = provider.token
     pair.start()
-    tokens["app"] = provider.app("study", RESEARCH)
+    app = provider.app("study", RESEARCH)
     # The consumer's certificate: a peer that is known and says what it should not.
     peer = world.authority.context(consumer.path("tls", "chain.pem"),
                                    consumer.path("tls", "key.pem"))
@@ -243,87 +241,16 @@ class Callbacks(BadInput):
 
 
 class Roles(BadInput):
-    """Who may do what at the management port."""
-
-    LADDER = ["auditor", "operator", "admin"]
-    # What each route is asked with does nothing: empty documents and ids that do not exist.
-    ROUTES = [
-        ("GET", "/api/v1/status", "auditor"),
-        ("GET", "/api/v1/assets", "auditor"),
-        ("GET", "/api/v1/policies", "auditor"),
-        ("GET", "/api/v1/negotiations", "auditor"),
-        ("GET", "/api/v1/negotiations/x", "auditor"),
-        ("GET", "/api/v1/agreements", "auditor"),
-        ("GET", "/api/v1/agreements/x", "auditor"),
-        ("GET", "/api/v1/agreements/x/history", "auditor"),
-        ("GET", "/api/v1/transfers", "auditor"),
-        ("GET", "/api/v1/transfers/x", "auditor"),
-        ("GET", "/api/v1/artefacts", "auditor"),
-        ("GET", "/api/v1/deletion-records", "auditor"),
-        ("GET", "/api/v1/apps", "auditor"),
-        ("POST", "/api/v1/decisions", "auditor"),
-        ("POST", "/api/v1/catalog", "operator"),
-        ("POST", "/api/v1/negotiations", "operator"),
-        ("POST", "/api/v1/negotiations/x/termination", "operator"),
-        ("POST", "/api/v1/agreements/x/termination", "operator"),
-        ("POST", "/api/v1/transfers", "operator"),
-        ("POST", "/api/v1/transfers/x/termination", "operator"),
-        ("PUT", "/api/v1/assets/x", "admin"),
-        ("DELETE", "/api/v1/assets/x", "admin"),
-        ("PUT", "/api/v1/policies/x", "admin"),
-        ("DELETE", "/api/v1/policies/x", "admin"),
-        ("POST", "/api/v1/apps", "admin"),
-        ("DELETE", "/api/v1/apps/x", "admin"),
-        ("POST", "/api/v1/clock", "admin"),
-    ]
-
-    def test_each_route_takes_its_role_and_those_above_it(self):
-        for method, path, least in self.ROUTES:
-            body = {} if method in ("POST", "PUT") else None
-            for role in self.LADDER:
-                with self.subTest(route=method + " " + path, role=role):
-                    answer = provider.api(method, path, body, token=tokens[role])
-                    if self.LADDER.index(role) < self.LADDER.index(least):
-                        self.assert_problem(answer, 403, "api.role")
-                    else:
-                        self.assertNotIn(answer.status, (401, 403), answer)
-                        self.assertLess(answer.status, 500, answer)
-
-    def test_no_route_opens_without_a_token_or_with_a_wrong_one(self):
-        for method, path, _ in self.ROUTES:
-            body = {} if method in ("POST", "PUT") else None
-            for token, code in (("", "api.no-token"), ("wrong", "api.unknown-token"),
-                                (tokens["app"], "api.unknown-token"),
-                                (tokens["admin"] + "x", "api.unknown-token"),
-                                (tokens["admin"][:-1], "api.unknown-token")):
-                with self.subTest(route=method + " " + path, token=code):
-                    answer = provider.api(method, path, body, token=token)
-                    self.assert_problem(answer, 401, code)
-                    self.assertEqual(answer.headers["www-authenticate"], "Bearer")
-
-    def test_health_is_open_to_all(self):
-        for path in ("/health/live", "/health/ready"):
-            self.assertEqual(provider.api("GET", path, token="").status, 200)
-
-    def test_a_management_token_reads_no_data(self):
-        for token, code in ((tokens["admin"], "api.unknown-token"), (None, "api.no-token")):
-            answer = provider.read(token, "urn:uuid:x")
-            self.assert_problem(answer, 401, code)
-
-    def test_management_is_not_at_the_ports_of_peers_or_applications(self):
-        for port, context in ((provider.peers_port, peer), (provider.apps_port, None)):
-            for path in ("/api/v1/status", "/api/v1/agreements", "/health/ready"):
-                answer = wires.call(port, "GET", path, token=provider.token, context=context)
-                self.assertIn(answer.status, (401, 404), (port, path))
+    """What a credential alone does not open. Who may ask what: roles_test.py."""
 
     def test_a_peers_certificate_alone_reads_no_data(self):
         answer = wires.call(provider.peers_port, "GET", "/data/urn:uuid:x", context=peer)
         self.assert_problem(answer, 401, "api.unknown-data-token")
 
     def test_an_application_learns_nothing_of_an_unknown_agreement(self):
-        answer = provider.read(tokens["app"], "urn:uuid:x")
+        answer = provider.read(app, "urn:uuid:x")
         self.assert_problem(answer, 404, "api.unknown-agreement")
-        answer = provider.read(tokens["app"], "urn:uuid:x", key="k" * 257)
+        answer = provider.read(app, "urn:uuid:x", key="k" * 257)
         self.assert_problem(answer, 400, "api.key-too-long")
 
     def test_what_lives_in_a_file_is_not_changed_by_the_api(self):
