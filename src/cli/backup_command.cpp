@@ -10,6 +10,7 @@
 #include "tally/audit/log_copy.hpp"
 #include "tally/audit/new_log.hpp"
 #include "tally/audit/posix.hpp"
+#include "tally/core/version.hpp"
 #include "tally/store/sqlite_store.hpp"
 
 #include "backup_check.hpp"
@@ -55,7 +56,7 @@ class Copying {
     const auto config = read_config(target_);
     if (!config) return tl::unexpected(config.error());
     WallClock clock;
-    manifest_.program = TALLY_VERSION;
+    manifest_.program = version();
     manifest_.participant = (*config)["participant"]["uri"].get<std::string>();
     manifest_.made = format_micros(clock.read().at);
     manifest_.origin = log->origin;

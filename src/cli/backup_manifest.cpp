@@ -12,6 +12,7 @@
 
 #include "tally/core/descriptor.hpp"
 #include "tally/core/json.hpp"
+#include "tally/core/version.hpp"
 
 #include "connector_folder.hpp"
 #include "files.hpp"
@@ -73,7 +74,7 @@ Result<BackupManifest> parse_manifest(const fs::path& backup, const Json& json) 
     return fail(
         ErrorKind::invalid,
         {"cli.backup-newer",
-         {{"folder", backup.string()}, {"program", *program}, {"known", TALLY_VERSION}}}
+         {{"folder", backup.string()}, {"program", *program}, {"known", std::string(version())}}}
     );
   }
   const auto participant = text(json, "participant");
