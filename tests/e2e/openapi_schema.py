@@ -37,12 +37,22 @@ class Description:
             return []
         return list(self.faults(content[kind]["schema"], answer.json(), ""))
 
-    def faults(self, schema, value, at):
+    def members(self, schema):
+        """The names that a schema and its parts describe."""
+        names = set(schema.get("properties", ()))
+        parts = [self.resolve(schema)] if "$ref" in schema else []
+        for part in [*parts, *schema.get("allOf", ()), *schema.get("anyOf", ())]:
+            names |= self.members(part)
+        return names
+
+    def faults(self, schema, value, at, known=frozenset()):
+        """`known`: members that another part of the same schema describes."""
+        known = known | self.members(schema)
         unknown = set(schema) - KNOWN
         if unknown:
             yield "%s: the schema says %s" % (at, sorted(unknown))
         if "$ref" in schema:
-            yield from self.faults(self.resolve(schema), value, at)
+            yield from self.faults(self.resolve(schema), value, at, known)
         if "type" in schema and not self.is_of(schema["type"], value):
             yield "%s: %r is no %s" % (at, value, schema["type"])
             return
@@ -51,8 +61,8 @@ class Description:
         if "enum" in schema and value not in schema["enum"]:
             yield "%s: %r is none of %r" % (at, value, schema["enum"])
         for part in schema.get("allOf", ()):
-            yield from self.faults(part, value, at)
-        if "anyOf" in schema and all(list(self.faults(part, value, at))
+            yield from self.faults(part, value, at, known)
+        if "anyOf" in schema and all(list(self.faults(part, value, at, known))
                                      for part in schema["anyOf"]):
             yield "%s: %r fits none of %d" % (at, value, len(schema["anyOf"]))
         if isinstance(value, str):
@@ -66,7 +76,7 @@ class Description:
             for place, item in enumerate(value):
                 yield from self.faults(schema.get("items", {}), item, "%s/%d" % (at, place))
         if isinstance(value, dict):
-            yield from self.faults_of_members(schema, value, at)
+            yield from self.faults_of_members(schema, value, at, known)
 
     @staticmethod
     def faults_of_text(schema, value, at):
@@ -78,18 +88,19 @@ class Description:
                 r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", value):
             yield "%s: %r is no time" % (at, value)
 
-    def faults_of_members(self, schema, value, at):
+    def faults_of_members(self, schema, value, at, known):
         for name in schema.get("required", ()):
             if name not in value:
                 yield "%s: no %s" % (at, name)
         properties = schema.get("properties", {})
-        more = schema.get("additionalProperties", True)
+        # Members may come with later versions; those of this one are all described.
+        more = schema.get("additionalProperties", not properties)
         for name, member in value.items():
             if name in properties:
                 yield from self.faults(properties[name], member, at + "/" + name)
-            elif more is False:
+            elif more is False and name not in known:
                 yield "%s: %s is not described" % (at, name)
-            elif more is not True:
+            elif not isinstance(more, bool):
                 yield from self.faults(more, member, at + "/" + name)
 
     @staticmethod

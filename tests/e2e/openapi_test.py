@@ -114,6 +114,19 @@ class OpenApi(unittest.TestCase):
         self.assertTrue(made.json()["token"])
         self.managed(consumer, "DELETE", "/api/v1/apps/{id}", id="another", status=204)
         self.managed(provider, "POST", "/api/v1/reload", status=200)
+        self.managed(provider, "POST", "/api/v1/backups", status=201)
+
+    def test_orders_of_log_keys_and_folder(self):
+        self.managed(consumer, "POST", "/api/v1/custody/check", status=202)
+        self.managed(consumer, "POST", "/api/v1/custody/key-rotation", status=202)
+        self.managed(consumer, "POST", "/api/v1/log-key/rotation", {"overlapSeconds": 0}, status=200)
+        self.managed(consumer, "POST", "/api/v1/log/pruning", status=409)
+        self.managed(consumer, "POST", "/api/v1/agreements/{id}/statements", id=agreement, status=200)
+        self.managed(consumer, "POST", "/api/v1/clock", {"advanceSeconds": 1}, status=200)
+        fact = next(one["seq"] for one in consumer.records() if "private" in one)
+        self.managed(consumer, "GET", "/api/v1/private/{seq}", seq=str(fact), status=200)
+        self.managed(consumer, "POST", "/api/v1/private/erasures",
+                     {"record": fact, "basis": "asked"}, status=200)
 
     def test_what_is_refused(self):
         for method, template, body in (
@@ -143,6 +156,16 @@ class OpenApi(unittest.TestCase):
         self.assertEqual(refused.json()["decision"], "deny")
         ask("POST", "/api/v1/aggregates/{agreement}", {"count": True}, agreement=agreement)
 
+    def test_methods_are_those_that_are_described(self):
+        for description, port, bearer in ((management, provider.management_port, provider.token),
+                                          (applications, consumer.apps_port, token)):
+            paths = description.document["paths"]
+            for path, operations in paths.items():
+                answer = wires.call(port, "PATCH", re.sub(r"{\w+}", "none", path), token=bearer)
+                self.assertEqual(answer.status, 405, path)
+                self.assertEqual(set(answer.headers["allow"].split(", ")),
+                                 {method.upper() for method in operations}, path)
+
     def test_it_is_served_to_everybody_packed_and_once(self):
         plain = wires.call(provider.management_port, "GET", "/openapi.json")
         self.assertEqual(plain.json()["openapi"], "3.1.0")
@@ -159,7 +182,7 @@ class OpenApi(unittest.TestCase):
         answer = wires.call(provider.management_port, "GET", "/api/v1/status", token=provider.token)
         status = answer.json()
         for change in ({"offers": "1"}, {"time": "yesterday"}, {"participant": {"uri": "a"}},
-                       {"log": None}):
+                       {"log": None}, {"undescribed": 1}):
             answer.body = json.dumps({**status, **change}).encode()
             self.assertTrue(management.faults_of_answer("GET", "/api/v1/status", answer), change)
         answer.body = json.dumps({k: v for k, v in status.items() if k != "ready"}).encode()
