@@ -309,9 +309,9 @@ std::vector<Result<void>> SqliteStore::State::commit_batch(const std::vector<Wai
       fail_for_good(failure);
     }
   }
-  const Result<void> failed =
+  const Result<void> lost =
       fail(ErrorKind::unavailable, {"store.failed", {{"reason", failed_reason}}});
-  return {batch.size(), failed};
+  return {batch.size(), lost};
 }
 
 void SqliteStore::State::count(const Result<void>& outcome) {

@@ -30,7 +30,7 @@ TEST(Counters, NothingIsLostUnderParallelCounting) {
 
 TEST(Histogram, AValueOnABoundBelongsBelowIt) {
   Histogram histogram({10, 100});
-  for (const std::uint64_t value : {0, 10, 11, 100, 101, 5000}) histogram.observe(value);
+  for (const std::uint64_t value : {0U, 10U, 11U, 100U, 101U, 5000U}) histogram.observe(value);
   const auto read = histogram.read();
   EXPECT_EQ(read.bounds, (std::vector<std::uint64_t>{10, 100}));
   EXPECT_EQ(read.counts, (std::vector<std::uint64_t>{2, 2, 2}));
