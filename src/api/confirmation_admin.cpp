@@ -90,7 +90,7 @@ awaitable<HttpResponse> post_confirmation(ManagementParts parts, Call& call) {
     const auto at = text ? parse_date_time(*text) : std::nullopt;
     if (!at || !at->had_zone) {
       const Message wrong{
-          "core.member-type", {{"member", "at"}, {"expected", "2030-01-01T00:00:00Z"}}};
+          "core.member-value", {{"member", "at"}, {"expected", "2030-01-01T00:00:00Z"}}};
       co_return problem(400, wrong, call.lang, "/at");
     }
     given.at = at->instant;

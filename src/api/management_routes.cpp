@@ -144,7 +144,14 @@ awaitable<HttpResponse> get_history(Parts parts, Call& call) {
 
 // Who was told of uses under an agreement, who still is to be, and what we were told.
 awaitable<HttpResponse> get_use_notices(Parts parts, Call& call) {
-  const auto shown = parts->informer.shown(AgreementId(call.parameters.front()));
+  const AgreementId id(call.parameters.front());
+  const auto agreement = negotiation::find_agreement(parts->store, id);
+  if (!agreement) co_return problem(agreement.error(), call.lang);
+  if (!*agreement) {
+    const Message unknown{"api.unknown-agreement", {{"agreement", id.value}}};
+    co_return problem(404, unknown, call.lang);
+  }
+  const auto shown = parts->informer.shown(id);
   if (!shown) co_return problem(shown.error(), call.lang);
   co_return json_response(200, *shown);
 }
@@ -287,7 +294,7 @@ awaitable<HttpResponse> post_log_key_rotation(Parts parts, Call& call) {
   if (span == body->end() || !span->is_number_integer() || span->get<std::int64_t>() < 0 ||
       span->get<std::int64_t>() > most_overlap_seconds) {
     const Message wrong{
-        "core.member-type",
+        "core.member-value",
         {{"member", "overlapSeconds"}, {"expected", "0…" + std::to_string(most_overlap_seconds)}}};
     co_return problem(400, wrong, call.lang, "/overlapSeconds");
   }
@@ -316,7 +323,7 @@ awaitable<HttpResponse> post_clock(Parts parts, Call& call) {
       span->get<std::int64_t>() > 4'000'000'000) {
     co_return problem(
         400,
-        {"core.member-type", {{"member", "advanceSeconds"}, {"expected", "0…4000000000"}}},
+        {"core.member-value", {{"member", "advanceSeconds"}, {"expected", "0…4000000000"}}},
         call.lang,
         "/advanceSeconds"
     );

@@ -29,7 +29,7 @@ Result<std::vector<std::string>> texts_member(const Json& body, const std::strin
   const auto wrong = [&](std::string pointer) {
     return fail(
         ErrorKind::invalid,
-        {"core.member-type", {{"member", key}, {"expected", "array of strings"}}},
+        {"core.member-value", {{"member", key}, {"expected", "[\"…\", …]"}}},
         std::move(pointer)
     );
   };

@@ -49,7 +49,7 @@ Result<std::optional<Json>> policy_member(const Json& body) {
   if (*policy == "use") return negotiation::policy_of_use();
   return fail(
       ErrorKind::invalid,
-      {"core.member-type", {{"member", "policy"}, {"expected", "object, \"use\""}}},
+      {"core.member-value", {{"member", "policy"}, {"expected", "{…}, \"use\""}}},
       "/policy"
   );
 }
@@ -86,7 +86,7 @@ awaitable<HttpResponse> begin_as_consumer(Parts parts, Call& call, Json body, Pa
   if (!counter_offers) co_return problem(counter_offers.error(), call.lang);
   if (!counter_offers->empty() && *counter_offers != "end" && *counter_offers != "approve") {
     const Message wrong{
-        "core.member-type", {{"member", "counterOffers"}, {"expected", "end, approve"}}};
+        "core.member-value", {{"member", "counterOffers"}, {"expected", "\"end\", \"approve\""}}};
     co_return problem(400, wrong, call.lang, "/counterOffers");
   }
 
@@ -130,7 +130,8 @@ awaitable<HttpResponse> post_negotiation(Parts parts, Call& call) {
   if (*role == "consumer") {
     co_return co_await begin_as_consumer(parts, call, std::move(order), std::move(peer));
   }
-  const Message wrong{"core.member-type", {{"member", "role"}, {"expected", "consumer, provider"}}};
+  const Message wrong{
+      "core.member-value", {{"member", "role"}, {"expected", "\"consumer\", \"provider\""}}};
   co_return problem(400, wrong, call.lang, "/role");
 }
 
@@ -156,7 +157,7 @@ awaitable<HttpResponse> post_agreement(Parts parts, Call& call) {
   if (!role) co_return problem(role.error(), call.lang);
   if (*role != "provider" && *role != "consumer") {
     const Message wrong{
-        "core.member-type", {{"member", "role"}, {"expected", "consumer, provider"}}};
+        "core.member-value", {{"member", "role"}, {"expected", "\"consumer\", \"provider\""}}};
     co_return problem(400, wrong, call.lang, "/role");
   }
   const auto document = body->find("agreement");

@@ -21,7 +21,10 @@ Result<ParsedBody> parse_body(const HttpRequest& request) {
   parsed.json = std::move(*json);
   if (!parsed.json.is_object()) {
     return fail(
-        ErrorKind::invalid, {"core.member-type", {{"member", ""}, {"expected", "object"}}}, ""
+        ErrorKind::invalid,
+        {"core.member-type",
+         {{"member", ""}, {"expected", "object"}, {"found", parsed.json.type_name()}}},
+        ""
     );
   }
   parsed.message_id = text_of(parsed.json, "@id");
