@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 // Copied otherwise, or of the process that runs.
 constexpr std::array<std::string_view, 7> apart = {
-    "tally.db", "tally.db-wal", "tally.db-shm", "log", "lock", "reserve", "backup"};
+    "tally.db", "tally.db-wal", "tally.db-shm", "log", "lock", "reserve", "backup-under-way"};
 constexpr std::array<std::string_view, 3> of_others = {"custody", "private", "payload-keys"};
 
 template <std::size_t n>

@@ -3,6 +3,7 @@
 #include <functional>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -12,7 +13,7 @@ namespace tally::daemon {
 
 namespace {
 
-constexpr const char* folder_name = "backup";
+constexpr const char* folder_name = "backup-under-way";
 
 tl::unexpected<Error> folder_failed(
     const std::filesystem::path& folder, const std::error_code& failed
@@ -29,9 +30,21 @@ Backups::Backups(BackupParts parts, std::filesystem::path connector)
     : parts_(parts), connector_(std::move(connector)) {}
 
 Result<void> Backups::tidy() {
+  const auto folder = connector_ / folder_name;
   std::error_code failed;
-  std::filesystem::remove_all(connector_ / folder_name, failed);
-  if (failed) return folder_failed(connector_ / folder_name, failed);
+  if (!std::filesystem::exists(folder, failed)) return {};
+  // What this program did not put there stays.
+  std::vector<std::filesystem::path> copies;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, failed)) {
+    if (entry.path().extension() == ".db") copies.push_back(entry.path());
+  }
+  if (failed) return folder_failed(folder, failed);
+  for (const auto& copy : copies) {
+    std::filesystem::remove(copy, failed);
+    if (failed) return folder_failed(folder, failed);
+  }
+  if (std::filesystem::is_empty(folder, failed)) std::filesystem::remove(folder, failed);
+  if (failed) return folder_failed(folder, failed);
   return {};
 }
 

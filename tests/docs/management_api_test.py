@@ -45,11 +45,17 @@ for key in re.findall(r"^#### `([A-Z]+ /[^`?]*)", page, re.M):
         faults.append(f"{key} has an example and no route")
 
 
+def once(pairs):
+    """An object in which no name stands twice."""
+    assert len(dict(pairs)) == len(pairs), [name for name, _ in pairs]
+    return dict(pairs)
+
+
 def description(listener):
     """What a description says: route to role, in the form of the tables."""
     text = (root / "src/api/openapi" / f"{listener}.json").read_text(encoding="utf-8")
     found = {}
-    for path, operations in json.loads(text)["paths"].items():
+    for path, operations in json.loads(text, object_pairs_hook=once)["paths"].items():
         for method, operation in operations.items():
             key = re.sub(r"{(\w+)}", r":\1", path).replace("/:name", "/*")
             found[f"{method.upper()} {key}"] = operation["x-tally-role"]

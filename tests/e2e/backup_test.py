@@ -102,7 +102,7 @@ class Backup(unittest.TestCase):
             self.assertLess(orders[number], report["records"])
             self.assertLessEqual(orders[number], last["seq"])
         # The daemon keeps no copy of its own.
-        self.assertEqual(os.listdir(consumer.path("backup")), [])
+        self.assertEqual(os.listdir(consumer.path("backup-under-way")), [])
 
     def one_moment(self, folder, records):
         """Whatever the database holds, the log records or the database still has to; whatever the
@@ -252,11 +252,11 @@ class Backup(unittest.TestCase):
         for _ in range(2):
             made = consumer.api("POST", "/api/v1/backups")
             self.assertEqual(made.status, 201, made)
-            self.assertEqual(os.listdir(consumer.path("backup")),
+            self.assertEqual(os.listdir(consumer.path("backup-under-way")),
                              [os.path.basename(made.json()["database"])])
         consumer.stop()
         consumer.start()
-        self.assertFalse(os.path.exists(consumer.path("backup")))
+        self.assertFalse(os.path.exists(consumer.path("backup-under-way")))
 
     def test_only_an_administrator_orders_one(self):
         for role in ("auditor", "operator"):

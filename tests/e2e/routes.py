@@ -32,7 +32,7 @@ ROUTES = [
     ("management", "POST", "/api/v1/agreements", "admin", 400),
     ("management", "GET", "/api/v1/agreements/:id", "auditor", 404),
     ("management", "GET", "/api/v1/agreements/:id/history", "auditor", 404),
-    ("management", "GET", "/api/v1/agreements/:id/use-notices", "auditor", 200),
+    ("management", "GET", "/api/v1/agreements/:id/use-notices", "auditor", 404),
     ("management", "POST", "/api/v1/agreements/:id/termination", "operator", 404),
     ("management", "POST", "/api/v1/agreements/:id/suspension", "operator", 404),
     ("management", "POST", "/api/v1/agreements/:id/resumption", "operator", 404),
