@@ -219,9 +219,13 @@ class Gate:
         while True:
             try:
                 client, _ = self.listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target))
             except OSError:
                 return
+            try:
+                server = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:  # it is off for the moment
+                client.close()
+                continue
             with self.lock:
                 self.open |= {client, server}
                 self.clients.add(client)
