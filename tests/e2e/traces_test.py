@@ -188,7 +188,7 @@ class Traces(unittest.TestCase):
 
     def test_6_a_flood_is_bounded(self):
         """While the collector says nothing, what the queue has no room for is dropped."""
-        queue, many = 2048, 3000
+        queue, batch, many = 2048, 512, 3000
         exported, dropped = spans_of(consumer)
         collector.gate.clear()
         self.addCleanup(collector.gate.set)
@@ -201,9 +201,13 @@ class Traces(unittest.TestCase):
             eventually(lambda: collector.waiting, "the first batch is on its way")
             for _ in range(many // 100):
                 ask(connection, answers, request, 100)
-        self.assertEqual(spans_of(consumer)[1] - dropped, many - queue)
         collector.gate.set()
-        eventually(lambda: spans_of(consumer)[0] - exported == queue + 1, "the rest is told")
+        eventually(lambda: sum(spans_of(consumer)) - exported - dropped == many + 1,
+                   "each is told or dropped")
+        # A batch is given up on a machine so slow that all this takes longer than its answer may.
+        told = spans_of(consumer)[0] - exported
+        self.assertGreaterEqual(told, queue - batch)
+        self.assertLessEqual(told, queue + batch)
 
     def test_7_only_this_machine_in_the_clear(self):
         for url, good in (("http://collector.example:4318", False), ("http://127.0.0.1:4318", True),
