@@ -291,20 +291,36 @@ void TransferService::State::take_address(
   }
 }
 
-awaitable<HttpAnswer> TransferService::receive_start(Received received) {
+template <class M>
+awaitable<HttpAnswer> TransferService::State::receive(
+    Received received, Role expected, DecideOn<M> decide
+) {
   const Pid own(received.own_pid);
-  auto found = state_->find(own);
+  auto found = find(own);
   if (!found) co_return refuse(found.error(), {});
-  const Role role = *found ? (*found)->role : Role::consumer;
+  const Role role = *found ? (*found)->role : expected;
   auto body = parse_body(received.request);
   if (!body) co_return refuse(body.error(), own_only(role, own));
   const auto pids = dsp::known_pids(body->json, role, own);
   if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
-  const auto message = dsp::from_json<dsp::TransferStartMessage>(body->json);
+  auto message = dsp::from_json<M>(body->json);
   if (!message) co_return refuse(message.error(), pids);
-  State::Decide decide = [this, id = body->message_id, address = message->data_address](
-                             Process process
-                         ) -> Result<State::Verdict> {
+  Decide on_message = [decide = std::move(decide),
+                       message = std::move(*message),
+                       id = body->message_id](Process process) {
+    return decide(message, id, std::move(process));
+  };
+  auto parsed = std::move(*body);
+  co_return co_await take(
+      std::move(received), std::move(parsed), pids, role, std::move(on_message)
+  );
+}
+
+awaitable<HttpAnswer> TransferService::receive_start(Received received) {
+  State::DecideOn<dsp::TransferStartMessage> decide =
+      [this](
+          const dsp::TransferStartMessage& message, const std::string& id, Process process
+      ) -> Result<State::Verdict> {
     Process before = process;
     Step step;
     step.process = std::move(process);
@@ -346,7 +362,7 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
         return State::Verdict{std::move(ending), std::move(answer)};
       }
     } else {
-      state_->take_address(moved, address);
+      state_->take_address(moved, message.data_address);
       moved.asked_to_resume = false;
       // Ours may have arrived there after this one left, and then the token of another one counts.
       moved.start_may_follow = crosses;
@@ -354,26 +370,15 @@ awaitable<HttpAnswer> TransferService::receive_start(Received received) {
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };
-  auto parsed = std::move(*body);
-  co_return co_await state_->take(
-      std::move(received), std::move(parsed), pids, role, std::move(decide)
-  );
+  co_return co_await state_->receive(std::move(received), Role::consumer, std::move(decide));
 }
 
 awaitable<HttpAnswer> TransferService::receive_suspension(Received received) {
-  const Pid own(received.own_pid);
-  auto found = state_->find(own);
-  if (!found) co_return refuse(found.error(), {});
-  const Role role = *found ? (*found)->role : Role::provider;
-  auto body = parse_body(received.request);
-  if (!body) co_return refuse(body.error(), own_only(role, own));
-  const auto pids = dsp::known_pids(body->json, role, own);
-  if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
-  const auto message = dsp::from_json<dsp::TransferSuspensionMessage>(body->json);
-  if (!message) co_return refuse(message.error(), pids);
-  const auto reason = reason_from("transfer.suspended-by-peer", message->code, message->reason);
-  State::Decide decide = [this, reason, id = body->message_id](Process process
-                         ) -> Result<State::Verdict> {
+  State::DecideOn<dsp::TransferSuspensionMessage> decide =
+      [this](
+          const dsp::TransferSuspensionMessage& message, const std::string& id, Process process
+      ) -> Result<State::Verdict> {
+    const auto reason = reason_from("transfer.suspended-by-peer", message.code, message.reason);
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
@@ -401,24 +406,14 @@ awaitable<HttpAnswer> TransferService::receive_suspension(Received received) {
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };
-  auto parsed = std::move(*body);
-  co_return co_await state_->take(
-      std::move(received), std::move(parsed), pids, role, std::move(decide)
-  );
+  co_return co_await state_->receive(std::move(received), Role::provider, std::move(decide));
 }
 
 awaitable<HttpAnswer> TransferService::receive_completion(Received received) {
-  const Pid own(received.own_pid);
-  auto found = state_->find(own);
-  if (!found) co_return refuse(found.error(), {});
-  const Role role = *found ? (*found)->role : Role::provider;
-  auto body = parse_body(received.request);
-  if (!body) co_return refuse(body.error(), own_only(role, own));
-  const auto pids = dsp::known_pids(body->json, role, own);
-  if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
-  const auto message = dsp::from_json<dsp::TransferCompletionMessage>(body->json);
-  if (!message) co_return refuse(message.error(), pids);
-  State::Decide decide = [this, id = body->message_id](Process process) -> Result<State::Verdict> {
+  State::DecideOn<dsp::TransferCompletionMessage> decide =
+      [this](
+          const dsp::TransferCompletionMessage&, const std::string& id, Process process
+      ) -> Result<State::Verdict> {
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
@@ -442,26 +437,15 @@ awaitable<HttpAnswer> TransferService::receive_completion(Received received) {
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };
-  auto parsed = std::move(*body);
-  co_return co_await state_->take(
-      std::move(received), std::move(parsed), pids, role, std::move(decide)
-  );
+  co_return co_await state_->receive(std::move(received), Role::provider, std::move(decide));
 }
 
 awaitable<HttpAnswer> TransferService::receive_termination(Received received) {
-  const Pid own(received.own_pid);
-  auto found = state_->find(own);
-  if (!found) co_return refuse(found.error(), {});
-  const Role role = *found ? (*found)->role : Role::provider;
-  auto body = parse_body(received.request);
-  if (!body) co_return refuse(body.error(), own_only(role, own));
-  const auto pids = dsp::known_pids(body->json, role, own);
-  if (!*found || (*found)->peer != received.caller.party) co_return not_here(pids);
-  const auto message = dsp::from_json<dsp::TransferTerminationMessage>(body->json);
-  if (!message) co_return refuse(message.error(), pids);
-  const auto reason = reason_from("transfer.terminated-by-peer", message->code, message->reason);
-  State::Decide decide = [this, reason, id = body->message_id](Process process
-                         ) -> Result<State::Verdict> {
+  State::DecideOn<dsp::TransferTerminationMessage> decide =
+      [this](
+          const dsp::TransferTerminationMessage& message, const std::string& id, Process process
+      ) -> Result<State::Verdict> {
+    const auto reason = reason_from("transfer.terminated-by-peer", message.code, message.reason);
     Step step;
     step.process = std::move(process);
     Process& moved = step.process;
@@ -474,10 +458,7 @@ awaitable<HttpAnswer> TransferService::receive_termination(Received received) {
     auto answer = state_->answer_of(moved);
     return State::Verdict{std::move(step), std::move(answer)};
   };
-  auto parsed = std::move(*body);
-  co_return co_await state_->take(
-      std::move(received), std::move(parsed), pids, role, std::move(decide)
-  );
+  co_return co_await state_->receive(std::move(received), Role::provider, std::move(decide));
 }
 
 awaitable<HttpAnswer> TransferService::read(Received received) {

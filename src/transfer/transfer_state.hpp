@@ -143,6 +143,13 @@ struct TransferService::State {
   awaitable<HttpAnswer> take(
       Received received, ParsedBody body, dsp::KnownPids pids, dsp::Role role, Decide decide
   );
+  // A message about a transfer that exists, as what it is read as; `id` is its own. `expected`: our
+  // role as far as the message alone tells, for the answer where there is no such transfer.
+  template <class M>
+  using DecideOn =
+      std::function<Result<Verdict>(const M& message, const std::string& id, Process process)>;
+  template <class M>
+  awaitable<HttpAnswer> receive(Received received, dsp::Role expected, DecideOn<M> decide);
   std::optional<dsp::TransferState> accept(Step& step, dsp::TransferEvent event) const;
   HttpAnswer answer_of(const Process& process, int status = 200) const;
   Verdict illegal(const Process& process, dsp::TransferEvent event) const;
