@@ -27,11 +27,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* database_name = "tally.db";
 
-class Silent final : public Notices {
- public:
-  void note(Severity, const Message&) override {}
-};
-
 Result<void> make_folder(const fs::path& folder) {
   if (::mkdir(folder.c_str(), 0700) == 0 || errno == EEXIST) return {};
   return tl::unexpected(file_error(folder, "create"));
@@ -90,22 +85,11 @@ class Copying {
 
   // Database and log as they were at one moment.
   Result<void> copy_moment() {
-    store::SqliteStore::Options of_store;
-    of_store.folder = source_;
-    of_store.reserve_bytes = 0;
-    Silent notices;
-    std::error_code ignored;
-    if (!fs::exists(source_ / database_name, ignored)) {
-      return fail(ErrorKind::not_found, {"store.none", {{"folder", source_.string()}}});
+    auto frozen = store::freeze_stopped(source_);
+    if (!frozen) {
+      running_ = frozen.error().message.code == "store.locked";
+      return running_ ? copy_of_running() : fail(std::move(frozen));
     }
-    // Its lock is the daemon's: where it is to be had, nothing runs, and nothing begins meanwhile.
-    const auto store = store::SqliteStore::open(std::move(of_store), notices);
-    if (!store) {
-      running_ = store.error().message.code == "store.locked";
-      return running_ ? copy_of_running() : tl::unexpected(store.error());
-    }
-    auto frozen = (*store)->freeze_now();
-    if (!frozen) return tl::unexpected(frozen.error());
     if (auto done = (*frozen)->write(target_ / database_name); !done) return done;
     return copy_log(std::nullopt);
   }

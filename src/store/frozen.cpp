@@ -26,7 +26,8 @@ void copy_pages(Connection& from, Connection& to) {
 
 class FrozenDatabase final : public Frozen {
  public:
-  explicit FrozenDatabase(std::unique_ptr<Connection> source) : source_(std::move(source)) {}
+  FrozenDatabase(Descriptor lock, std::unique_ptr<Connection> source)
+      : lock_(std::move(lock)), source_(std::move(source)) {}
 
   Result<void> write(const std::filesystem::path& file) override {
     const auto failed = [&file](const std::string& reason) {
@@ -53,12 +54,15 @@ class FrozenDatabase final : public Frozen {
   }
 
  private:
+  Descriptor lock_;
   std::unique_ptr<Connection> source_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Frozen>> freeze_database(const std::string& file, const std::string& vfs) {
+Result<std::unique_ptr<Frozen>> freeze_database(
+    const std::string& file, const std::string& vfs, Descriptor lock
+) {
   try {
     auto source =
         std::make_unique<Connection>(file, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, vfs);
@@ -66,7 +70,7 @@ Result<std::unique_ptr<Frozen>> freeze_database(const std::string& file, const s
     // A transaction takes its state with its first read.
     source->execute("BEGIN");
     source->number("SELECT size FROM mark");
-    return std::make_unique<FrozenDatabase>(std::move(source));
+    return std::make_unique<FrozenDatabase>(std::move(lock), std::move(source));
   } catch (const Failure& failure) {
     return fail(ErrorKind::unavailable, {"store.read-failed", {{"reason", failure.what()}}});
   }

@@ -165,22 +165,33 @@ struct SqliteStore::State {
   }
 };
 
-Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices& notices) {
-  const std::string folder = options.folder.string();
-  if (!std::filesystem::is_directory(options.folder)) {
-    return fail(ErrorKind::invalid, {"store.folder-missing", {{"folder", folder}}});
-  }
-  Descriptor lock(::open((folder + "/lock").c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+namespace {
+
+// Against a second process, for as long as it is held.
+Result<Descriptor> lock_folder(const std::string& folder) {
+  const std::string file = folder + "/lock";
+  Descriptor lock(::open(file.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
   if (lock.get() < 0) {
     const std::string reason = std::generic_category().message(errno);
     return fail(
-        ErrorKind::unavailable,
-        {"store.open-failed", {{"file", folder + "/lock"}, {"reason", reason}}}
+        ErrorKind::unavailable, {"store.open-failed", {{"file", file}, {"reason", reason}}}
     );
   }
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
     return fail(ErrorKind::conflict, {"store.locked", {{"folder", folder}}});
   }
+  return lock;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices& notices) {
+  const std::string folder = options.folder.string();
+  if (!std::filesystem::is_directory(options.folder)) {
+    return fail(ErrorKind::invalid, {"store.folder-missing", {{"folder", folder}}});
+  }
+  auto lock = lock_folder(folder);
+  if (!lock) return fail(std::move(lock));
   if (auto known = check_folder_version(options.folder); !known) return fail(std::move(known));
   const std::string file = folder + database_file;
   // Created here, since SQLite would take the umask, and gives its WAL the mode of this file.
@@ -188,7 +199,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices&
   // on it.
   { const Descriptor created(::open(file.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600)); }
 
-  auto state = std::make_unique<State>(std::move(options), notices, std::move(lock));
+  auto state = std::make_unique<State>(std::move(options), notices, std::move(*lock));
   try {
     state->open_database();
     const std::int64_t known = schema_version;
@@ -348,7 +359,8 @@ awaitable<Result<std::unique_ptr<Frozen>>> SqliteStore::freeze(std::function<voi
   asio::any_io_executor executor = asio::prefer(plain, asio::execution::outstanding_work.tracked);
   Result<std::unique_ptr<Frozen>> frozen = nullptr;
   std::function<void()> look = [this, &frozen, &meanwhile] {
-    frozen = freeze_now();
+    const auto& options = state_->options;
+    frozen = freeze_database(options.folder.string() + database_file, options.vfs);
     meanwhile();
   };
   auto initiate = [this, &look, &executor](auto handler) {
@@ -365,10 +377,6 @@ awaitable<Result<std::unique_ptr<Frozen>>> SqliteStore::freeze(std::function<voi
   );
   co_await std::move(done);
   co_return std::move(frozen);
-}
-
-Result<std::unique_ptr<Frozen>> SqliteStore::freeze_now() {
-  return freeze_database((state_->options.folder / "tally.db").string(), state_->options.vfs);
 }
 
 void SqliteStore::State::look() {
@@ -560,29 +568,36 @@ class ReadOnlyStore final : public Store {
   Reader reader_;  // mutex_
 };
 
-}  // namespace
-
-Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folder) {
+// The database file of a folder, which this program may read.
+Result<std::string> existing_database(const std::filesystem::path& folder) {
   const std::string file = folder.string() + database_file;
   std::error_code failed;
   if (!std::filesystem::is_regular_file(file, failed)) {
     return fail(ErrorKind::not_found, {"store.none", {{"folder", folder.string()}}});
   }
   if (auto known = check_folder_version(folder); !known) return fail(std::move(known));
+  return file;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folder) {
+  auto file = existing_database(folder);
+  if (!file) return fail(std::move(file));
   try {
     auto connection =
-        std::make_unique<Connection>(file, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, "");
+        std::make_unique<Connection>(*file, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, "");
     bound_memory(*connection, 256);
     const std::int64_t known = schema_version;
     const std::int64_t found = connection->number("PRAGMA user_version");
     if (connection->number("PRAGMA application_id") != application_id) {
-      return fail(ErrorKind::invalid, {"store.not-ours", {{"file", file}}});
+      return fail(ErrorKind::invalid, {"store.not-ours", {{"file", *file}}});
     }
     if (found != known) {
       return fail(
           ErrorKind::invalid,
           {"store.newer-schema",
-           {{"file", file}, {"found", std::to_string(found)}, {"known", std::to_string(known)}}}
+           {{"file", *file}, {"found", std::to_string(found)}, {"known", std::to_string(known)}}}
       );
     }
     // Ends with the connection: all reads are of one state.
@@ -590,9 +605,17 @@ Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folde
     return std::make_unique<ReadOnlyStore>(std::move(connection));
   } catch (const Failure& failure) {
     return fail(
-        ErrorKind::unavailable, {"store.open-failed", {{"file", file}, {"reason", failure.what()}}}
+        ErrorKind::unavailable, {"store.open-failed", {{"file", *file}, {"reason", failure.what()}}}
     );
   }
+}
+
+Result<std::unique_ptr<Frozen>> freeze_stopped(const std::filesystem::path& folder) {
+  const auto file = existing_database(folder);
+  if (!file) return tl::unexpected(file.error());
+  auto lock = lock_folder(folder.string());
+  if (!lock) return fail(std::move(lock));
+  return freeze_database(*file, "", std::move(*lock));
 }
 
 }  // namespace tally::store

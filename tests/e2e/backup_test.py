@@ -50,6 +50,17 @@ def put_in_place(connector, folder):
     return aside
 
 
+def contents(folder):
+    """Every file of it with its bytes; but what SQLite makes to read a log of its own."""
+    found = {}
+    for at, _, names in os.walk(folder):
+        for name in names:
+            if name not in ("tally.db-shm", "lock"):
+                with open(os.path.join(at, name), "rb") as file:
+                    found[os.path.relpath(os.path.join(at, name), folder)] = file.read()
+    return found
+
+
 def manifest_of(backup):
     with open(os.path.join(backup, "backup.json")) as file:
         return json.load(file)
@@ -163,7 +174,13 @@ class Backup(unittest.TestCase):
         consumer.read(reader, agreement)
         consumer.kill9()
         size = len(consumer.records())
+        # An upgrade that is given up: the program before opens what the backup only read.
+        version = os.path.join(consumer.folder, "version.json")
+        with open(version, "w") as file:
+            file.write('{"format":1,"program":"0.0.9"}')
+        before = contents(consumer.folder)
         target, report = back_up(consumer, "killed")
+        self.assertEqual(contents(consumer.folder), before)
         self.assertEqual(report["records"], size)
         self.assertEqual(consumer.verify(restored(target, "killed-restored"))[0], 0)
 

@@ -86,8 +86,6 @@ class SqliteStore final : public Store {
   // runs, on the thread that commits: what it reads belongs to the same moment. Errors: unavailable
   // (store.read-failed).
   awaitable<Result<std::unique_ptr<Frozen>>> freeze(std::function<void()> meanwhile);
-  // The same for a caller that has the store to itself: no thread commits.
-  Result<std::unique_ptr<Frozen>> freeze_now();
 
   // The log beside this store is another one from here on: applies `change` with `mark` in place of
   // the one before, and without the drafts that were for the log before. Whole or not at all,
@@ -109,6 +107,11 @@ class SqliteStore final : public Store {
 // that a daemon would wait for. Errors: not_found (store.none), invalid (store.newer-folder,
 // store.version-malformed, store.newer-schema, store.not-ours), unavailable (store.open-failed).
 Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folder);
+
+// The database of a folder whose connector does not run, and cannot start before this is let go.
+// Nothing in the folder is changed, so a newer program may look at what an older one is to open
+// again. Errors: those of open_read_only, and conflict (store.locked).
+Result<std::unique_ptr<Frozen>> freeze_stopped(const std::filesystem::path& folder);
 
 // The thread that pumps `commit_pending`. Stops in the destructor after what waits is committed.
 class StoreThread {
