@@ -123,7 +123,7 @@ void add_offers(const Json& catalog, std::vector<std::vector<std::string>>& rows
 }  // namespace
 
 int catalog(const Console& console, Management& api, const CatalogOptions& options) {
-  const Party& peer = options.peer;
+  const PartyId& peer = options.peer;
   Json order = {{"peer", {{"domain", peer.domain}, {"uri", peer.uri}}}};
   for (const auto& keyword : options.keywords) order["filter"].push_back({{"keyword", keyword}});
   if (options.follow) order["follow"] = true;
@@ -169,7 +169,7 @@ int negotiate(const Console& console, Management& api, const NegotiateOptions& o
 int import_agreement(
     const Console& console,
     Management& api,
-    const Party& peer,
+    const PartyId& peer,
     const std::string& role,
     const std::string& file
 ) {
@@ -315,6 +315,17 @@ int list(const Console& console, Management& api, const std::string& kind, const
             {"why", console.text(message_of(problem))}}}
       );
     }
+  } else if (kind == "artefacts") {
+    for (const auto& item : items) {
+      rows.push_back(
+          {text_of(item, "id"),
+           text_of(item, "state"),
+           text_of(item, "asset"),
+           text_of(item, "agreement"),
+           text_of(item, "bytes")}
+      );
+    }
+    console.table({"id", "state", "asset", "agreement", "bytes"}, rows);
   } else if (kind == "deletion-records") {
     for (const auto& item : items) {
       rows.push_back({text_of(item, "agreement"), text_of(item, "time"), text_of(item, "content")});

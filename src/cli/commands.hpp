@@ -6,27 +6,24 @@
 #include <string>
 #include <vector>
 
+#include "tally/core/ids.hpp"
+
 #include "console.hpp"
 #include "management.hpp"
 
 namespace tally::cli {
 
-struct Party {
-  std::string domain;
-  std::string uri;
-};
-
 int status(const Console& console, Management& api);
 int reload(const Console& console, Management& api);
 struct CatalogOptions {
-  Party peer;
+  PartyId peer;
   std::vector<std::string> keywords;  // all of them
   bool follow = false;                // nested catalogues too
 };
 int catalog(const Console& console, Management& api, const CatalogOptions& options);
 
 struct NegotiateOptions {
-  Party peer;
+  PartyId peer;
   std::string asset;  // of the peer; empty: it is offered `offer` of ours
   std::string offer;  // empty: the asset's first
   std::vector<std::string> purposes;
@@ -39,7 +36,7 @@ int negotiate(const Console& console, Management& api, const NegotiateOptions& o
 int import_agreement(
     const Console& console,
     Management& api,
-    const Party& peer,
+    const PartyId& peer,
     const std::string& role,
     const std::string& file
 );

@@ -1,5 +1,4 @@
-#include "duty_commands.hpp"
-
+// Commands about duties that are confirmed.
 #include <memory>
 #include <string>
 #include <utility>
@@ -10,15 +9,17 @@
 
 #include "tally/core/http.hpp"
 
+#include "command_line.hpp"
+
 namespace tally::cli {
 
 namespace {
 
 // What the options are read into; the callbacks keep it.
 struct Read {
-  explicit Read(CommandLine with) : line(std::move(with)) {}
+  explicit Read(CommandLine& with) : line(with) {}
 
-  CommandLine line;
+  CommandLine& line;
   std::string agreement, duty, reference, at, reason;
 };
 using ReadPtr = std::shared_ptr<Read>;
@@ -92,27 +93,24 @@ int ask(const Read& read, Management& api) {
 
 }  // namespace
 
-void add_duty_commands(CLI::App& app, CommandLine line) {
-  const auto read = std::make_shared<Read>(std::move(line));
-  const auto& help = read->line.help;
+void add_duty_commands(CommandLine& line) {
+  const auto read = std::make_shared<Read>(line);
   const auto add = [&](const char* name, const char* text, int (*run)(const Read&, Management&)) {
-    auto* command = app.add_subcommand(name, help(text));
-    command->add_option("agreement", read->agreement, help("help-agreement"))->required();
-    command->callback([read, run] {
-      read->line.run(read->line.with_api([read, run](Management& api) { return run(*read, api); }));
-    });
+    auto* command = line.add(line.app, name, text);
+    command->add_option("agreement", read->agreement, line.help("help-agreement"))->required();
+    line.asks(command, [read, run](Management& api) { return run(*read, api); });
     return command;
   };
   add("duties", "help-duties", duties);
   auto* confirms = add("confirm", "help-confirm", confirm);
-  confirms->add_option("--duty", read->duty, help("help-duty"));
-  confirms->add_option("--reference", read->reference, help("help-reference"))->required();
-  confirms->add_option("--at", read->at, help("help-confirmed-at"));
+  confirms->add_option("--duty", read->duty, line.help("help-duty"));
+  confirms->add_option("--reference", read->reference, line.help("help-reference"))->required();
+  confirms->add_option("--at", read->at, line.help("help-confirmed-at"));
   auto* withdraws = add("withdraw", "help-withdraw", withdraw);
-  withdraws->add_option("--reference", read->reference, help("help-reference"))->required();
+  withdraws->add_option("--reference", read->reference, line.help("help-reference"))->required();
   auto* asks = add("ask", "help-ask", ask);
-  asks->add_option("--duty", read->duty, help("help-duty"));
-  asks->add_option("--reason", read->reason, help("help-told-reason"));
+  asks->add_option("--duty", read->duty, line.help("help-duty"));
+  asks->add_option("--reason", read->reason, line.help("help-told-reason"));
 }
 
 }  // namespace tally::cli
