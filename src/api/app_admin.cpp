@@ -25,13 +25,13 @@ Json app_json(const usage::App& app) {
 
 }  // namespace
 
-awaitable<HttpResponse> get_apps(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+awaitable<HttpResponse> get_apps(ManagementParts parts, Call& call) {
   Json items = Json::array();
   for (const auto& app : parts->apps.list()) items.push_back(app_json(app));
   co_return cut_list(call, {{"items", std::move(items)}}, "id");
 }
 
-awaitable<HttpResponse> post_app(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+awaitable<HttpResponse> post_app(ManagementParts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   const auto id = string_member(*body, "id", "");
@@ -57,7 +57,7 @@ awaitable<HttpResponse> post_app(std::shared_ptr<const ManagementApiParts> parts
   co_return json_response(201, answer);
 }
 
-awaitable<HttpResponse> delete_app(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+awaitable<HttpResponse> delete_app(ManagementParts parts, Call& call) {
   AppId id(call.parameters.front());
   auto removed = co_await parts->apps.remove(std::move(id));
   if (!removed) co_return problem(removed.error(), call.lang);

@@ -7,11 +7,11 @@
 
 namespace tally::api {
 
-awaitable<HttpResponse> get_apps(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> get_apps(ManagementParts parts, Call& call);
 // 201 with the application's token, which is shown this once. Problems: 400.
-awaitable<HttpResponse> post_app(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> post_app(ManagementParts parts, Call& call);
 // 204; its token ends. Problems: 404.
-awaitable<HttpResponse> delete_app(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> delete_app(ManagementParts parts, Call& call);
 // What would be decided, without a use and without a record. Problems: 400, 404.
 
 }  // namespace tally::api

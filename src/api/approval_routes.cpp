@@ -13,8 +13,6 @@ namespace tally::api {
 
 namespace {
 
-using Parts = std::shared_ptr<const ManagementApiParts>;
-
 void put_sentence(Json& item, const char* member, Lang lang) {
   const auto found = item.find(member);
   if (found == item.end()) return;
@@ -32,7 +30,7 @@ negotiation::Decider decider_of(const Call& call) {
 
 }  // namespace
 
-awaitable<HttpResponse> get_approvals(Parts parts, Call& call) {
+awaitable<HttpResponse> get_approvals(ManagementParts parts, Call& call) {
   auto waiting = parts->negotiations.approvals();
   if (!waiting) co_return problem(waiting.error(), call.lang);
   auto consents = parts->confirmations.waiting();
@@ -45,7 +43,7 @@ awaitable<HttpResponse> get_approvals(Parts parts, Call& call) {
   co_return cut_list(call, {{"items", std::move(*waiting)}}, "id");
 }
 
-awaitable<HttpResponse> post_approve(Parts parts, Call& call) {
+awaitable<HttpResponse> post_approve(ManagementParts parts, Call& call) {
   const auto is_consent = parts->confirmations.knows(call.parameters.front());
   if (!is_consent) co_return problem(is_consent.error(), call.lang);
   if (*is_consent) {
@@ -60,7 +58,7 @@ awaitable<HttpResponse> post_approve(Parts parts, Call& call) {
   co_return json_response(200, {{"decision", "approved"}});
 }
 
-awaitable<HttpResponse> post_reject(Parts parts, Call& call) {
+awaitable<HttpResponse> post_reject(ManagementParts parts, Call& call) {
   auto reason = said_reason(call, parts->limits);
   if (!reason) co_return problem(reason.error(), call.lang);
   const auto is_consent = parts->confirmations.knows(call.parameters.front());
@@ -80,7 +78,7 @@ awaitable<HttpResponse> post_reject(Parts parts, Call& call) {
   co_return json_response(200, {{"decision", "rejected"}});
 }
 
-awaitable<HttpResponse> post_counter(Parts parts, Call& call) {
+awaitable<HttpResponse> post_counter(ManagementParts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   const auto policy = body->find("policy");

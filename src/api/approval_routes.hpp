@@ -7,9 +7,9 @@
 
 namespace tally::api {
 
-awaitable<HttpResponse> get_approvals(std::shared_ptr<const ManagementApiParts> parts, Call& call);
-awaitable<HttpResponse> post_approve(std::shared_ptr<const ManagementApiParts> parts, Call& call);
-awaitable<HttpResponse> post_reject(std::shared_ptr<const ManagementApiParts> parts, Call& call);
-awaitable<HttpResponse> post_counter(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> get_approvals(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_approve(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_reject(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_counter(ManagementParts parts, Call& call);
 
 }  // namespace tally::api

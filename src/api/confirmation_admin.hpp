@@ -9,8 +9,6 @@
 
 namespace tally::api {
 
-using ManagementParts = std::shared_ptr<const ManagementApiParts>;
-
 // {"items": duties, each with its confirmations}. Problems: 404.
 awaitable<HttpResponse> get_duties(ManagementParts parts, Call& call);
 // {"duty", "reference", "at"}; 201 {"duty", "confirmation", "at", "told"}. Problems: 400, 403 (this

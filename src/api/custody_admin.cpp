@@ -1,17 +1,19 @@
 #include "custody_admin.hpp"
 
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "lists.hpp"
+#include "members.hpp"
 
 namespace tally::api {
 
 namespace {
 
-using Parts = std::shared_ptr<const ManagementApiParts>;
-
 // What is looked at takes as long as it is large: the answer does not wait for it.
-HttpResponse ordered(const Parts& parts, const Result<void>& done, Lang lang) {
+HttpResponse ordered(const ManagementParts& parts, const Result<void>& done, Lang lang) {
   if (!done) return problem(done.error(), lang);
   return json_response(202, {{"ordered", format_micros(parts->clock.read().at)}});
 }
@@ -22,22 +24,40 @@ HttpResponse no_custody(Lang lang) {
 
 }  // namespace
 
-awaitable<HttpResponse> get_custody(Parts parts, Call& call) {
+awaitable<HttpResponse> get_artefacts(ManagementParts parts, Call& call) {
+  const auto wish = page_wish(call);
+  if (!wish) co_return problem(wish.error(), call.lang);
+  const auto page = rows_of_page(
+      parts->store, {"artefact", call.query("state"), call.query("owner"), {}, 0}, *wish
+  );
+  if (!page) co_return problem(page.error(), call.lang);
+  std::vector<Json> items;
+  for (const auto& row : page->rows) {
+    auto item = parts->shown_artefact(row);
+    if (!item) co_return problem(item.error(), call.lang);
+    tell(*item, "reason", call.lang);
+    tell(*item, "altered", call.lang);
+    items.push_back(std::move(*item));
+  }
+  co_return list_response(call, {{"items", std::move(items)}}, page->next);
+}
+
+awaitable<HttpResponse> get_custody(ManagementParts parts, Call& call) {
   if (parts->custody == nullptr) co_return no_custody(call.lang);
   co_return json_response(200, parts->custody->custody(call.lang));
 }
 
-awaitable<HttpResponse> post_custody_check(Parts parts, Call& call) {
+awaitable<HttpResponse> post_custody_check(ManagementParts parts, Call& call) {
   if (parts->custody == nullptr) co_return no_custody(call.lang);
   co_return ordered(parts, parts->custody->check({}), call.lang);
 }
 
-awaitable<HttpResponse> post_artefact_check(Parts parts, Call& call) {
+awaitable<HttpResponse> post_artefact_check(ManagementParts parts, Call& call) {
   if (parts->custody == nullptr) co_return no_custody(call.lang);
   co_return ordered(parts, parts->custody->check(call.parameters.front()), call.lang);
 }
 
-awaitable<HttpResponse> post_wrapping_key_rotation(Parts parts, Call& call) {
+awaitable<HttpResponse> post_wrapping_key_rotation(ManagementParts parts, Call& call) {
   if (parts->custody == nullptr) co_return no_custody(call.lang);
   auto begun = co_await parts->custody->rotate_wrapping_key();
   if (!begun) co_return problem(begun.error(), call.lang);

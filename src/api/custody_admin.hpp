@@ -7,15 +7,11 @@
 
 namespace tally::api {
 
-awaitable<HttpResponse> get_custody(std::shared_ptr<const ManagementApiParts> parts, Call& call);
-awaitable<HttpResponse> post_custody_check(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
-awaitable<HttpResponse> post_artefact_check(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
-awaitable<HttpResponse> post_wrapping_key_rotation(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
+// What is, or was, held: `?state=`, `?owner=` (an agreement). Paged.
+awaitable<HttpResponse> get_artefacts(ManagementParts parts, Call& call);
+awaitable<HttpResponse> get_custody(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_custody_check(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_artefact_check(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_wrapping_key_rotation(ManagementParts parts, Call& call);
 
 }  // namespace tally::api

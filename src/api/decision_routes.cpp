@@ -20,8 +20,6 @@ namespace tally::api {
 
 namespace {
 
-using Parts = std::shared_ptr<const ManagementApiParts>;
-
 // Of a refusal that no policy gives.
 Json refused_before(const Message& code, int status, const AgreementId& agreement, Lang lang) {
   Json body = Json::parse(problem(status, code, lang).body);
@@ -98,7 +96,7 @@ Result<usage::Act> asked_act(
 
 }  // namespace
 
-awaitable<HttpResponse> post_decision(Parts parts, Call& call) {
+awaitable<HttpResponse> post_decision(ManagementParts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   const auto id = string_member(*body, "agreement", "");

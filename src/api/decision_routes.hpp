@@ -9,6 +9,6 @@ namespace tally::api {
 
 // Nothing is counted or recorded. The act is made as the real call makes it, and the answer says
 // what that call would say: status, code, reasons, and what is left.
-awaitable<HttpResponse> post_decision(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> post_decision(ManagementParts parts, Call& call);
 
 }  // namespace tally::api

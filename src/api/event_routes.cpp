@@ -22,7 +22,7 @@ std::vector<std::string> listed(std::string_view text) {
 
 }  // namespace
 
-awaitable<HttpResponse> get_events(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+awaitable<HttpResponse> get_events(ManagementParts parts, Call& call) {
   events::EventFilter filter{listed(call.query("type")), call.query("process")};
   if (const auto known = events::check_types(filter.types); !known) {
     co_return problem(known.error(), call.lang);
@@ -39,7 +39,7 @@ awaitable<HttpResponse> get_events(std::shared_ptr<const ManagementApiParts> par
   co_return response;
 }
 
-awaitable<HttpResponse> get_webhooks(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+awaitable<HttpResponse> get_webhooks(ManagementParts parts, Call& call) {
   co_return cut_list(call, {{"items", parts->webhooks.list(call.lang)}}, "name");
 }
 

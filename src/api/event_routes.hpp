@@ -8,9 +8,9 @@
 namespace tally::api {
 
 // The stream of events; docs/events.md.
-awaitable<HttpResponse> get_events(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> get_events(ManagementParts parts, Call& call);
 
 // How far those are that are told of events.
-awaitable<HttpResponse> get_webhooks(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> get_webhooks(ManagementParts parts, Call& call);
 
 }  // namespace tally::api

@@ -8,8 +8,6 @@
 
 namespace tally::api {
 
-using ManagementParts = std::shared_ptr<const ManagementApiParts>;
-
 // Those in force; `?state=lifted`: those that are over. Paged.
 awaitable<HttpResponse> get_holds(ManagementParts parts, Call& call);
 // 201 with the hold, also where one of that id stands and says the same. Problems: 400, 404 (no

@@ -1,25 +1,17 @@
 #include "lists.hpp"
 
 #include <algorithm>
-#include <charconv>
-#include <optional>
 #include <utility>
 
 #include "tally/core/digest.hpp"
 #include "tally/core/link.hpp"
+#include "tally/core/number.hpp"
 
 namespace tally::api {
 
 namespace {
 
 constexpr std::size_t most_items = 1000;
-
-std::optional<std::size_t> number_in(std::string_view text) {
-  std::size_t value = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // The request's own target with another `after`.
 std::string target_after(const Call& call, const std::string& next) {
@@ -63,7 +55,7 @@ Result<PageWish> page_wish(const Call& call) {
   wish.after = call.query("after");
   const auto limit = call.query("limit");
   if (limit.empty()) return wish;
-  const auto number = number_in(limit);
+  const auto number = whole_number(limit);
   if (!number || *number == 0 || *number > most_items) {
     return fail(
         ErrorKind::invalid, {"api.limit-malformed", {{"most", std::to_string(most_items)}}}
@@ -79,10 +71,7 @@ Result<RowsOfPage> rows_of_page(Store& store, Store::Query query, const PageWish
   auto rows = store.rows(query);
   if (!rows) return fail(std::move(rows));
   RowsOfPage page{std::move(*rows), {}};
-  if (page.rows.size() > wish.limit) {
-    page.rows.pop_back();
-    page.next = page.rows.back().id;
-  }
+  if (cut_to_page(page.rows, wish)) page.next = page.rows.back().id;
   return page;
 }
 
@@ -99,7 +88,7 @@ HttpResponse cut_list(const Call& call, Json body, const char* key) {
   auto all = std::move(body["items"].get_ref<Json::array_t&>());
   std::size_t first = 0;
   if (key == nullptr) {
-    first = std::min(number_in(wish->after).value_or(0), all.size());
+    first = std::min(whole_number(wish->after).value_or(0), all.size());
   } else {
     std::ranges::sort(all, {}, [key](const Json& item) { return key_of(item, key); });
     const auto behind = std::ranges::upper_bound(all, wish->after, {}, [key](const Json& item) {

@@ -4,7 +4,7 @@
 // A page has at most `limit` items (1 to 1,000; 100 where the request does not say), those behind
 // `after`. `next` in the body, and the Link to the same with `rel="next"` (RFC 8288), lead to the
 // page that follows; the last page has neither. What is added meanwhile is on a later page or on
-// none; nothing is shown twice.
+// none. Nothing is shown twice, but of a list whose order is its own and that changed meanwhile.
 #pragma once
 
 #include <string>
@@ -25,6 +25,15 @@ struct PageWish {
 // Errors: invalid (api.limit-malformed).
 Result<PageWish> page_wish(const Call& call);
 
+// Of items asked for with one beyond the limit: takes that one away. Whether it was there, and so a
+// page follows.
+template <class Item>
+bool cut_to_page(std::vector<Item>& items, const PageWish& wish) {
+  if (items.size() <= wish.limit) return false;
+  items.resize(wish.limit);
+  return true;
+}
+
 // Rows of the store in the order of their ids, with whether there are more. Errors: the store's.
 struct RowsOfPage {
   std::vector<Row> rows;
@@ -40,7 +49,7 @@ HttpResponse list_response(const Call& call, Json body, const std::string& next)
 constexpr const char* in_their_order = nullptr;
 HttpResponse cut_list(const Call& call, Json body, const char* key);
 
-// 200 answers in JSON get an ETag of their bytes; 304 where If-None-Match names it (RFC 9110,
+// 200 answers get an ETag of their bytes; 304 where If-None-Match names it (RFC 9110,
 // section 13.1.2). Answers that are not to be stored, and streams, stay as they are.
 RouteHandler conditional(RouteHandler handler);
 

@@ -1,28 +1,23 @@
 #include "tally/api/management_routes.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "tally/core/digest.hpp"
-#include "tally/negotiation/agreement.hpp"
-#include "tally/negotiation/exchange.hpp"
-#include "tally/odrl/terms.hpp"
 #include "tally/odrl/vocabulary.hpp"
 
+#include "agreement_admin.hpp"
 #include "app_admin.hpp"
 #include "approval_routes.hpp"
 #include "catalog_tree.hpp"
-#include "code.hpp"
 #include "confirmation_admin.hpp"
+#include "connector_admin.hpp"
 #include "custody_admin.hpp"
 #include "decision_routes.hpp"
-#include "duties_json.hpp"
 #include "event_routes.hpp"
 #include "hold_admin.hpp"
-#include "limits_json.hpp"
 #include "lists.hpp"
 #include "members.hpp"
 #include "negotiation_routes.hpp"
@@ -35,134 +30,13 @@ namespace tally::api {
 
 namespace {
 
-constexpr std::int64_t most_overlap_seconds = 31'536'000;
-
-using Parts = std::shared_ptr<const ManagementApiParts>;
-
-Json list_body(std::vector<Json> items) {
-  return {{"items", std::move(items)}};
-}
-
-// What is active and held on its own account is shown as suspended.
-std::string_view shown_state(
-    const negotiation::Agreement& agreement, const std::optional<usage::Hold>& hold
-) {
-  using negotiation::AgreementStatus;
-  const bool suspended = agreement.status == AgreementStatus::active && hold &&
-                         hold->on.scope == usage::HoldScope::agreement;
-  return negotiation::to_string(suspended ? AgreementStatus::suspended : agreement.status);
-}
-
-Json agreement_json(const negotiation::Agreement& agreement, const usage::Enforcer& enforcer) {
-  const auto hold = enforcer.held(agreement.id);
-  Json out = {
-      {"id", agreement.id.value},
-      {"state", shown_state(agreement, hold)},
-      {"side", odrl::to_string(agreement.our_side)},
-      {"provider", negotiation::to_json(agreement.provider)},
-      {"consumer", negotiation::to_json(agreement.consumer)},
-      {"asset", agreement.asset.value},
-      {"offer", agreement.offer.value},
-      {"negotiation", agreement.negotiation.value},
-      {"purposes", agreement.purposes},
-      {"digest", digest_text(agreement.digest())},
-      {"madeAt", agreement.made_at},
-      {"finalizedAt", agreement.finalized_at},
-      // What rests on the other side's word alone says so.
-      {"signedBy",
-       {{"provider", !agreement.provider_signature.empty()},
-        {"consumer", !agreement.consumer_signature.empty()}}},
-      {"enforcement", agreement.confirmed ? "confirmed" : "asserted"},
-      {"assurance", agreement.is_asserted() ? "asserted" : "enforced"}};
-  if (!agreement.reading.is_plain()) out["reading"] = dsp::to_json(agreement.reading);
-  if (agreement.imported) out["imported"] = true;
-  if (hold) out["hold"] = usage::to_json(*hold);
-  if (const auto state = enforcer.state(agreement.id)) {
-    out["limits"] = limits_json(*state);
-    if (auto duties = duties_json(enforcer.duties(agreement.id)); !duties.empty()) {
-      out["duties"] = std::move(duties);
-    }
-    out["uses"] = state->uses;
-    if (state->first_use) out["firstUse"] = format_micros(*state->first_use);
-    if (state->last_use) out["lastUse"] = format_micros(*state->last_use);
-    if (const auto end = state->terms.policy->not_after()) out["validUntil"] = format_micros(*end);
-  }
-  return out;
-}
-
-awaitable<HttpResponse> get_agreements(Parts parts, Call& call) {
-  // Suspended is what is active and held: of rows of both kinds a page may show fewer.
-  const std::string wanted = call.query("state");
-  const auto wish = page_wish(call);
-  if (!wish) co_return problem(wish.error(), call.lang);
-  const auto page = rows_of_page(
-      parts->store, {"agreement", wanted == "suspended" ? "active" : wanted, {}, {}, 0}, *wish
-  );
-  if (!page) co_return problem(page.error(), call.lang);
-  std::vector<Json> items;
-  for (const auto& row : page->rows) {
-    const auto agreement = negotiation::parse_agreement(row);
-    if (!agreement) co_return problem(agreement.error(), call.lang);
-    Json item = agreement_json(*agreement, parts->enforcer);
-    if (wanted.empty() || item["state"] == wanted) items.push_back(std::move(item));
-  }
-  co_return list_response(call, list_body(std::move(items)), page->next);
-}
-
-awaitable<HttpResponse> get_agreement(Parts parts, Call& call) {
-  const auto agreement =
-      negotiation::find_agreement(parts->store, AgreementId(call.parameters.front()));
-  if (!agreement) co_return problem(agreement.error(), call.lang);
-  if (!*agreement) {
-    co_return problem(
-        404, {"api.unknown-agreement", {{"agreement", call.parameters.front()}}}, call.lang
-    );
-  }
-  Json body = agreement_json(**agreement, parts->enforcer);
-  body["policy"] = Json::parse((*agreement)->document, nullptr, false);
-  co_return json_response(200, body);
-}
-
-awaitable<HttpResponse> post_reload(Parts parts, Call& call) {
-  auto reloaded = co_await parts->connector.reload();
-  if (!reloaded) co_return problem(reloaded.error(), call.lang);
-  Json body = shown_message(reloaded->said, call.lang);
-  body["changed"] = reloaded->changed;
-  body["restart"] = reloaded->restart;
-  body["documents"] = Json::array();
-  for (const auto& message : reloaded->documents) {
-    body["documents"].push_back(shown_message(message, call.lang));
-  }
-  co_return json_response(200, body);
-}
-
-awaitable<HttpResponse> get_history(Parts parts, Call& call) {
-  auto story = co_await parts->connector.history(AgreementId(call.parameters.front()), call.lang);
-  if (!story) co_return problem(story.error(), call.lang);
-  co_return json_response(200, *story);
-}
-
-// Who was told of uses under an agreement, who still is to be, and what we were told.
-awaitable<HttpResponse> get_use_notices(Parts parts, Call& call) {
-  const AgreementId id(call.parameters.front());
-  const auto agreement = negotiation::find_agreement(parts->store, id);
-  if (!agreement) co_return problem(agreement.error(), call.lang);
-  if (!*agreement) {
-    const Message unknown{"api.unknown-agreement", {{"agreement", id.value}}};
-    co_return problem(404, unknown, call.lang);
-  }
-  const auto shown = parts->informer.shown(id);
-  if (!shown) co_return problem(shown.error(), call.lang);
-  co_return json_response(200, *shown);
-}
-
-awaitable<HttpResponse> get_lineage(Parts parts, Call& call) {
+awaitable<HttpResponse> get_lineage(ManagementParts parts, Call& call) {
   auto trace = co_await parts->connector.lineage(call.parameters.front());
   if (!trace) co_return problem(trace.error(), call.lang);
   co_return json_response(200, *trace);
 }
 
-awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
+awaitable<HttpResponse> post_catalog(ManagementParts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   auto party = peer_member(*body);
@@ -178,7 +52,7 @@ awaitable<HttpResponse> post_catalog(Parts parts, Call& call) {
   co_return json_response(200, *catalog);
 }
 
-awaitable<HttpResponse> post_transfer(Parts parts, Call& call) {
+awaitable<HttpResponse> post_transfer(ManagementParts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   const auto agreement = string_member(*body, "agreement", "");
@@ -191,7 +65,7 @@ awaitable<HttpResponse> post_transfer(Parts parts, Call& call) {
   co_return json_response(202, {{"id", begun->value}});
 }
 
-awaitable<HttpResponse> get_address(Parts parts, Call& call) {
+awaitable<HttpResponse> get_address(ManagementParts parts, Call& call) {
   const auto address = parts->transfers.data_address(Pid(call.parameters.front()));
   if (!address) co_return problem(address.error(), call.lang);
   auto response = json_response(200, *address);
@@ -200,37 +74,30 @@ awaitable<HttpResponse> get_address(Parts parts, Call& call) {
 }
 
 template <class Service>
-RouteHandler list_of(Parts, Service& service) {
+RouteHandler list_of(ManagementParts, Service& service) {
   return [&service](Call& call) -> awaitable<HttpResponse> {
     const auto wish = page_wish(call);
     if (!wish) co_return problem(wish.error(), call.lang);
     auto items = service.list(wish->after, wish->limit + 1);
     if (!items) co_return problem(items.error(), call.lang);
     std::string next;
-    if (items->size() > wish->limit) {
-      items->pop_back();
-      next = items->back().value("id", std::string());
-    }
-    co_return list_response(call, list_body(std::move(*items)), next);
+    if (cut_to_page(*items, *wish)) next = items->back().value("id", std::string());
+    co_return list_response(call, {{"items", std::move(*items)}}, next);
   };
 }
 
 template <class Service>
-RouteHandler one_of(Parts, Service& service) {
+RouteHandler one_of(ManagementParts, Service& service) {
   return [&service](Call& call) -> awaitable<HttpResponse> {
     auto item = service.describe(Pid(call.parameters.front()));
     if (!item) co_return problem(item.error(), call.lang);
-    if (const auto reason = item->find("reason"); reason != item->end()) {
-      Message why{reason->value("code", ""), {}};
-      why.params = reason->value("params", why.params);
-      *reason = shown_message(why, call.lang);
-    }
+    tell(*item, "reason", call.lang);
     co_return json_response(200, *item);
   };
 }
 
 template <class Service>
-RouteHandler terminate_process(Parts parts, Service& service) {
+RouteHandler terminate_process(ManagementParts parts, Service& service) {
   return [parts, &service](Call& call) -> awaitable<HttpResponse> {
     Pid pid(call.parameters.front());
     Message reason{"api.ended-by-operator", {}};
@@ -241,7 +108,7 @@ RouteHandler terminate_process(Parts parts, Service& service) {
 }
 
 // Rows of one kind as they stand in the store, for what has no service of its own.
-RouteHandler rows_of(Parts parts, std::string kind) {
+RouteHandler rows_of(ManagementParts parts, std::string kind) {
   return [parts, kind = std::move(kind)](Call& call) -> awaitable<HttpResponse> {
     const auto wish = page_wish(call);
     if (!wish) co_return problem(wish.error(), call.lang);
@@ -257,83 +124,11 @@ RouteHandler rows_of(Parts parts, std::string kind) {
       if (!item.contains("agreement")) item["agreement"] = row.owner;
       items.push_back(std::move(item));
     }
-    co_return list_response(call, list_body(std::move(items)), page->next);
+    co_return list_response(call, {{"items", std::move(items)}}, page->next);
   };
 }
 
-awaitable<HttpResponse> get_ready(Parts parts, Call& call) {
-  Json checks = Json::array();
-  bool ready = true;
-  for (const auto& check : parts->connector.checks()) {
-    ready = ready && check.good;
-    checks.push_back(
-        {{"check", check.name},
-         {"good", check.good},
-         {"code", check.message.code},
-         {"params", check.message.params},
-         {"text", render(check.message, call.lang)}}
-    );
-  }
-  co_return json_response(
-      ready ? 200 : 503, {{"status", ready ? "ready" : "not ready"}, {"checks", std::move(checks)}}
-  );
-}
-
-awaitable<HttpResponse> get_metrics(Parts parts, Call& call) {
-  HttpResponse response;
-  response.status = 200;
-  response.headers.set("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-  response.body = parts->connector.metrics(call.lang);
-  co_return response;
-}
-
-awaitable<HttpResponse> post_log_key_rotation(Parts parts, Call& call) {
-  const auto body = call.json(parts->limits);
-  if (!body) co_return problem(body.error(), call.lang);
-  const auto span = body->find("overlapSeconds");
-  if (span == body->end() || !span->is_number_integer() || span->get<std::int64_t>() < 0 ||
-      span->get<std::int64_t>() > most_overlap_seconds) {
-    const Message wrong{
-        "core.member-value",
-        {{"member", "overlapSeconds"}, {"expected", "0…" + std::to_string(most_overlap_seconds)}}};
-    co_return problem(400, wrong, call.lang, "/overlapSeconds");
-  }
-  auto rotated = co_await parts->connector.rotate_log_key(seconds(span->get<std::int64_t>()));
-  if (!rotated) co_return problem(rotated.error(), call.lang);
-  co_return json_response(200, *rotated);
-}
-
-awaitable<HttpResponse> post_log_pruning(Parts parts, Call& call) {
-  auto pruned = co_await parts->connector.prune_log(call.lang);
-  if (!pruned) co_return problem(pruned.error(), call.lang);
-  co_return json_response(200, *pruned);
-}
-
-awaitable<HttpResponse> post_backup(Parts parts, Call& call) {
-  auto made = co_await parts->connector.back_up();
-  if (!made) co_return problem(made.error(), call.lang);
-  co_return json_response(201, *made);
-}
-
-awaitable<HttpResponse> post_clock(Parts parts, Call& call) {
-  const auto body = call.json(parts->limits);
-  if (!body) co_return problem(body.error(), call.lang);
-  const auto span = body->find("advanceSeconds");
-  if (span == body->end() || !span->is_number_integer() || span->get<std::int64_t>() < 0 ||
-      span->get<std::int64_t>() > 4'000'000'000) {
-    co_return problem(
-        400,
-        {"core.member-value", {{"member", "advanceSeconds"}, {"expected", "0…4000000000"}}},
-        call.lang,
-        "/advanceSeconds"
-    );
-  }
-  auto now = co_await parts->connector.advance_clock(seconds(span->get<std::int64_t>()));
-  if (!now) co_return problem(now.error(), call.lang);
-  co_return json_response(200, {{"time", format_micros(*now)}});
-}
-
-awaitable<HttpResponse> put_document(Parts parts, Call& call, bool asset) {
+awaitable<HttpResponse> put_document(ManagementParts parts, Call& call, bool asset) {
   auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   const std::string& id = call.parameters.front();
@@ -343,55 +138,12 @@ awaitable<HttpResponse> put_document(Parts parts, Call& call, bool asset) {
   co_return empty_response(204);
 }
 
-awaitable<HttpResponse> delete_document(Parts parts, Call& call, bool asset) {
+awaitable<HttpResponse> delete_document(ManagementParts parts, Call& call, bool asset) {
   const std::string& id = call.parameters.front();
   auto removed = asset ? co_await parts->catalog.remove_asset(AssetId(id))
                        : co_await parts->catalog.remove_policy(id);
   if (!removed) co_return problem(removed.error(), call.lang);
   co_return empty_response(204);
-}
-
-// --- facts about persons ---
-
-awaitable<HttpResponse> post_erasure(Parts parts, Call& call) {
-  const auto body = call.json(parts->limits);
-  if (!body) co_return problem(body.error(), call.lang);
-  Erasure erasure;
-  const auto basis = string_member(*body, "basis", "");
-  if (!basis) co_return problem(basis.error(), call.lang);
-  if (!is_code(*basis)) {
-    co_return problem(400, {"api.basis-malformed", {}}, call.lang, "/basis");
-  }
-  erasure.basis = *basis;
-  const auto record = body->find("record");
-  const auto subject = string_member_or(*body, "subject", "", "");
-  if (!subject) co_return problem(subject.error(), call.lang);
-  if (record != body->end()) {
-    if (!record->is_number_unsigned() || !subject->empty()) {
-      co_return problem(400, {"api.erasure-of-what", {}}, call.lang, "/record");
-    }
-    erasure.record = record->get<std::uint64_t>();
-  } else if (subject->empty()) {
-    co_return problem(400, {"api.erasure-of-what", {}}, call.lang, "/subject");
-  }
-  erasure.subject = *subject;
-  auto erased = co_await parts->connector.erase(std::move(erasure));
-  if (!erased) co_return problem(erased.error(), call.lang);
-  co_return json_response(200, {{"records", *erased}});
-}
-
-awaitable<HttpResponse> get_opening(Parts parts, Call& call) {
-  const std::string& text = call.parameters.front();
-  std::uint64_t seq = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), seq);
-  if (fault != std::errc() || end != text.data() + text.size()) {
-    co_return problem(404, {"api.no-private-fact", {}}, call.lang);
-  }
-  auto opening = co_await parts->connector.opening(seq);
-  if (!opening) co_return problem(opening.error(), call.lang);
-  auto response = json_response(200, *opening);
-  response.headers.set("Cache-Control", "no-store");
-  co_return response;
 }
 
 // The id of a path as a record may hold it: what does not look like one could be anything.
@@ -431,8 +183,9 @@ std::vector<Route> management_routes(ManagementApiParts given) {
   auto parts = std::make_shared<const ManagementApiParts>(std::move(given));
   auto& negotiations = parts->negotiations;
   auto& transfers = parts->transfers;
-  // A function of this file as a handler.
-  const auto on = [parts](awaitable<HttpResponse> (*function)(Parts, Call&)) -> RouteHandler {
+  // A function of (parts, call) as a handler.
+  const auto on = [parts](awaitable<HttpResponse> (*function)(ManagementParts, Call&)
+                  ) -> RouteHandler {
     return [parts, function](Call& call) { return function(parts, call); };
   };
   const RouteHandler live = [](Call&) -> awaitable<HttpResponse> {
@@ -446,17 +199,17 @@ std::vector<Route> management_routes(ManagementApiParts given) {
     co_return json_response(200, parts->connector.status());
   };
   const RouteHandler assets = [parts](Call& call) -> awaitable<HttpResponse> {
-    co_return cut_list(call, list_body(parts->catalog.assets()), "id");
+    co_return cut_list(call, {{"items", parts->catalog.assets()}}, "id");
   };
   const RouteHandler policies = [parts](Call& call) -> awaitable<HttpResponse> {
-    Json body = list_body(parts->catalog.policies());
-    body["problems"] = parts->catalog.problems(call.lang);
-    body["warnings"] = parts->catalog.warnings(call.lang);
+    Json body = {
+        {"items", parts->catalog.policies()},
+        {"problems", parts->catalog.problems(call.lang)},
+        {"warnings", parts->catalog.warnings(call.lang)}};
     co_return cut_list(call, std::move(body), "id");
   };
   const RouteHandler rules = [parts](Call& call) -> awaitable<HttpResponse> {
-    Json body = list_body(parts->rules.rules());
-    body["problems"] = parts->rules.problems(call.lang);
+    Json body = {{"items", parts->rules.rules()}, {"problems", parts->rules.problems(call.lang)}};
     co_return cut_list(call, std::move(body), in_their_order);
   };
   // What a handler read of the store leaves the connector only once its records are in the log.
@@ -622,7 +375,7 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        operates,
        home,
        ends("complete-transfer", on(post_completion))},
-      {"GET", "/api/v1/artefacts", auditor, home, shown(rows_of(parts, "artefact"))},
+      {"GET", "/api/v1/artefacts", auditor, home, shown(on(get_artefacts))},
       {"POST",
        "/api/v1/artefacts/:id/check",
        operates,

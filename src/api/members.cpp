@@ -54,4 +54,12 @@ Result<std::string> said_reason(const Call& call, const Limits& limits) {
   );
 }
 
+void tell(Json& item, const char* member, Lang lang) {
+  const auto found = item.find(member);
+  if (found == item.end()) return;
+  Message message{found->value("code", ""), {}};
+  message.params = found->value("params", message.params);
+  *found = shown_message(message, lang);
+}
+
 }  // namespace tally::api

@@ -14,8 +14,6 @@ namespace tally::api {
 
 namespace {
 
-using Parts = std::shared_ptr<const ManagementApiParts>;
-
 struct ShownOffer {
   Json policy;
   dsp::Contexts contexts;  // that it stands under
@@ -23,7 +21,7 @@ struct ShownOffer {
 
 // The offer that the peer's catalogue shows for the asset: `wanted`, or the first.
 awaitable<Result<ShownOffer>> offer_of_peer(
-    Parts parts, PartyId peer, AssetId asset, std::string wanted
+    ManagementParts parts, PartyId peer, AssetId asset, std::string wanted
 ) {
   const RemotePeers wire{parts->peer, parts->peers, parts->limits, parts->clock};
   auto dataset = co_await fetch_dataset(wire, peer, asset);
@@ -54,7 +52,9 @@ Result<std::optional<Json>> policy_member(const Json& body) {
   );
 }
 
-awaitable<HttpResponse> begin_as_provider(Parts parts, Call& call, Json body, PartyId peer) {
+awaitable<HttpResponse> begin_as_provider(
+    ManagementParts parts, Call& call, Json body, PartyId peer
+) {
   negotiation::OfferOrder order;
   order.peer = std::move(peer);
   const auto offer = string_member(body, "offer", "");
@@ -71,7 +71,9 @@ awaitable<HttpResponse> begin_as_provider(Parts parts, Call& call, Json body, Pa
   co_return json_response(202, {{"id", begun->value}});
 }
 
-awaitable<HttpResponse> begin_as_consumer(Parts parts, Call& call, Json body, PartyId peer) {
+awaitable<HttpResponse> begin_as_consumer(
+    ManagementParts parts, Call& call, Json body, PartyId peer
+) {
   const auto asset = string_member(body, "asset", "");
   if (!asset) co_return problem(asset.error(), call.lang);
   auto policy = policy_member(body);
@@ -115,7 +117,7 @@ awaitable<HttpResponse> begin_as_consumer(Parts parts, Call& call, Json body, Pa
 
 }  // namespace
 
-awaitable<HttpResponse> post_negotiation(Parts parts, Call& call) {
+awaitable<HttpResponse> post_negotiation(ManagementParts parts, Call& call) {
   auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   auto party = peer_member(*body);
@@ -135,7 +137,7 @@ awaitable<HttpResponse> post_negotiation(Parts parts, Call& call) {
   co_return problem(400, wrong, call.lang, "/role");
 }
 
-awaitable<HttpResponse> terminate_negotiation(Parts parts, Call& call) {
+awaitable<HttpResponse> terminate_negotiation(ManagementParts parts, Call& call) {
   auto said = said_reason(call, parts->limits);
   if (!said) co_return problem(said.error(), call.lang);
   Message reason{"negotiation.ended-by-operator", {}};
@@ -148,7 +150,7 @@ awaitable<HttpResponse> terminate_negotiation(Parts parts, Call& call) {
   co_return json_response(200, {{"state", "TERMINATED"}});
 }
 
-awaitable<HttpResponse> post_agreement(Parts parts, Call& call) {
+awaitable<HttpResponse> post_agreement(ManagementParts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   auto party = peer_member(*body);

@@ -8,12 +8,8 @@
 
 namespace tally::api {
 
-awaitable<HttpResponse> post_negotiation(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
-awaitable<HttpResponse> terminate_negotiation(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
-awaitable<HttpResponse> post_agreement(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> post_negotiation(ManagementParts parts, Call& call);
+awaitable<HttpResponse> terminate_negotiation(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_agreement(ManagementParts parts, Call& call);
 
 }  // namespace tally::api

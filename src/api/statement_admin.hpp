@@ -9,8 +9,6 @@ namespace tally::api {
 
 // Its signed statements and the list of its records from `?from=` on, with what does not fit in
 // them. Problems: 404, 409 (it cannot be asked, or contradicts what is held), 503 (no answer).
-awaitable<HttpResponse> post_statement_inquiry(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
+awaitable<HttpResponse> post_statement_inquiry(ManagementParts parts, Call& call);
 
 }  // namespace tally::api

@@ -1,6 +1,5 @@
 #include "tally/api/statement_routes.hpp"
 
-#include <charconv>
 #include <optional>
 #include <string>
 #include <utility>
@@ -8,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/api/peer_routes.hpp"
+#include "tally/core/number.hpp"
 
 #include "statement_admin.hpp"
 
@@ -19,12 +19,9 @@ namespace {
 Result<std::uint64_t> number_in(const Call& call, const char* name, std::uint64_t absent) {
   const std::string text = call.query(name);
   if (text.empty()) return absent;
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) {
-    return fail(ErrorKind::invalid, {"api.query-number", {{"name", name}}});
-  }
-  return number;
+  const auto number = whole_number(text);
+  if (!number) return fail(ErrorKind::invalid, {"api.query-number", {{"name", name}}});
+  return *number;
 }
 
 awaitable<HttpResponse> give_statements(transfer::StatementSender& statements, Call& call) {
@@ -65,9 +62,7 @@ std::vector<Route> peer_statement_routes(transfer::StatementSender& statements) 
   };
 }
 
-awaitable<HttpResponse> post_statement_inquiry(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-) {
+awaitable<HttpResponse> post_statement_inquiry(ManagementParts parts, Call& call) {
   const auto from = number_in(call, "from", 1);
   if (!from) co_return problem(from.error(), call.lang);
   AgreementId agreement(call.parameters.front());

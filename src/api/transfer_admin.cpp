@@ -29,9 +29,7 @@ HttpResponse answer(const Result<void>& done, std::string_view state, Lang lang)
 
 }  // namespace
 
-awaitable<HttpResponse> post_suspension(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-) {
+awaitable<HttpResponse> post_suspension(ManagementParts parts, Call& call) {
   auto reason = reason_of(
       call, parts->limits, "transfer.suspended-because", "transfer.suspended-by-operator"
   );
@@ -41,25 +39,19 @@ awaitable<HttpResponse> post_suspension(
   co_return answer(done, "SUSPENDED", call.lang);
 }
 
-awaitable<HttpResponse> post_resumption(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-) {
+awaitable<HttpResponse> post_resumption(ManagementParts parts, Call& call) {
   Pid pid(call.parameters.front());
   const auto done = co_await parts->transfers.restart(std::move(pid));
   co_return answer(done, "STARTED", call.lang);
 }
 
-awaitable<HttpResponse> post_completion(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-) {
+awaitable<HttpResponse> post_completion(ManagementParts parts, Call& call) {
   Pid pid(call.parameters.front());
   const auto done = co_await parts->transfers.complete(std::move(pid));
   co_return answer(done, "COMPLETED", call.lang);
 }
 
-awaitable<HttpResponse> post_transfer_termination(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-) {
+awaitable<HttpResponse> post_transfer_termination(ManagementParts parts, Call& call) {
   auto reason =
       reason_of(call, parts->limits, "transfer.ended-because", "transfer.ended-by-operator");
   if (!reason) co_return problem(reason.error(), call.lang);

@@ -10,17 +10,9 @@ namespace tally::api {
 
 // Bodies may be left out; {"reason": "…"} of a suspension and a termination is told to the peer.
 // 200 {"state"}: what the peer is being told. Problems: 404, 409 (it cannot be done in this state).
-awaitable<HttpResponse> post_suspension(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
-awaitable<HttpResponse> post_resumption(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
-awaitable<HttpResponse> post_completion(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
-awaitable<HttpResponse> post_transfer_termination(
-    std::shared_ptr<const ManagementApiParts> parts, Call& call
-);
+awaitable<HttpResponse> post_suspension(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_resumption(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_completion(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_transfer_termination(ManagementParts parts, Call& call);
 
 }  // namespace tally::api

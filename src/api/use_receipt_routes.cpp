@@ -1,7 +1,6 @@
 #include "tally/api/use_receipt_routes.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -10,6 +9,7 @@
 
 #include "tally/api/peer_routes.hpp"
 #include "tally/audit/use_receipt.hpp"
+#include "tally/core/number.hpp"
 #include "tally/negotiation/agreement.hpp"
 
 namespace tally::api {
@@ -17,14 +17,6 @@ namespace tally::api {
 namespace {
 
 using Parts = std::shared_ptr<const UseReceiptParts>;
-
-std::optional<std::uint64_t> seq_of(const Call& call) {
-  const std::string& text = call.parameters.front();
-  std::uint64_t seq = 0;
-  const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), seq);
-  if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return seq;
-}
 
 HttpResponse absent(const Call& call) {
   return problem(404, {"api.unknown-use", {}}, call.lang);
@@ -70,7 +62,7 @@ Result<std::string> prove(
 using IsTheirs = std::function<Result<bool>(const Json& record, const Call& call)>;
 
 awaitable<HttpResponse> get_receipt(Parts parts, IsTheirs is_theirs, Call& call) {
-  const auto seq = seq_of(call);
+  const auto seq = whole_number(call.parameters.front());
   if (!seq) co_return absent(call);
   std::optional<Result<std::string>> text;
   auto read = [&parts, &text, seq = *seq] { text = record_at(parts->tree, seq); };

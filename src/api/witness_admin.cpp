@@ -150,7 +150,7 @@ Result<std::vector<Digest>> evidence_member(const Json& body) {
 
 }  // namespace
 
-awaitable<HttpResponse> get_witness(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+awaitable<HttpResponse> get_witness(ManagementParts parts, Call& call) {
   const auto waiting = parts->enforcer.waiting();
   auto witnessed = witnessed_json(*parts);
   if (!witnessed) co_return problem(witnessed.error(), call.lang);
@@ -178,7 +178,7 @@ awaitable<HttpResponse> get_witness(std::shared_ptr<const ManagementApiParts> pa
   );
 }
 
-awaitable<HttpResponse> post_lift(std::shared_ptr<const ManagementApiParts> parts, Call& call) {
+awaitable<HttpResponse> post_lift(ManagementParts parts, Call& call) {
   const auto body = call.json(parts->limits);
   if (!body) co_return problem(body.error(), call.lang);
   audit::Lift lift;

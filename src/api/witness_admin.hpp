@@ -8,7 +8,7 @@
 
 namespace tally::api {
 
-awaitable<HttpResponse> get_witness(std::shared_ptr<const ManagementApiParts> parts, Call& call);
-awaitable<HttpResponse> post_lift(std::shared_ptr<const ManagementApiParts> parts, Call& call);
+awaitable<HttpResponse> get_witness(ManagementParts parts, Call& call);
+awaitable<HttpResponse> post_lift(ManagementParts parts, Call& call);
 
 }  // namespace tally::api

@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include <nlohmann/json.hpp>
 
 #include "tally/audit/note.hpp"
+#include "tally/core/number.hpp"
 
 #include "record_scan.hpp"
 #include "stamp.hpp"
@@ -66,15 +66,6 @@ struct LinkMembers {
     }
   }
 };
-
-std::optional<std::uint64_t> unsigned_number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
-    return std::nullopt;
-  }
-  return value;
-}
 
 // A string member's characters, escapes undone.
 std::string text_member(const RecordScan& scan, std::string_view key) {
@@ -185,7 +176,7 @@ std::optional<ChainFault> Chain::take(
   }
 
   if (links.v != "1") return fault("member", seq, {{"member", "v"}});
-  const auto found_seq = unsigned_number(links.seq);
+  const auto found_seq = whole_number(links.seq);
   if (!found_seq) return fault("member", seq, {{"member", "seq"}});
   if (*found_seq != seq) {
     return fault("seq", seq, {{"found", std::to_string(*found_seq)}});
@@ -244,7 +235,7 @@ std::optional<ChainFault> Chain::take(
     // An agreement without a record has the leaf of zeros, as `aprev` says it.
     const auto known = state_.agreements.find(view.agreement);
     const AgreementHead before = known != state_.agreements.end() ? known->second : AgreementHead{};
-    if (unsigned_number(links.aseq) != before.aseq + 1) {
+    if (whole_number(links.aseq) != before.aseq + 1) {
       return fault("aseq", seq, {{"agreement", view.agreement}});
     }
     if (!is_hex_of(plain_content(links.aprev), before.leaf)) {

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <limits>
 
 #include <nlohmann/json.hpp>
+
+#include "text_form.hpp"
 
 namespace tally::audit {
 
@@ -91,13 +92,8 @@ std::optional<std::uint64_t> log_number(std::string_view origin) {
   const auto at = origin.rfind(between);
   if (at == std::string_view::npos || at == 0) return std::nullopt;
   const std::string_view digits = origin.substr(at + between.size());
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-  if (digits.empty() || digits.front() == '0' || error != std::errc() ||
-      end != digits.data() + digits.size() || number == std::numeric_limits<std::uint64_t>::max()) {
-    return std::nullopt;
-  }
-  return number;
+  const auto number = parse_number(digits, std::numeric_limits<std::uint64_t>::max() - 1);
+  return number == 0 ? std::nullopt : number;
 }
 
 bool comes_after(std::string_view origin, std::string_view before) {

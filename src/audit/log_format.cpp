@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
+
+#include "tally/core/number.hpp"
 
 namespace tally::audit {
 namespace {
@@ -39,13 +40,6 @@ std::uint32_t frame_crc(std::span<const std::uint8_t> frame) {
   return crc32c(frame.subspan(crc_at + 4), crc);
 }
 
-std::optional<std::uint64_t> decimal(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 }  // namespace
 
 std::string segment_name(std::uint64_t first_seq) {
@@ -61,7 +55,7 @@ std::optional<std::uint64_t> segment_first_seq(std::string_view name) {
   if (!std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; })) {
     return std::nullopt;
   }
-  return decimal(digits);
+  return whole_number(digits);
 }
 
 void FrameBuilder::start(std::uint64_t first_seq, std::string_view checkpoint) {
@@ -174,7 +168,7 @@ std::optional<Head> parse_head(std::string_view text) {
     rest.remove_prefix(end + 1);
   }
   if (lines[0] != head_title || lines[1].empty()) return std::nullopt;
-  const auto size = decimal(lines[2]);
+  const auto size = whole_number(lines[2]);
   const auto leaf = from_hex(lines[3]);
   if (!size || !leaf || leaf->size() != 32) return std::nullopt;
   Head head{std::string(lines[1]), {*size, std::string(lines[3])}, {}};

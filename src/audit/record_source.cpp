@@ -1,8 +1,9 @@
 #include "tally/audit/record_source.hpp"
 
-#include <charconv>
 #include <memory>
 #include <utility>
+
+#include "tally/core/number.hpp"
 
 #include "chain.hpp"
 #include "record_scan.hpp"
@@ -50,11 +51,9 @@ Result<RecordView> view_record(std::string_view text) {
   view.time = scan.plain("time");
   view.commitment = scan.plain("private");
   view.agreement = unquote(scan.value("agreement"));
-  const std::string_view seq = scan.value("seq");
-  const auto [end, error] = std::from_chars(seq.data(), seq.data() + seq.size(), view.seq);
-  if (seq.empty() || error != std::errc() || end != seq.data() + seq.size()) {
-    return malformed(0, "seq");
-  }
+  const auto seq = whole_number(scan.value("seq"));
+  if (!seq) return malformed(0, "seq");
+  view.seq = *seq;
   if (scan.value("v") != "1") return malformed(0, "v");
   if (view.type.empty()) return malformed(0, "type");
   if (!is_uuid(view.event)) return malformed(0, "event");

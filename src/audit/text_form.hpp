@@ -2,12 +2,12 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
 #include "tally/core/digest.hpp"
+#include "tally/core/number.hpp"
 
 namespace tally::audit {
 
@@ -16,12 +16,8 @@ inline std::optional<std::uint64_t> parse_number(
     std::string_view text, std::uint64_t most = (std::uint64_t{1} << 63) - 1
 ) {
   if (text.empty() || (text.size() > 1 && text[0] == '0')) return std::nullopt;
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value > most) {
-    return std::nullopt;
-  }
-  return value;
+  const auto value = whole_number(text);
+  return value && *value <= most ? value : std::nullopt;
 }
 
 inline std::optional<Digest> to_digest(const std::optional<Bytes>& bytes) {

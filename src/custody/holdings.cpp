@@ -125,6 +125,35 @@ Result<Holding> parse(const Row& row) {
 
 }  // namespace
 
+Result<Json> shown(const Row& row) {
+  const auto holding = parse(row);
+  if (!holding) return tl::unexpected(holding.error());
+  Json out = {
+      {"id", holding->id.value},
+      {"state", row.state},
+      {"agreement", holding->agreement.value},
+      {"asset", holding->asset.value},
+      {"provider", {{"domain", holding->provider.domain}, {"uri", holding->provider.uri}}},
+      {"process", holding->process.value},
+      {"content", holding->content},
+      {"bytes", holding->bytes},
+      {"mediaType", holding->media_type},
+      {"received", format_micros(holding->received)},
+      {"told", holding->told}};
+  if (!holding->asset_class.empty()) out["class"] = holding->asset_class;
+  if (!holding->form.is_null()) out["form"] = holding->form;
+  for (const AgreementId& one : holding->bound_by) out["boundBy"].push_back(one.value);
+  if (!holding->instead_of.empty()) out["insteadOf"] = holding->instead_of.value;
+  for (const RuleId& one : holding->masked_by) out["maskedBy"].push_back(one.value);
+  if (holding->late) out["late"] = true;
+  if (!holding->ended_under.empty()) out["endedUnder"] = holding->ended_under.value;
+  if (holding->destroyed) out["destroyed"] = format_micros(*holding->destroyed);
+  if (!holding->reason.code.empty()) out["reason"] = to_json(holding->reason);
+  if (holding->checked) out["checked"] = format_micros(*holding->checked);
+  if (!holding->altered.code.empty()) out["altered"] = to_json(holding->altered);
+  return out;
+}
+
 bool Holding::is_under(const AgreementId& one) const {
   return agreement == one || std::find(bound_by.begin(), bound_by.end(), one) != bound_by.end();
 }

@@ -184,6 +184,7 @@ Result<void> Connector::listen() {
        *enforcer_,
        *apps_,
        custody_desk_.get(),
+       custody::shown,
        *held_,
        *catalog_,
        *holds_,

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
+
+#include "tally/core/number.hpp"
 
 namespace tally::events {
 
@@ -97,13 +98,6 @@ Json member_of(const audit::RecordView& record, std::string_view key) {
   return raw.empty() ? Json() : Json::parse(raw, nullptr, false);
 }
 
-std::optional<std::uint64_t> number_of(std::string_view text) {
-  std::uint64_t number = 0;
-  const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (fault != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 }  // namespace
 
 std::optional<Event> event_of(const audit::RecordView& record) {
@@ -139,14 +133,14 @@ std::string event_id(std::uint64_t log_number, std::uint64_t seq) {
 std::optional<EventPlace> parse_event_id(std::string_view text) {
   const auto dash = text.find('-');
   if (dash == std::string_view::npos) return std::nullopt;
-  const auto log_number = number_of(text.substr(0, dash));
-  const auto seq = number_of(text.substr(dash + 1));
+  const auto log_number = whole_number(text.substr(0, dash));
+  const auto seq = whole_number(text.substr(dash + 1));
   if (!log_number || !seq) return std::nullopt;
   return EventPlace{*log_number, *seq};
 }
 
 std::uint64_t log_number_of(std::string_view origin) {
-  return number_of(origin.substr(origin.rfind('/') + 1)).value_or(0);
+  return whole_number(origin.substr(origin.rfind('/') + 1)).value_or(0);
 }
 
 bool EventFilter::takes(const Event& event) const {

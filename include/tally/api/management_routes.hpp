@@ -151,6 +151,8 @@ struct ManagementApiParts {
   usage::Enforcer& enforcer;
   usage::AppRegistry& apps;
   CustodyAdmin* custody;  // null: nothing is held for others
+  // A row of kind "artefact" as an operator sees it (custody::shown).
+  std::function<Result<Json>(const Row& row)> shown_artefact;
   HeldDataReader& held;
   ServedAssets& served;
   usage::HoldBook& holds;
@@ -169,6 +171,8 @@ struct ManagementApiParts {
   const Limits& limits;
   Clock& clock;
 };
+
+using ManagementParts = std::shared_ptr<const ManagementApiParts>;
 
 std::vector<Route> management_routes(ManagementApiParts parts);
 

@@ -115,7 +115,6 @@ class Router {
   [[nodiscard]] RouterFigures figures() const;
 
  private:
-  struct Match;
   // Null: the credential is good for `route` (null: for saying that there is none), and the call
   // has it. Else the answer.
   std::optional<HttpResponse> admit(const Route* route, Call& call) const;

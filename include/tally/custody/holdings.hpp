@@ -64,6 +64,10 @@ struct Holding {
   }
 };
 
+// The row of a holding as an operator sees it (docs/management-api.md, "GET /api/v1/artefacts"):
+// times as date-times, messages as code and parameters. Errors: internal (custody.row-malformed).
+Result<Json> shown(const Row& row);
+
 class Holdings {
  public:
   Holdings(Store& store, audit::Journal& journal);
