@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/dsp/policy_form.hpp"
-#include "tally/identity/message_signature.hpp"
 
 #include "answers.hpp"
 #include "negotiation_state.hpp"
@@ -114,13 +113,7 @@ awaitable<HttpAnswer> NegotiationService::receive_agreement(Received received) {
 
   const auto reading = dsp::reading_of(message->agreement, message->contexts, dialect);
   const bool is_signed = identity::has_message_signature(received.request);
-  const auto store = state_->parts.trust.current().store;
-  const auto verified =
-      is_signed
-          ? identity::verify_message(received.request, *store, received.caller.party, state_->now())
-          : Result<identity::MessageSignature>(
-                fail(ErrorKind::unauthenticated, {"negotiation.not-signed", {}})
-            );
+  const auto verified = state_->signature_on(received);
   State::Judge judge = [this,
                         is_signed,
                         verified,

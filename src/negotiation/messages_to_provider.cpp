@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "tally/dsp/policy_form.hpp"
-#include "tally/identity/message_signature.hpp"
 #include "tally/odrl/one_sided.hpp"
 
 #include "answers.hpp"
@@ -96,13 +95,7 @@ awaitable<HttpAnswer> NegotiationService::receive_verification(Received received
 
   // Whether there is a good signature does not depend on the row.
   const bool is_signed = identity::has_message_signature(received.request);
-  const auto store = state_->parts.trust.current().store;
-  const auto verified =
-      is_signed
-          ? identity::verify_message(received.request, *store, received.caller.party, state_->now())
-          : Result<identity::MessageSignature>(
-                fail(ErrorKind::unauthenticated, {"negotiation.not-signed", {}})
-            );
+  const auto verified = state_->signature_on(received);
   State::Judge judge = [this, is_signed, verified, id = body->message_id](Process process
                        ) -> Result<State::Verdict> {
     Step step;

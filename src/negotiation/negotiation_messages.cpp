@@ -70,6 +70,15 @@ dsp::PolicyDialect NegotiationService::State::dialect_of(const PartyId& peer, Ro
   return dialect;
 }
 
+Result<identity::MessageSignature> NegotiationService::State::signature_on(const Received& received
+) const {
+  if (!identity::has_message_signature(received.request)) {
+    return fail(ErrorKind::unauthenticated, {"negotiation.not-signed", {}});
+  }
+  const auto store = parts.trust.current().store;
+  return identity::verify_message(received.request, *store, received.caller.party, now());
+}
+
 awaitable<HttpAnswer> NegotiationService::State::begin(
     Received received, ParsedBody body, dsp::KnownPids pids, Beginning beginning
 ) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tally/core/runs.hpp"
+#include "tally/identity/message_signature.hpp"
 #include "tally/negotiation/exchange.hpp"
 #include "tally/negotiation/negotiation_service.hpp"
 
@@ -156,6 +157,9 @@ struct NegotiationService::State {
   // How policies of `peer` are read by us in this role. As a provider we take none without rules:
   // what is asked for has to be said.
   dsp::PolicyDialect dialect_of(const PartyId& peer, dsp::Role role) const;
+  // The peer's signature on a message, by what is trusted now. Errors: unauthenticated
+  // (negotiation.not-signed), and those of identity::verify_message.
+  Result<identity::MessageSignature> signature_on(const Received& received) const;
   // The state after `event` by the peer; nullopt: illegal now. Clears a pending message that this
   // shows to be known to the peer or to have lost against it, and names it in `step.dropped`.
   std::optional<dsp::NegotiationState> accept(Step& step, dsp::NegotiationEvent event) const;

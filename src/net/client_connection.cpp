@@ -256,13 +256,8 @@ awaitable<Result<void>> ClientConnection::exchange(
       stream_->cut();
       co_return tl::unexpected(unavailable("net.peer-answer-malformed"));
     }
-    if (end_ == buffer_.size()) {
-      std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
-      end_ -= begin_;
-      begin_ = 0;
-    }
     std::size_t received = 0;
-    const std::span<std::uint8_t> room(buffer_.data() + end_, buffer_.size() - end_);
+    const auto room = room_to_read();
     const Io read = co_await stream_->read_some(room, received);
     if (read != Io::done) {
       disarm();
@@ -271,6 +266,15 @@ awaitable<Result<void>> ClientConnection::exchange(
     anything_came_ = true;
     end_ += received;
   }
+}
+
+std::span<std::uint8_t> ClientConnection::room_to_read() {
+  if (end_ == buffer_.size()) {
+    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+    end_ -= begin_;
+    begin_ = 0;
+  }
+  return std::span(buffer_).subspan(end_);
 }
 
 awaitable<Result<std::size_t>> ClientConnection::read_body(std::span<std::uint8_t> out) {
@@ -290,13 +294,8 @@ awaitable<Result<std::size_t>> ClientConnection::read_body(std::span<std::uint8_
       stream_->cut();
       co_return tl::unexpected(unavailable("net.peer-answer-malformed"));
     }
-    if (end_ == buffer_.size()) {
-      std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
-      end_ -= begin_;
-      begin_ = 0;
-    }
     std::size_t received = 0;
-    const std::span<std::uint8_t> room(buffer_.data() + end_, buffer_.size() - end_);
+    const auto room = room_to_read();
     Io read = stream_->try_read(room, received);
     if (read == Io::again) {
       arm(times_.read);

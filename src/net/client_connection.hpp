@@ -85,6 +85,8 @@ class ClientConnection {
 
   void arm(Nanos span);
   void disarm();
+  // Where in the buffer the next bytes go, behind those that are not read yet.
+  std::span<std::uint8_t> room_to_read();
   Error broken() const;
   // Why the certificate of whoever answered there will not do, for our own operator.
   tl::unexpected<Error> refused(const std::string& host, Message why) const;
