@@ -278,7 +278,8 @@ tl::expected<Config, std::vector<ConfigProblem>> load_config(
                }
                config.trust.push_back(std::move(entry));
              });
-             if (value.is_array() && value.empty()) read.expected(at, "[{…}]");
+             if (value.is_array() && value.empty())
+               read.problem({"daemon.config-no-trust", {}}, at);
            }},
           {"peers",
            [&](const Json& value, const std::string& at) {

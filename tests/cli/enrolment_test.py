@@ -92,6 +92,14 @@ class Enrolment(unittest.TestCase):
             "domain": "trial", "anchors": "trust/trial.pem", "uriPrefixes": ["did:web:"],
             "crl": "required", "crlFile": "trust/trial.crl"})
 
+    def test_one_that_was_not_enrolled_says_what_to_do(self):
+        self.init()
+        for arguments in (["--check"], []):
+            ended = call(options.tallyd, *arguments, self.alpha)
+            self.assertEqual(ended.returncode, 1)
+            self.assertIn("daemon.config-no-trust", ended.stderr)
+            self.assertIn("tally import", ended.stderr)
+
     def test_a_renewal_and_a_new_list_come_the_same_way(self):
         first = self.enrol()
         chain = (self.alpha / "tls/chain.pem").read_bytes()
