@@ -7,6 +7,7 @@
 
 #include "tally/core/descriptor.hpp"
 
+#include "database_file.hpp"
 #include "sqlite.hpp"
 
 namespace tally::store {
@@ -72,8 +73,16 @@ Result<std::unique_ptr<Frozen>> freeze_database(
     source->number("SELECT size FROM mark");
     return std::make_unique<FrozenDatabase>(std::move(lock), std::move(source));
   } catch (const Failure& failure) {
-    return fail(ErrorKind::unavailable, {"store.read-failed", {{"reason", failure.what()}}});
+    return read_failed(failure);
   }
+}
+
+Result<std::unique_ptr<Frozen>> freeze_stopped(const std::filesystem::path& folder) {
+  const auto file = existing_database(folder);
+  if (!file) return tl::unexpected(file.error());
+  auto lock = lock_folder(folder);
+  if (!lock) return fail(std::move(lock));
+  return freeze_database(*file, "", std::move(*lock));
 }
 
 }  // namespace tally::store

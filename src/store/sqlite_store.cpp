@@ -18,12 +18,12 @@
 
 #include <fcntl.h>
 #include <malloc.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "tally/core/descriptor.hpp"
 #include "tally/store/folder_version.hpp"
 
+#include "database_file.hpp"
 #include "frozen.hpp"
 #include "sqlite.hpp"
 #include "sqlite_reader.hpp"
@@ -40,8 +40,6 @@ using sqlite::Statement;
 using sqlite::Writer;
 
 namespace asio = boost::asio;
-
-constexpr std::int64_t application_id = 0x544c4c59;  // "TLLY"
 
 constexpr const char* schema = R"(
 CREATE TABLE row (
@@ -78,12 +76,6 @@ constexpr std::chrono::seconds rest{2};
 // written once. After a crash this is what a start reads.
 constexpr const char* checkpoint_at = "PRAGMA wal_autocheckpoint=4000";
 
-// What a connection may hold in memory.
-void bound_memory(Connection& connection, int kib) {
-  connection.execute(("PRAGMA cache_size=-" + std::to_string(kib)).c_str());
-  connection.execute("PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA busy_timeout=5000");
-}
-
 // A unit that waits for its commit, and how its coroutine goes on. `executor` counts as work, so
 // that the context does not end while the writer is at it.
 struct Waiting {
@@ -104,18 +96,12 @@ struct Outcome {
   Result<void> result;
 };
 
-constexpr const char* database_file = "/tally.db";
-
 tl::unexpected<Error> version_mismatch(const Row& row) {
   return fail(
       ErrorKind::conflict,
       {"store.version-mismatch",
        {{"kind", row.kind}, {"id", row.id}, {"version", std::to_string(row.version)}}}
   );
-}
-
-tl::unexpected<Error> read_failed(const Failure& failure) {
-  return fail(ErrorKind::unavailable, {"store.read-failed", {{"reason", failure.what()}}});
 }
 
 }  // namespace
@@ -165,35 +151,15 @@ struct SqliteStore::State {
   }
 };
 
-namespace {
-
-// Against a second process, for as long as it is held.
-Result<Descriptor> lock_folder(const std::string& folder) {
-  const std::string file = folder + "/lock";
-  Descriptor lock(::open(file.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
-  if (lock.get() < 0) {
-    const std::string reason = std::generic_category().message(errno);
-    return fail(
-        ErrorKind::unavailable, {"store.open-failed", {{"file", file}, {"reason", reason}}}
-    );
-  }
-  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
-    return fail(ErrorKind::conflict, {"store.locked", {{"folder", folder}}});
-  }
-  return lock;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices& notices) {
   const std::string folder = options.folder.string();
   if (!std::filesystem::is_directory(options.folder)) {
     return fail(ErrorKind::invalid, {"store.folder-missing", {{"folder", folder}}});
   }
-  auto lock = lock_folder(folder);
+  auto lock = lock_folder(options.folder);
   if (!lock) return fail(std::move(lock));
   if (auto known = check_folder_version(options.folder); !known) return fail(std::move(known));
-  const std::string file = folder + database_file;
+  const std::string file = database_file(options.folder);
   // Created here, since SQLite would take the umask, and gives its WAL the mode of this file.
   // Closed again before SQLite opens it: closing any descriptor of a file drops the process's locks
   // on it.
@@ -202,18 +168,8 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices&
   auto state = std::make_unique<State>(std::move(options), notices, std::move(*lock));
   try {
     state->open_database();
-    const std::int64_t known = schema_version;
-    const std::int64_t found = state->write_connection->number("PRAGMA user_version");
-    const std::int64_t owner = state->write_connection->number("PRAGMA application_id");
-    if (owner != application_id) {
-      return fail(ErrorKind::invalid, {"store.not-ours", {{"file", file}}});
-    }
-    if (found != known) {
-      return fail(
-          ErrorKind::invalid,
-          {"store.newer-schema",
-           {{"file", file}, {"found", std::to_string(found)}, {"known", std::to_string(known)}}}
-      );
+    if (auto ours = check_database(*state->write_connection, file); !ours) {
+      return fail(std::move(ours));
     }
     state->writer = std::make_unique<Writer>(*state->write_connection);
     state->read_connection = std::make_unique<Connection>(
@@ -234,7 +190,7 @@ Result<std::unique_ptr<SqliteStore>> SqliteStore::open(Options options, Notices&
 }
 
 void SqliteStore::State::open_database() {
-  const std::string file = (options.folder / "tally.db").string();
+  const std::string file = database_file(options.folder);
   write_connection =
       std::make_unique<Connection>(file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, options.vfs);
   bound_memory(*write_connection, writer_kib);
@@ -360,7 +316,7 @@ awaitable<Result<std::unique_ptr<Frozen>>> SqliteStore::freeze(std::function<voi
   Result<std::unique_ptr<Frozen>> frozen = nullptr;
   std::function<void()> look = [this, &frozen, &meanwhile] {
     const auto& options = state_->options;
-    frozen = freeze_database(options.folder.string() + database_file, options.vfs);
+    frozen = freeze_database(database_file(options.folder), options.vfs);
     meanwhile();
   };
   auto initiate = [this, &look, &executor](auto handler) {
@@ -519,103 +475,6 @@ StoreThread::StoreThread(SqliteStore& store) : state_(new State{store, {}}) {
 StoreThread::~StoreThread() {
   state_->store.stop_waiting();
   state_->thread.join();
-}
-
-namespace {
-
-class ReadOnlyStore final : public Store {
- public:
-  explicit ReadOnlyStore(std::unique_ptr<Connection> connection)
-      : connection_(std::move(connection)), reader_(*connection_) {}
-
-  awaitable<Result<void>> commit(Transaction) override {
-    const Message refused{"store.read-only", {}};
-    co_return fail(ErrorKind::internal, refused);
-  }
-  Result<std::optional<Row>> row(std::string_view kind, std::string_view id) override {
-    return read([&] { return reader_.row(kind, id); });
-  }
-  Result<std::vector<Row>> rows(const Query& query) override {
-    return read([&] { return reader_.rows(query); });
-  }
-  Result<std::vector<OutgoingMessage>> messages() override {
-    return read([&] { return reader_.messages(); });
-  }
-  Result<std::optional<StoredAnswer>> answer(std::string_view process, std::string_view message_id)
-      override {
-    return read([&] { return reader_.answer(process, message_id); });
-  }
-  Result<std::vector<DraftRow>> drafts() override {
-    return read([&] { return reader_.drafts(); });
-  }
-  Result<LogMark> mark() override {
-    return read([&] { return reader_.mark(); });
-  }
-
- private:
-  template <class Read>
-  auto read(Read&& what) -> Result<decltype(what())> {
-    const std::lock_guard guard(mutex_);
-    try {
-      return what();
-    } catch (const Failure& failure) {
-      return read_failed(failure);
-    }
-  }
-
-  std::unique_ptr<Connection> connection_;
-  std::mutex mutex_;
-  Reader reader_;  // mutex_
-};
-
-// The database file of a folder, which this program may read.
-Result<std::string> existing_database(const std::filesystem::path& folder) {
-  const std::string file = folder.string() + database_file;
-  std::error_code failed;
-  if (!std::filesystem::is_regular_file(file, failed)) {
-    return fail(ErrorKind::not_found, {"store.none", {{"folder", folder.string()}}});
-  }
-  if (auto known = check_folder_version(folder); !known) return fail(std::move(known));
-  return file;
-}
-
-}  // namespace
-
-Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folder) {
-  auto file = existing_database(folder);
-  if (!file) return fail(std::move(file));
-  try {
-    auto connection =
-        std::make_unique<Connection>(*file, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, "");
-    bound_memory(*connection, 256);
-    const std::int64_t known = schema_version;
-    const std::int64_t found = connection->number("PRAGMA user_version");
-    if (connection->number("PRAGMA application_id") != application_id) {
-      return fail(ErrorKind::invalid, {"store.not-ours", {{"file", *file}}});
-    }
-    if (found != known) {
-      return fail(
-          ErrorKind::invalid,
-          {"store.newer-schema",
-           {{"file", *file}, {"found", std::to_string(found)}, {"known", std::to_string(known)}}}
-      );
-    }
-    // Ends with the connection: all reads are of one state.
-    connection->execute("BEGIN");
-    return std::make_unique<ReadOnlyStore>(std::move(connection));
-  } catch (const Failure& failure) {
-    return fail(
-        ErrorKind::unavailable, {"store.open-failed", {{"file", *file}, {"reason", failure.what()}}}
-    );
-  }
-}
-
-Result<std::unique_ptr<Frozen>> freeze_stopped(const std::filesystem::path& folder) {
-  const auto file = existing_database(folder);
-  if (!file) return tl::unexpected(file.error());
-  auto lock = lock_folder(folder.string());
-  if (!lock) return fail(std::move(lock));
-  return freeze_database(*file, "", std::move(*lock));
 }
 
 }  // namespace tally::store

@@ -110,7 +110,8 @@ Result<std::unique_ptr<Store>> open_read_only(const std::filesystem::path& folde
 
 // The database of a folder whose connector does not run, and cannot start before this is let go.
 // Nothing in the folder is changed, so a newer program may look at what an older one is to open
-// again. Errors: those of open_read_only, and conflict (store.locked).
+// again. Errors: not_found (store.none), invalid (store.newer-folder, store.version-malformed),
+// conflict (store.locked), unavailable (store.open-failed, store.read-failed).
 Result<std::unique_ptr<Frozen>> freeze_stopped(const std::filesystem::path& folder);
 
 // The thread that pumps `commit_pending`. Stops in the destructor after what waits is committed.
