@@ -82,20 +82,14 @@ Result<negotiation::Agreement> agreement_of(const ManagementApiParts& parts, con
 
 awaitable<HttpResponse> get_agreements(ManagementParts parts, Call& call) {
   const std::string wanted = call.query("state");
-  const auto wish = page_wish(call);
-  if (!wish) co_return problem(wish.error(), call.lang);
-  const auto page = rows_of_page(
-      parts->store, {"agreement", wanted == "suspended" ? "active" : wanted, {}, {}, 0}, *wish
-  );
-  if (!page) co_return problem(page.error(), call.lang);
-  std::vector<Json> items;
-  for (const auto& row : page->rows) {
+  const auto show = [&](const Row& row) -> Result<Json> {
     const auto agreement = negotiation::parse_agreement(row);
-    if (!agreement) co_return problem(agreement.error(), call.lang);
+    if (!agreement) return tl::unexpected(agreement.error());
     Json item = agreement_json(*agreement, parts->enforcer);
-    if (wanted.empty() || item["state"] == wanted) items.push_back(std::move(item));
-  }
-  co_return list_response(call, {{"items", std::move(items)}}, page->next);
+    return wanted.empty() || item["state"] == wanted ? item : Json();
+  };
+  const std::string state = wanted == "suspended" ? "active" : wanted;
+  co_return list_of_rows(call, parts->store, {"agreement", state, {}, {}, 0}, show);
 }
 
 awaitable<HttpResponse> get_agreement(ManagementParts parts, Call& call) {

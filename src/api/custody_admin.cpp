@@ -1,7 +1,6 @@
 #include "custody_admin.hpp"
 
 #include <utility>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -25,21 +24,15 @@ HttpResponse no_custody(Lang lang) {
 }  // namespace
 
 awaitable<HttpResponse> get_artefacts(ManagementParts parts, Call& call) {
-  const auto wish = page_wish(call);
-  if (!wish) co_return problem(wish.error(), call.lang);
-  const auto page = rows_of_page(
-      parts->store, {"artefact", call.query("state"), call.query("owner"), {}, 0}, *wish
-  );
-  if (!page) co_return problem(page.error(), call.lang);
-  std::vector<Json> items;
-  for (const auto& row : page->rows) {
+  const auto show = [&](const Row& row) {
     auto item = parts->shown_artefact(row);
-    if (!item) co_return problem(item.error(), call.lang);
+    if (!item) return item;
     tell(*item, "reason", call.lang);
     tell(*item, "altered", call.lang);
-    items.push_back(std::move(*item));
-  }
-  co_return list_response(call, {{"items", std::move(items)}}, page->next);
+    return item;
+  };
+  const Store::Query query{"artefact", call.query("state"), call.query("owner"), {}, 0};
+  co_return list_of_rows(call, parts->store, query, show);
 }
 
 awaitable<HttpResponse> get_custody(ManagementParts parts, Call& call) {

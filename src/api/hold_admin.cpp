@@ -56,23 +56,18 @@ Result<usage::Hold> hold_in(const Json& body) {
 
 awaitable<HttpResponse> get_holds(ManagementParts parts, Call& call) {
   const std::string wanted = call.query("state");
-  const auto wish = page_wish(call);
-  if (!wish) co_return problem(wish.error(), call.lang);
   const std::string state = wanted.empty() ? "in-force" : wanted;
-  const auto page =
-      rows_of_page(parts->store, {std::string(usage::hold_kind), state, {}, {}, 0}, *wish);
-  if (!page) co_return problem(page.error(), call.lang);
   const ClockReading now = parts->clock.read();
-  Json items = Json::array();
-  for (const auto& row : page->rows) {
+  const auto show = [&](const Row& row) -> Result<Json> {
     auto item = parse_json(row.body);
-    if (!item) co_return problem(500, {"api.internal", {}}, call.lang);
+    if (!item) return fail(ErrorKind::internal, {"api.internal", {}});
     const auto hold = parts->holds.find(row.id);
     const bool over = hold && !hold->in_force(now);
     (*item)["state"] = over ? "over" : row.state;
-    items.push_back(*std::move(item));
-  }
-  co_return list_response(call, {{"items", std::move(items)}}, page->next);
+    return item;
+  };
+  const Store::Query query{std::string(usage::hold_kind), state, {}, {}, 0};
+  co_return list_of_rows(call, parts->store, query, show);
 }
 
 awaitable<HttpResponse> post_hold(ManagementParts parts, Call& call) {

@@ -65,14 +65,21 @@ Result<PageWish> page_wish(const Call& call) {
   return wish;
 }
 
-Result<RowsOfPage> rows_of_page(Store& store, Store::Query query, const PageWish& wish) {
-  query.after = wish.after;
-  query.most = wish.limit + 1;
+HttpResponse list_of_rows(const Call& call, Store& store, Store::Query query, const ShowRow& show) {
+  const auto wish = page_wish(call);
+  if (!wish) return problem(wish.error(), call.lang);
+  query.after = wish->after;
+  query.most = wish->limit + 1;
   auto rows = store.rows(query);
-  if (!rows) return fail(std::move(rows));
-  RowsOfPage page{std::move(*rows), {}};
-  if (cut_to_page(page.rows, wish)) page.next = page.rows.back().id;
-  return page;
+  if (!rows) return problem(rows.error(), call.lang);
+  const bool more = cut_to_page(*rows, *wish);
+  Json items = Json::array();
+  for (const Row& row : *rows) {
+    auto item = show(row);
+    if (!item) return problem(item.error(), call.lang);
+    if (!item->is_null()) items.push_back(std::move(*item));
+  }
+  return list_response(call, {{"items", std::move(items)}}, more ? rows->back().id : std::string());
 }
 
 HttpResponse list_response(const Call& call, Json body, const std::string& next) {

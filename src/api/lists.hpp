@@ -7,6 +7,7 @@
 // none. Nothing is shown twice, but of a list whose order is its own and that changed meanwhile.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -34,14 +35,12 @@ bool cut_to_page(std::vector<Item>& items, const PageWish& wish) {
   return true;
 }
 
-// Rows of the store in the order of their ids, with whether there are more. Errors: the store's.
-struct RowsOfPage {
-  std::vector<Row> rows;
-  std::string next;  // empty: this is the last page
-};
-Result<RowsOfPage> rows_of_page(Store& store, Store::Query query, const PageWish& wish);
+// What a row looks like in a list; null: it is in none. Errors become the answer.
+using ShowRow = std::function<Result<Json>(const Row& row)>;
+// The page of the rows that `query` names, as the call wishes it.
+HttpResponse list_of_rows(const Call& call, Store& store, Store::Query query, const ShowRow& show);
 
-// `body` has `items`; `next` as in RowsOfPage.
+// `body` has `items`; `next` is the `after` of the page that follows, empty on the last.
 HttpResponse list_response(const Call& call, Json body, const std::string& next);
 
 // A list that is known as a whole, in `items` of `body`. They are put in the order of the member

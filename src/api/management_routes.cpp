@@ -74,7 +74,7 @@ awaitable<HttpResponse> get_address(ManagementParts parts, Call& call) {
 }
 
 template <class Service>
-RouteHandler list_of(ManagementParts, Service& service) {
+RouteHandler list_of(Service& service) {
   return [&service](Call& call) -> awaitable<HttpResponse> {
     const auto wish = page_wish(call);
     if (!wish) co_return problem(wish.error(), call.lang);
@@ -87,7 +87,7 @@ RouteHandler list_of(ManagementParts, Service& service) {
 }
 
 template <class Service>
-RouteHandler one_of(ManagementParts, Service& service) {
+RouteHandler one_of(Service& service) {
   return [&service](Call& call) -> awaitable<HttpResponse> {
     auto item = service.describe(Pid(call.parameters.front()));
     if (!item) co_return problem(item.error(), call.lang);
@@ -96,35 +96,19 @@ RouteHandler one_of(ManagementParts, Service& service) {
   };
 }
 
-template <class Service>
-RouteHandler terminate_process(ManagementParts parts, Service& service) {
-  return [parts, &service](Call& call) -> awaitable<HttpResponse> {
-    Pid pid(call.parameters.front());
-    Message reason{"api.ended-by-operator", {}};
-    auto ended = co_await service.terminate(std::move(pid), std::move(reason));
-    if (!ended) co_return problem(ended.error(), call.lang);
-    co_return json_response(200, {{"state", "TERMINATED"}});
-  };
-}
-
 // Rows of one kind as they stand in the store, for what has no service of its own.
 RouteHandler rows_of(ManagementParts parts, std::string kind) {
   return [parts, kind = std::move(kind)](Call& call) -> awaitable<HttpResponse> {
-    const auto wish = page_wish(call);
-    if (!wish) co_return problem(wish.error(), call.lang);
-    const auto page =
-        rows_of_page(parts->store, {kind, call.query("state"), call.query("owner"), {}, 0}, *wish);
-    if (!page) co_return problem(page.error(), call.lang);
-    std::vector<Json> items;
-    for (const auto& row : page->rows) {
+    const auto show = [](const Row& row) -> Result<Json> {
       Json item = Json::parse(row.body, nullptr, false);
       if (!item.is_object()) item = Json::object();
       item["id"] = row.id;
       item["state"] = row.state;
       if (!item.contains("agreement")) item["agreement"] = row.owner;
-      items.push_back(std::move(item));
-    }
-    co_return list_response(call, {{"items", std::move(items)}}, page->next);
+      return item;
+    };
+    const Store::Query query{kind, call.query("state"), call.query("owner"), {}, 0};
+    co_return list_of_rows(call, parts->store, query, show);
   };
 }
 
@@ -281,8 +265,8 @@ std::vector<Route> management_routes(ManagementApiParts given) {
        operates,
        home,
        starts("begin-negotiation", on(post_negotiation))},
-      {"GET", "/api/v1/negotiations", auditor, home, shown(list_of(parts, negotiations))},
-      {"GET", "/api/v1/negotiations/:id", auditor, home, shown(one_of(parts, negotiations))},
+      {"GET", "/api/v1/negotiations", auditor, home, shown(list_of(negotiations))},
+      {"GET", "/api/v1/negotiations/:id", auditor, home, shown(one_of(negotiations))},
       {"POST",
        "/api/v1/negotiations/:id/termination",
        operates,
@@ -352,8 +336,8 @@ std::vector<Route> management_routes(ManagementApiParts given) {
       {"POST", "/api/v1/holds/orders", operates, home, ends("order-hold", on(post_hold_order))},
       {"POST", "/api/v1/holds/:id/lift", operates, home, starts("lift-hold", on(post_hold_lift))},
       {"POST", "/api/v1/transfers", operates, home, starts("begin-transfer", on(post_transfer))},
-      {"GET", "/api/v1/transfers", auditor, home, shown(list_of(parts, transfers))},
-      {"GET", "/api/v1/transfers/:id", auditor, home, shown(one_of(parts, transfers))},
+      {"GET", "/api/v1/transfers", auditor, home, shown(list_of(transfers))},
+      {"GET", "/api/v1/transfers/:id", auditor, home, shown(one_of(transfers))},
       {"GET", "/api/v1/transfers/:id/address", operates, home, shown(on(get_address))},
       {"POST",
        "/api/v1/transfers/:id/termination",
