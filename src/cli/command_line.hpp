@@ -23,7 +23,7 @@ namespace tally::cli {
 PartyId parse_party(const std::string& text);
 Message malformed_party(const std::string& text);
 
-// Outlives `app`, whose options and callbacks refer to it.
+// Options and callbacks of `app` refer to it: it lives as long as they are used, and `app` longer.
 class CommandLine {
  public:
   // Adds the options that every command has.

@@ -46,8 +46,9 @@ Message required(std::string_view text) {
                             text.find("at most") == std::string_view::npos;
     return {none_given ? "cli.line-one-of" : "cli.line-only-one-of", {{"names", *choice}}};
   }
-  if (const auto name = before(text, " is required"))
+  if (const auto name = before(text, " is required")) {
     return {"cli.line-missing", {{"name", *name}}};
+  }
   return {"cli.line-malformed", {{"detail", std::string(text)}}};
 }
 
